@@ -1,0 +1,204 @@
+"""Settings: one JSON file for keys and addresses, a few environment variables for what a host decides.
+
+``LIANBAN_SETTINGS`` names the file (mode 0600, a mounted secret in production; ``lianban dev`` writes one with fresh keys).
+``LIANBAN_ENV`` is ``dev``, ``test`` or ``production``; outside dev and test a missing, short or well-known secret stops the start.
+
+===================  ==========================================================================
+``DATABASE_URL``     ``postgresql://user@host/db`` or ``postgresql:///db?host=/socket/dir``
+``DATABASE_OWNER_URL``  the same for ``lianban migrate``; default ``DATABASE_URL``
+``REDIS_URL``        ``redis://…`` or ``unix:///path/to/socket``
+``LIANBAN_CLOCK_FILE``  dev only: seconds to add to the real time
+===================  ==========================================================================
+"""
+
+import base64
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from core.errors import LianbanError
+
+Environment = Literal["dev", "test", "production"]
+_WELL_KNOWN = ("changeme", "secret", "password", "example", "test", "demo", "123456", "00000000")
+
+
+class SettingsInvalid(LianbanError):
+    """A setting is missing, weak or contradictory; the process must not start."""
+
+    code = "settings_invalid"
+
+
+class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A key with its id. `key` is PEM for signature keys, base64 of 32 bytes for symmetric ones."""
+
+    keyid: str
+    key: str
+
+    def raw(self) -> bytes:
+        """The 32 bytes of a symmetric key."""
+        return base64.b64decode(self.key)
+
+
+class WeChatApp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A mini-program: its identity at WeChat and the token and AES key of its message push."""
+
+    appid: str
+    secret: str
+    push_token: str
+    push_encoding_aes_key: str
+    templates: dict[str, str] = {}
+    """Template name of the city pack → template id of this account."""
+
+
+class WeChatPay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The city's service-provider number at WeChat Pay, partner mode. PEM strings; `api_v3_key` has 32 characters."""
+
+    sp_appid: str
+    sp_mchid: str
+    serial: str
+    private_key: str
+    api_v3_key: str
+    notify_url: str
+    refund_notify_url: str
+    public_key_id: str | None = None
+    public_key: str | None = None
+    platform_certificates: list[str] = []
+
+
+class CompanyKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a company's gateway stands, its public keys (at most two live) and its merchant number."""
+
+    base_url: str
+    public_keys: list[Key]
+    sub_mchid: str | None = None
+
+
+class Endpoints(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base addresses of the platforms; the sandbox stands in for them in dev."""
+
+    wechat: str = "https://api.weixin.qq.com"
+    wechat_pay: str = "https://api.mch.weixin.qq.com"
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything a process needs to know from outside. Built by :func:`load`."""
+
+    environment: Environment
+    city: str
+    public_url: str
+    database_url: str
+    redis_url: str
+    token_keys: list[Key]
+    """Ed25519 private keys (PEM); the first signs, all verify."""
+    field_keys: list[Key]
+    """AES-256 keys for personal fields; the first encrypts, all decrypt."""
+    blind_index_key: str
+    refresh_key: str
+    qr_keys: list[Key]
+    gateway_keys: list[Key]
+    """Ed25519 private keys that sign our calls to companies; the first signs."""
+    wechat: WeChatApp
+    wechat_pay: WeChatPay
+    companies: dict[str, CompanyKeys]
+    endpoints: Endpoints = Endpoints()
+    database_owner_url: str = ""
+    clock_file: str | None = None
+    pool_size: int = 10
+    worker_concurrency: int = 10
+    forwarded_secret: str | None = None
+    """Shared secret of the reverse proxy (RFC 7239 `by`); without it forwarded client addresses are ignored."""
+
+    @property
+    def is_open_world(self) -> bool:
+        """True where real people are served."""
+        return self.environment == "production"
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read and check the settings.
+
+    Raises:
+        SettingsInvalid: a value is missing, malformed, weak or not allowed in this environment.
+    """
+    environ = os.environ if environ is None else environ
+    path = environ.get("LIANBAN_SETTINGS")
+    if not path:
+        raise SettingsInvalid("LIANBAN_SETTINGS names no file; `lianban dev` makes one, docs/operations.md describes it")
+    try:
+        values = msgspec.json.decode(Path(path).read_bytes(), type=dict)
+    except (OSError, msgspec.DecodeError) as error:
+        raise SettingsInvalid(f"{path}: {error}") from None
+    for variable, name in (
+        ("DATABASE_URL", "database_url"),
+        ("DATABASE_OWNER_URL", "database_owner_url"),
+        ("REDIS_URL", "redis_url"),
+        ("LIANBAN_ENV", "environment"),
+        ("LIANBAN_CLOCK_FILE", "clock_file"),
+    ):
+        if environ.get(variable):
+            values[name] = environ[variable]
+    try:
+        settings = msgspec.convert(values, Settings)
+    except msgspec.ValidationError as error:
+        raise SettingsInvalid(f"{path}: {error}") from None
+    check(settings)
+    return settings
+
+
+def check(settings: Settings) -> None:
+    """Refuse what must not run. Lengths hold everywhere; strength and addresses only where real people are served.
+
+    Raises:
+        SettingsInvalid: naming the setting and what is wrong with it, never its value.
+    """
+    symmetric = [*settings.field_keys, *settings.qr_keys, Key("blind_index_key", settings.blind_index_key), Key("refresh_key", settings.refresh_key)]
+    for name, group in (("token_keys", settings.token_keys), ("field_keys", settings.field_keys), ("qr_keys", settings.qr_keys), ("gateway_keys", settings.gateway_keys)):
+        if not group:
+            raise SettingsInvalid(f"{name}: at least one key is needed")
+        if len({key.keyid for key in group}) != len(group):
+            raise SettingsInvalid(f"{name}: a key id stands twice")
+    for key in symmetric:
+        _check_symmetric(key)
+    if len({key.key for key in symmetric}) != len(symmetric):
+        raise SettingsInvalid("two purposes share one key")
+    if len(settings.wechat_pay.api_v3_key.encode()) != 32:
+        raise SettingsInvalid("wechat_pay.api_v3_key: 32 characters are needed")
+    if len(settings.wechat.push_encoding_aes_key) != 43:
+        raise SettingsInvalid("wechat.push_encoding_aes_key: 43 characters are needed")
+    for code, company in settings.companies.items():
+        if not 1 <= len(company.public_keys) <= 2:
+            raise SettingsInvalid(f"companies.{code}.public_keys: one or two keys are live at once")
+    if settings.is_open_world:
+        _check_open_world(settings)
+
+
+def _check_symmetric(key: Key) -> None:
+    try:
+        raw = base64.b64decode(key.key, validate=True)
+    except ValueError:
+        raise SettingsInvalid(f"{key.keyid}: not base64") from None
+    if len(raw) != 32 or len(set(raw)) < 12:
+        raise SettingsInvalid(f"{key.keyid}: 32 random bytes are needed")
+
+
+def _check_open_world(settings: Settings) -> None:
+    for name, value in (
+        ("wechat.secret", settings.wechat.secret),
+        ("wechat.push_token", settings.wechat.push_token),
+        ("wechat_pay.api_v3_key", settings.wechat_pay.api_v3_key),
+    ):
+        if len(value) < 16 or len(set(value)) < 8 or any(word in value.lower() for word in _WELL_KNOWN):
+            raise SettingsInvalid(f"{name}: missing or weak")
+    if settings.clock_file:
+        raise SettingsInvalid("clock_file: time does not travel where real people are served")
+    addresses = [settings.public_url, settings.endpoints.wechat, settings.endpoints.wechat_pay, settings.wechat_pay.notify_url, settings.wechat_pay.refund_notify_url]
+    addresses += [company.base_url for company in settings.companies.values()]
+    for address in addresses:
+        if urlsplit(address).scheme != "https":
+            raise SettingsInvalid(f"{urlsplit(address).hostname}: only https is allowed")
+    if not (settings.wechat_pay.public_key and settings.wechat_pay.public_key_id) and not settings.wechat_pay.platform_certificates:
+        raise SettingsInvalid("wechat_pay: neither a public key nor a platform certificate")
