@@ -1,0 +1,144 @@
+"""PostgreSQL through Tortoise on our own engine.
+
+:func:`opened` is used once per process by the composition root, which also passes the model modules in, since core knows none.
+Hot paths run SQL through :func:`fetch`; everything else uses models. Both see the same transaction.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import asyncpg
+from tortoise import Tortoise
+from tortoise.connection import get_connections
+from tortoise.exceptions import DBConnectionError, IntegrityError
+from tortoise.transactions import in_transaction
+
+from core.errors import LianbanError
+
+APP_ROLE = "lianban_app"
+OWNER_ROLE = "lianban_owner"
+
+_AWAY_TEXTS = ("released back to the pool", "connection is closed", "connection was closed", "cannot switch to state", "pool is closing", "is closed")
+_AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.QueryCanceledError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.DiskFullError,
+    asyncpg.ReadOnlySQLTransactionError,
+    DBConnectionError,
+)
+
+
+class DatabaseAway(LianbanError):
+    """The database cannot answer now. On a write the outcome is unknown to the client; the idempotency key finds it."""
+
+    code = "database_away"
+
+
+def configuration(url: str, modules: Sequence[str], *, role: str | None = APP_ROLE, pool_size: int = 10) -> dict[str, Any]:
+    """Tortoise's configuration for `url` (``postgresql://`` with ``host``, ``user`` in the query or in the usual places)."""
+    parts = urlsplit(url)
+    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    settings = {
+        "application_name": "lianban",
+        "lock_timeout": "3s",
+        "statement_timeout": "10s",
+        "idle_in_transaction_session_timeout": "10s",
+        "timezone": "UTC",
+    }
+    if role:
+        settings["role"] = role
+    credentials = {
+        "host": query.get("host") or unquote(parts.hostname or "") or None,
+        "port": parts.port or int(query.get("port", 5432)),
+        "user": unquote(parts.username or "") or query.get("user"),
+        "password": unquote(parts.password or "") or query.get("password"),
+        "database": parts.path.lstrip("/"),
+        "minsize": min(2, pool_size),
+        "maxsize": pool_size,
+        "command_timeout": 10,
+        "timeout": 3,
+        "server_settings": settings,
+    }
+    if query.get("sslmode") in ("require", "verify-full"):
+        credentials["ssl"] = query["sslmode"]
+    return {
+        "connections": {"default": {"engine": "core.engine", "credentials": credentials}},
+        "apps": {"models": {"models": list(modules), "default_connection": "default", "migrations": "models.migrations"}},
+        "use_tz": True,
+        "timezone": "UTC",
+    }
+
+
+@asynccontextmanager
+async def opened(url: str, modules: Sequence[str], *, role: str | None = APP_ROLE, pool_size: int = 10) -> AsyncIterator[None]:
+    """Open the database for this process, once, around everything that uses it."""
+    await Tortoise.init(config=configuration(url, modules, role=role, pool_size=pool_size), _enable_global_fallback=True)
+    try:
+        yield
+    finally:
+        await Tortoise.close_connections()
+
+
+def transaction() -> Any:
+    """``async with transaction():`` — one transaction for this task. Never start another task inside."""
+    return in_transaction("default")
+
+
+async def fetch(query: str, *values: Any) -> list[asyncpg.Record]:
+    """Run one statement on the current transaction or on a pooled connection; rows as asyncpg records."""
+    client: Any = get_connections().get("default")
+    async with client.acquire_connection() as connection:
+        return await connection.fetch(query, *values)
+
+
+async def fetch_one(query: str, *values: Any) -> asyncpg.Record | None:
+    """The first row of :func:`fetch`, or None."""
+    client: Any = get_connections().get("default")
+    async with client.acquire_connection() as connection:
+        return await connection.fetchrow(query, *values)
+
+
+def chain(error: BaseException) -> list[BaseException]:
+    """`error` and what caused it, outermost first."""
+    links: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in links:
+        links.append(link)
+        link = link.__cause__ or link.__context__
+    return links
+
+
+def is_away(error: BaseException) -> bool:
+    """True when `error` says that the database is away, overloaded or cut off, rather than that we are wrong."""
+    for link in chain(error):
+        if isinstance(link, _AWAY):
+            return True
+        if isinstance(link, asyncpg.InterfaceError | asyncpg.InternalClientError) and any(text in str(link) for text in _AWAY_TEXTS):
+            return True
+    return False
+
+
+def is_unstorable(error: BaseException) -> bool:
+    """True when a value of the request cannot be stored at all (out of range, a character the database refuses)."""
+    return any(isinstance(link, asyncpg.DataError | asyncpg.CharacterNotInRepertoireError) for link in chain(error))
+
+
+def violated_constraint(error: BaseException) -> str | None:
+    """The name of the constraint that `error` reports as violated, or None."""
+    for link in chain(error):
+        if isinstance(link, asyncpg.IntegrityConstraintViolationError):
+            return getattr(link, "constraint_name", None) or ""
+        if isinstance(link, IntegrityError) and link.args and isinstance(link.args[0], asyncpg.IntegrityConstraintViolationError):
+            return getattr(link.args[0], "constraint_name", None) or ""
+    return None

@@ -1,0 +1,23 @@
+"""Background work, enqueued in the same transaction as the data it is about.
+
+Calls procrastinate's own SQL function on our connection: the job exists if and only if the data does. Tasks are named by string,
+since layers forbid importing jobs; a test compares every name with the registered tasks.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from core.database import fetch
+
+DEFER = """select procrastinate_defer_jobs_v1(array[row($1::text, $2::text, 0, $3::text, null, $4::text::jsonb, $5::timestamptz)::procrastinate_job_to_defer_v1])"""
+
+
+async def enqueue(task: str, *, at: datetime | None = None, lock: str | None = None, queue: str = "default", **arguments: Any) -> None:
+    """Enqueue `task` to run once the current transaction has committed (at `at`, if given).
+
+    Arguments are identifiers, never personal values: they lie in plain text in the job table. `lock`: jobs with the same lock
+    run one after another.
+    """
+    await fetch(DEFER, queue, task, lock, msgspec.json.encode(arguments).decode(), at)
