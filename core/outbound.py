@@ -7,6 +7,7 @@ opens. A failure says what the caller may conclude::
     OutboundError
     ├── NotSent          surely nothing happened there: no connection, circuit open, no free place
     └── OutcomeUnknown   the request may have been carried out: ask under the same id, never guess
+        └── MalformedAnswer   an answer came that proves nothing: not signed as it must be, or not of its shape
 
 An answer of any status is an :class:`Answer`; what it means is the caller's business. Redirects are not followed, proxies of the
 environment are not used, cookies are not kept. Bodies, headers and query strings are never logged.
@@ -18,6 +19,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import StrEnum
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
@@ -65,6 +67,25 @@ class OutcomeUnknown(OutboundError):
     """The request may have been carried out; only asking under the same id tells."""
 
     code = "counterpart_outcome_unknown"
+
+
+class MalformedAnswer(OutcomeUnknown):
+    """An answer came, but it proves nothing: not signed as it must be, or not of the shape agreed. `reason` says which."""
+
+    code = "counterpart_answer_malformed"
+
+
+class FailureKind(StrEnum):
+    """Whose fault a counterpart's error code is; each client has a table from codes to these."""
+
+    PERMANENT = "permanent"
+    """The same request will be refused again; the person must do something else."""
+    TEMPORARY = "temporary"
+    """Later the same request may pass."""
+    TECHNICAL = "technical"
+    """Ours or theirs to repair: keys, permissions, malformed requests."""
+    UNKNOWN = "unknown"
+    """It may have been carried out all the same: ask."""
 
 
 @dataclass(frozen=True, slots=True)
