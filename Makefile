@@ -1,0 +1,73 @@
+# Everything starts here. Needs Python 3.11 or newer, git and make; the rest is fetched, hash by hash, into .venv.
+# All paths are relative to this folder, so the folder may lie anywhere, also under a name with spaces.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test lint demo oracles bench faults check locks clean
+
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' 2>/dev/null && echo $$python && break; done)
+LOCKS := requirements.lock requirements-dev.lock requirements-boot.lock
+IN := .venv/bin/python -m
+# The stamps carry the checksum of the locks: a changed lock makes a new stamp necessary, a fresh checkout of the same lock does not.
+SUM := $(shell cat $(LOCKS) 2>/dev/null | cksum | cut -d' ' -f1)
+BOOT := .venv/boot-$(SUM)
+READY := .venv/run-$(SUM)
+DEV := .venv/dev-$(SUM)
+JOBS ?= 2
+ARGS ?=
+
+help: ## what there is
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+
+run: $(READY) ## everything on this machine, until Ctrl-C
+	@exec $(IN) lianban dev $(ARGS)
+
+demo: $(READY) ## the journeys against a running `make run`, step by step
+	@exec $(IN) lianban demo $(ARGS)
+
+check: $(READY) ## what must always hold, as SQL, on the running system
+	@exec $(IN) lianban check $(ARGS)
+
+test: $(DEV) ## all tests but oracles and faults
+	@$(IN) pytest -n $(JOBS) -m "not oracle and not faults" $(ARGS)
+
+oracles: $(DEV) ## foreign implementations judge ours, in both directions
+	@$(IN) pytest -m oracle $(ARGS)
+
+faults: $(DEV) ## kills, cuts and restarts; takes minutes
+	@$(IN) pytest -m faults $(ARGS)
+
+lint: $(DEV) ## style, types, layers
+	@$(IN) ruff check .
+	@$(IN) basedpyright
+	@.venv/bin/lint-imports
+
+bench: $(DEV) ## the workloads and the raw comparator
+	@$(IN) bench $(ARGS)
+
+locks: $(BOOT) ## resolve the dependencies anew and write the three lock files
+	@set -e; lock="./.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade"; \
+	$$lock pyproject.toml --output-file requirements.lock; \
+	$$lock pyproject.toml --extra dev --extra oracles --constraints requirements.lock --output-file requirements-dev.lock; \
+	echo uv | $$lock - --output-file requirements-boot.lock
+
+clean: ## remove what was built; data and keys in var/ stay
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache .import-linter-cache build dist *.egg-info
+	find . -name __pycache__ -type d -not -path './web/*' -prune -exec rm -rf {} +
+
+$(BOOT):
+	@test -n "$(PYTHON)" || { echo "联办 needs Python 3.11 to 3.14; set PYTHON=/path/to/python3" >&2; exit 1; }
+	@test -x .venv/bin/python || "$(PYTHON)" -m venv .venv
+	@$(IN) pip --version >/dev/null 2>&1 || $(IN) ensurepip >/dev/null
+	@$(IN) pip install --quiet --disable-pip-version-check --require-hashes -r requirements-boot.lock
+	@rm -f .venv/boot-* && touch $@
+
+# run needs the plain dependencies only; where the tools are in already, they contain them.
+$(READY): | $(BOOT)
+	@test -e $(DEV) || .venv/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes requirements.lock requirements-boot.lock
+	@rm -f .venv/run-* && touch $@
+
+$(DEV): | $(BOOT)
+	@.venv/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes requirements-dev.lock requirements-boot.lock
+	@rm -f .venv/run-* .venv/dev-* && touch $@ $(READY)
