@@ -168,10 +168,9 @@ class Circuit:
 class Counterpart:
     """One outside system.
 
-    :param name: for logs and errors, such as ``"company:water"``.
-    :param base_url: scheme, host and an optional path; operations' paths are appended to it.
-    :param timeout: deadline of the whole call, waiting for a free place and retries included.
-    :param client: for tests, and for counterparts with their own TLS settings; must not follow redirects or trust the environment.
+    `name` is for logs and errors, such as ``"company:water"``. `base_url` is scheme, host and an optional path; operations' paths
+    are appended to it. `timeout` is the deadline of the whole call, waiting for a free place and retries included. `client` is for
+    tests and for counterparts with their own TLS settings; it must not follow redirects or trust the environment.
     """
 
     def __init__(
@@ -222,12 +221,13 @@ class Counterpart:
     ) -> Answer:
         """Send one request and return its answer, whatever its status.
 
-        :param path: begins with ``/``, already encoded, with its query string if it has one; sent exactly so.
-        :param idempotent: the caller's word that sending twice is as good as once; only then a request that was surely not sent
-            is tried again, within the deadline.
-        :raises NotSent: nothing happened there.
-        :raises OutcomeUnknown: it may have happened.
-        :raises RuntimeError: a database transaction is open: the database is never held while waiting for the world.
+        `path` begins with ``/`` and is sent exactly so: encoded, with its query string if it has one. `idempotent` is the caller's
+        word that sending twice is as good as once; only then a request that was surely not sent is tried again, within the deadline.
+
+        Raises:
+            NotSent: nothing happened there.
+            OutcomeUnknown: it may have happened.
+            RuntimeError: a database transaction is open: the database is never held while waiting for the world.
         """
         if transaction_is_open():
             raise RuntimeError(f"{self.name} {operation}: called while a database transaction is open")
