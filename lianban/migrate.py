@@ -1,0 +1,76 @@
+"""``lianban migrate``: the only migrator. One transaction, one advisory lock, its ledger row included.
+
+Tortoise's own runner commits a migration and records it in two transactions, without a lock; its command line is for making
+migrations only. Roles are made first when the connecting user may: `lianban_owner` owns everything, `lianban_app` owns nothing.
+"""
+
+import argparse
+import asyncio
+
+import asyncpg
+from tortoise import Tortoise
+from tortoise.connection import get_connections
+from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
+from tortoise.transactions import in_transaction
+
+from core import settings as settings_module
+from core.database import APP_ROLE, OWNER_ROLE, configuration
+from models import MODULES
+
+_LOCK = 742_001
+
+_ROLES = f"""
+do $$
+begin
+  perform pg_advisory_xact_lock({_LOCK});
+  if not exists (select 1 from pg_roles where rolname = '{OWNER_ROLE}') then create role {OWNER_ROLE} nologin; end if;
+  if not exists (select 1 from pg_roles where rolname = '{APP_ROLE}') then create role {APP_ROLE} nologin; end if;
+exception when duplicate_object or unique_violation then null;
+end $$;
+grant usage, create on schema public to {OWNER_ROLE};
+"""
+
+
+async def migrate(database_url: str) -> list[str]:
+    """Bring the database at `database_url` up to date; the names of the migrations applied now, in order.
+
+    The connecting user must be a member of `lianban_owner`, or a superuser (who also makes the two roles when they are missing).
+    """
+    connection = await _connect(database_url)
+    try:
+        if await connection.fetchval("select rolsuper or rolcreaterole from pg_roles where rolname = current_user"):
+            await connection.execute(_ROLES)
+    finally:
+        await connection.close()
+    config = configuration(database_url, MODULES, role=OWNER_ROLE, pool_size=2)
+    config["connections"]["default"]["credentials"]["server_settings"] |= {"statement_timeout": "0", "idle_in_transaction_session_timeout": "0"}
+    config["connections"]["default"]["credentials"]["command_timeout"] = 300
+    async with await Tortoise.init(config=config):
+        async with in_transaction("default") as transaction:
+            await transaction.execute_query("set local lock_timeout = '30s'")
+            await transaction.execute_query(f"select pg_advisory_xact_lock({_LOCK})")
+            executor = MigrationExecutor(get_connections().get("default"), config["apps"])
+            # Without the ledger table the runner's first look at it would abort our transaction.
+            await executor.recorder.ensure_schema(executor._schema_editor(atomic=False))
+            before = set(await executor.recorder.applied_migrations())
+            await executor.migrate([MigrationTarget("models", "__latest__")])
+            after = await executor.recorder.applied_migrations()
+        return [migration.name for migration in sorted(set(after) - before, key=lambda migration: migration.name)]
+
+
+async def _connect(database_url: str) -> asyncpg.Connection:
+    credentials = configuration(database_url, ())["connections"]["default"]["credentials"]
+    wanted = {name: credentials[name] for name in ("host", "port", "user", "password", "database")}
+    return await asyncpg.connect(**{name: value for name, value in wanted.items() if value is not None})
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """No arguments: addresses come from the settings."""
+
+
+def run(_arguments: argparse.Namespace) -> int:
+    """Migrate the database of the settings and say what was applied."""
+    settings = settings_module.load()
+    applied = asyncio.run(migrate(settings.database_owner_url or settings.database_url))
+    print("\n".join(f"applied {name}" for name in applied) or "nothing to apply")
+    return 0

@@ -1,0 +1,18 @@
+"""Tables: one noun per file, with its status enum, its lifecycle table and its constraints."""
+
+MODULES = (
+    "models.person",
+    "models.session",
+    "models.utility_account",
+    "models.bill",
+    "models.payment",
+    "models.refund",
+    "models.ledger",
+    "models.posting",
+    "models.message",
+    "models.lifecycle",
+    "models.inbox",
+    "models.idempotency",
+    "models.audit",
+)
+"""What Tortoise loads; the composition root hands it to core.database."""

@@ -1,0 +1,93 @@
+"""Bills: what a company says is owed for a utility account and a period, and quotes that fix their amounts for a payment."""
+
+from enum import StrEnum
+from typing import Any
+
+from tortoise import fields
+from tortoise.migrations.constraints import CheckConstraint, UniqueConstraint
+from tortoise.models import Model
+
+from models.lifecycle import Edge, Lifecycle
+
+
+class BillStatus(StrEnum):
+    """Where a bill stands."""
+
+    OPEN = "open"
+    POSTED = "posted"
+    PAID_ELSEWHERE = "paid_elsewhere"
+    VOID = "void"
+
+
+BILL = Lifecycle(
+    "bill",
+    BillStatus,
+    initial=BillStatus.OPEN,
+    terminal=(BillStatus.POSTED, BillStatus.PAID_ELSEWHERE, BillStatus.VOID),
+    edges=(
+        Edge(BillStatus.OPEN, "post", BillStatus.POSTED, ("company",)),
+        Edge(BillStatus.OPEN, "pay_elsewhere", BillStatus.PAID_ELSEWHERE, ("company",)),
+        Edge(BillStatus.OPEN, "void", BillStatus.VOID, ("company",)),
+        Edge(BillStatus.PAID_ELSEWHERE, "post", BillStatus.POSTED, ("company",)),
+        Edge(BillStatus.PAID_ELSEWHERE, "correct_to_open", BillStatus.OPEN, ("company",)),
+        Edge(BillStatus.VOID, "correct_to_open", BillStatus.OPEN, ("company",)),
+    ),
+)
+
+
+class Bill(Model):
+    """One bill. `payable_fen` = `principal_fen` + `late_fee_fen`; `lines` are the company's, they add up to the principal."""
+
+    id = fields.UUIDField(primary_key=True)
+    account: Any = fields.ForeignKeyField("models.UtilityAccount", related_name="bills", on_delete=fields.RESTRICT)
+    account_id: Any
+    company = fields.CharField(max_length=30)
+    bill_no = fields.CharField(max_length=64)
+    period = fields.CharField(max_length=7)
+    status = fields.CharField(max_length=20)
+    issued_on = fields.DateField()
+    due_on = fields.DateField(null=True)
+    principal_fen = fields.BigIntField()
+    late_fee_fen = fields.BigIntField()
+    payable_fen = fields.BigIntField()
+    usage = fields.CharField(max_length=20, null=True)
+    unit = fields.CharField(max_length=10, null=True)
+    lines = fields.JSONField(default=list)
+    checked_at = fields.DatetimeField()
+    paid_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "bill"
+        constraints = (
+            UniqueConstraint(name="bill_number_once", fields=("company", "bill_no")),
+            CheckConstraint(name="bill_amounts_add_up", check="payable_fen = principal_fen + late_fee_fen and principal_fen >= 0 and late_fee_fen >= 0"),
+            CheckConstraint(name="bill_period_shape", check="period ~ '^[0-9]{4}-(0[1-9]|1[0-2])$'"),
+            CheckConstraint(name="bill_paid_has_time", check="status not in ('posted', 'paid_elsewhere') or paid_at is not null"),
+        )
+        indexes = (("account_id", "period"),)
+
+
+class Quote(Model):
+    """Amounts a company has fixed until `expires_at`; `lines` is {bill id: fen}. It must accompany a payment."""
+
+    id = fields.UUIDField(primary_key=True)
+    account: Any = fields.ForeignKeyField("models.UtilityAccount", related_name="quotes", on_delete=fields.RESTRICT)
+    account_id: Any
+    person: Any = fields.ForeignKeyField("models.Person", related_name="quotes", on_delete=fields.RESTRICT)
+    person_id: Any
+    basis = fields.CharField(max_length=10)
+    """binding or scan: how the asker came to the account."""
+    company_quote_id = fields.CharField(max_length=64)
+    lines = fields.JSONField()
+    total_fen = fields.BigIntField()
+    created_at = fields.DatetimeField()
+    expires_at = fields.DatetimeField()
+
+    class Meta:
+        table = "quote"
+        constraints = (
+            CheckConstraint(name="quote_total_positive", check="total_fen > 0"),
+            CheckConstraint(name="quote_basis_known", check="basis in ('binding', 'scan')"),
+            CheckConstraint(name="quote_lives_forward", check="expires_at > created_at"),
+        )
+        indexes = (("account_id",),)

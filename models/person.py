@@ -1,0 +1,68 @@
+"""Natural and legal persons, who own objects, and the login identities that act for them."""
+
+from typing import Any
+
+from tortoise import fields
+from tortoise.migrations.constraints import CheckConstraint, UniqueConstraint
+from tortoise.models import Model
+
+
+class Person(Model):
+    """A natural person. Exists from the first login, unverified; levels: 1 WeChat, 2 phone, 3 real name."""
+
+    id = fields.UUIDField(primary_key=True)
+    level = fields.SmallIntField()
+    phone = fields.BinaryField(null=True)
+    phone_index = fields.BinaryField(null=True)
+    phone_proved_at = fields.DatetimeField(null=True)
+    name = fields.BinaryField(null=True)
+    id_number = fields.BinaryField(null=True)
+    id_number_index = fields.BinaryField(null=True)
+    created_at = fields.DatetimeField()
+
+    class Meta:
+        table = "person"
+        constraints = (
+            CheckConstraint(name="person_level_known", check="level between 1 and 3"),
+            CheckConstraint(name="person_phone_whole", check="(phone is null) = (phone_index is null) and (phone is null) = (phone_proved_at is null)"),
+            CheckConstraint(name="person_level_proved", check="level < 2 or phone_proved_at is not null or id_number_index is not null"),
+            UniqueConstraint(name="person_id_number_once", fields=("id_number_index",)),
+        )
+        indexes = (("phone_index",),)
+
+
+class Organization(Model):
+    """A legal person, known by its unified social credit code (GB 32100)."""
+
+    id = fields.UUIDField(primary_key=True)
+    name = fields.BinaryField()
+    credit_code = fields.BinaryField()
+    credit_code_index = fields.BinaryField()
+    created_at = fields.DatetimeField()
+
+    class Meta:
+        table = "organization"
+        constraints = (
+            UniqueConstraint(name="organization_credit_code_once", fields=("credit_code_index",)),
+        )
+
+
+class User(Model):
+    """A login identity of a person at one identity source; `realm` is the source's own space of subjects (an appid)."""
+
+    id = fields.UUIDField(primary_key=True)
+    person: Any = fields.ForeignKeyField("models.Person", related_name="users", on_delete=fields.RESTRICT)
+    person_id: Any
+    source = fields.CharField(max_length=30)
+    realm = fields.CharField(max_length=64)
+    subject = fields.BinaryField()
+    subject_index = fields.BinaryField()
+    union_subject_index = fields.BinaryField(null=True)
+    created_at = fields.DatetimeField()
+
+    class Meta:
+        table = "login_user"
+        constraints = (
+            UniqueConstraint(name="login_user_subject_once", fields=("source", "realm", "subject_index")),
+        )
+        indexes = (("person_id",),)
