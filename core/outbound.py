@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import cast
 
 import httpx
 
@@ -240,7 +241,7 @@ class Counterpart:
             operation=operation,
             method=method,
             url=url,
-            headers=list(headers.items() if isinstance(headers, Mapping) else headers),
+            headers=list(_pairs(headers)),
             content=content,
             max_answer_bytes=max_answer_bytes or self._max_answer_bytes,
         )
@@ -346,8 +347,11 @@ class Counterpart:
 def header_values(headers: Headers, name: str) -> list[str]:
     """All values of one header, name compared without case: the caller decides what a repeated one means."""
     wanted = name.lower()
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
-    return [value for key, value in pairs if key.lower() == wanted]
+    return [value for key, value in _pairs(headers) if key.lower() == wanted]
+
+
+def _pairs(headers: Headers) -> Iterable[tuple[str, str]]:
+    return cast("Mapping[str, str]", headers).items() if isinstance(headers, Mapping) else headers
 
 
 _WORTH_A_RETRY = frozenset({"no_connection"})
