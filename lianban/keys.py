@@ -1,0 +1,299 @@
+"""Keys and addresses for development: all of ours and all of the sandbox's, made once on this machine.
+
+``var/keys`` (mode 0700) holds three files of mode 0600: ``keys.json``, the keys themselves, to which a later start only
+adds; ``settings.json`` for us and ``sandbox.json`` for the sandbox, written anew on every start from the keys, the
+addresses and the city pack. Each side's file holds its own private keys and the other's public ones.
+"""
+
+import base64
+import json
+import os
+import secrets
+import string
+import tempfile
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.x509.oid import NameOID
+
+from cities.demo import load_demo
+from cities.loader import load_city
+from cities.schema import City, Company
+from core import clock, settings
+from core.settings import Settings
+from lianban.engines import Addresses
+
+_ALPHANUMERIC = string.ascii_letters + string.digits
+_MCHID = "1900000001"
+_CERTIFICATE_LIFE = timedelta(days=5 * 365)
+
+
+class Ports(NamedTuple):
+    """Loopback ports: the API's, and the first of the sandbox's three."""
+
+    api: int = 8000
+    sandbox: int = 9100
+
+
+_NO_ENGINES = Addresses("", "")
+
+
+def ensure_dev_keys(
+    var_dir: Path,
+    ports: Ports,
+    city: str,
+    engines: Addresses = _NO_ENGINES,
+    *,
+    environment: settings.Environment = "dev",
+) -> tuple[Path, Path]:
+    """Make the keys that are missing under `var_dir` and write both files; returns the paths of ours and the sandbox's.
+
+    `city` is the code of a city pack. Without `engines` the settings name no database; the environment then must.
+
+    Raises:
+        SettingsInvalid: what was made would not start (an error here).
+        CityPackInvalid: the city pack does not load.
+    """
+    folder = Path(os.path.abspath(var_dir)) / "keys"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.chmod(0o700)
+    pack = load_city(city)
+    ring = _Ring(folder / "keys.json")
+    ours = _settings(ring, pack, ports, engines, folder.parent / "clock", environment)
+    theirs = _sandbox(ring, pack, ports, folder.parent)
+    ring.save()
+    settings.check(ours)
+    _write(folder / "settings.json", msgspec.json.format(msgspec.json.encode(ours)))
+    _write(folder / "sandbox.json", json.dumps(theirs, ensure_ascii=False, indent=2).encode())
+    return folder / "settings.json", folder / "sandbox.json"
+
+
+class _Ring:
+    """What was made once, by name. Nothing in it is ever changed or removed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._made: dict[str, dict[str, str]] = json.loads(path.read_bytes()) if path.exists() else {}
+
+    def get(self, name: str, make: Callable[[], dict[str, str]]) -> dict[str, str]:
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]
+
+    def text(self, name: str, make: Callable[[], str]) -> str:
+        return self.get(name, lambda: {"value": make()})["value"]
+
+    def signers(self, owner: str) -> list[dict[str, str]]:
+        """Two Ed25519 key pairs, the number that may be live at once."""
+        return [self.get(f"{owner}/{letter}", lambda letter=letter: _ed25519(owner, letter)) for letter in "ab"]
+
+    def symmetric(self, purpose: str) -> dict[str, str]:
+        return self.get(purpose, lambda: {"keyid": _keyid(purpose, "a"), "key": _random_32_bytes()})
+
+    def save(self) -> None:
+        _write(self._path, json.dumps(self._made, indent=2).encode())
+
+
+def _settings(
+    ring: _Ring, pack: City, ports: Ports, engines: Addresses, clock_file: Path, environment: settings.Environment
+) -> Settings:
+    public_url = f"http://127.0.0.1:{ports.api}"
+    merchant, public_pair, platform = _merchant(ring), _public_pair(ring), _platform(ring)
+    app = _app(ring, pack)
+    return Settings(
+        environment=environment,
+        city=pack.code,
+        public_url=public_url,
+        database_url=engines.database_url,
+        database_owner_url=engines.database_url,
+        redis_url=engines.redis_url,
+        token_keys=[settings.Key(key["keyid"], key["private"]) for key in ring.signers("token")],
+        field_keys=[settings.Key(**ring.symmetric("field"))],
+        blind_index_key=ring.text("blind-index", _random_32_bytes),
+        refresh_key=ring.text("refresh", _random_32_bytes),
+        qr_keys=[settings.Key(**ring.symmetric("qr"))],
+        gateway_keys=[settings.Key(key["keyid"], key["private"]) for key in ring.signers("lianban")],
+        wechat=settings.WeChatApp(**app),
+        wechat_pay=settings.WeChatPay(
+            sp_appid=app["appid"],
+            sp_mchid=_MCHID,
+            serial=merchant["serial"],
+            private_key=merchant["private"],
+            api_v3_key=ring.text("api-v3", lambda: _random_text(32)),
+            notify_url=f"{public_url}/callbacks/wechat-pay/payments",
+            refund_notify_url=f"{public_url}/callbacks/wechat-pay/refunds",
+            public_key_id=public_pair["keyid"],
+            public_key=public_pair["public"],
+            platform_certificates=[platform["certificate"]],
+        ),
+        companies={
+            company.code: settings.CompanyKeys(
+                base_url=f"http://127.0.0.1:{ports.sandbox + 2}/{company.code}/v1",
+                public_keys=[settings.Key(key["keyid"], key["public"]) for key in ring.signers(company.code)],
+                sub_mchid=company.sub_mchid,
+            )
+            for company in pack.joined_companies()
+        },
+        endpoints=settings.Endpoints(
+            wechat=f"http://127.0.0.1:{ports.sandbox}", wechat_pay=f"http://127.0.0.1:{ports.sandbox + 1}"
+        ),
+        clock_file=str(clock_file),
+    )
+
+
+def _sandbox(ring: _Ring, pack: City, ports: Ports, var_dir: Path) -> dict[str, Any]:
+    """The file of docs/sandbox.md."""
+    public_url = f"http://127.0.0.1:{ports.api}"
+    app, merchant, public_pair, platform = _app(ring, pack), _merchant(ring), _public_pair(ring), _platform(ring)
+    push = {
+        "url": f"{public_url}/callbacks/wechat/mini-program",
+        "token": app["push_token"],
+        "encoding_aes_key": app["push_encoding_aes_key"],
+    }
+    templates = [{"id": id_, "keys": list(pack.templates[name].keys)} for name, id_ in app["templates"].items()]
+    companies = pack.joined_companies()
+    demo = {company.code: msgspec.to_builtins(company.accounts) for company in load_demo(pack).companies}
+    return {
+        "clock_file": str(var_dir / "clock"),
+        "state_file": str(var_dir / "sandbox.sqlite3"),
+        "wechat": {
+            "apps": [
+                {
+                    "appid": app["appid"],
+                    "secret": app["secret"],
+                    "kind": "mini_program",
+                    "push": push,
+                    "templates": templates,
+                }
+            ]
+        },
+        "wechat_pay": {
+            "platform_private_key": platform["private"],
+            "platform_certificate": platform["certificate"],
+            "public_key_id": public_pair["keyid"],
+            "public_key": public_pair["public"],
+            "public_key_private": public_pair["private"],
+            "answer_with": "public_key",
+            "merchants": [
+                {
+                    "mchid": _MCHID,
+                    "appids": [app["appid"]],
+                    "api_v3_key": ring.text("api-v3", lambda: _random_text(32)),
+                    "certificate": merchant["certificate"],
+                    "serial": merchant["serial"],
+                }
+            ],
+            "sub_merchants": [company.sub_mchid for company in companies if company.sub_mchid],
+        },
+        "companies": [_sandbox_company(ring, company, public_url, demo.get(company.code, [])) for company in companies],
+    }
+
+
+def _sandbox_company(ring: _Ring, company: Company, public_url: str, accounts: list[Any]) -> dict[str, Any]:
+    return {
+        "code": company.code,
+        "service": company.service,
+        "callback_url": f"{public_url}/callbacks/companies/{company.code}",
+        "platform_url": public_url,
+        "private_keys": [{"keyid": key["keyid"], "key": key["private"]} for key in ring.signers(company.code)],
+        "lianban_public_keys": [{"keyid": key["keyid"], "key": key["public"]} for key in ring.signers("lianban")],
+        "proof_kind": company.proof.kind,
+        "accounts": accounts,
+    }
+
+
+def _app(ring: _Ring, pack: City) -> dict[str, Any]:
+    """The mini-program at WeChat, with one template id for each template of the pack."""
+    return {
+        "appid": ring.text("wechat/appid", lambda: f"wx{secrets.token_hex(8)}"),
+        "secret": ring.text("wechat/secret", lambda: secrets.token_hex(16)),
+        "push_token": ring.text("wechat/push-token", lambda: _random_text(32)),
+        # What WeChat gives is the base64 of 32 bytes without its padding, letters and digits only.
+        "push_encoding_aes_key": ring.text("wechat/push-aes", _encoding_aes_key),
+        "templates": {
+            name: ring.text(f"wechat/template/{name}", lambda: secrets.token_urlsafe(32)) for name in pack.templates
+        },
+    }
+
+
+def _merchant(ring: _Ring) -> dict[str, str]:
+    return ring.get("wechat-pay/merchant", lambda: _certified("Tenpay.com Root CA", _MCHID))
+
+
+def _platform(ring: _Ring) -> dict[str, str]:
+    return ring.get("wechat-pay/platform", lambda: _certified("Tenpay.com Root CA", "Tenpay.com sign"))
+
+
+def _public_pair(ring: _Ring) -> dict[str, str]:
+    def make() -> dict[str, str]:
+        keyid = "PUB_KEY_ID_0" + "".join(secrets.choice(string.digits) for _ in range(31))
+        return {"keyid": keyid, **_rsa_pair(rsa.generate_private_key(65537, 2048))}
+
+    return ring.get("wechat-pay/public", make)
+
+
+def _certified(issuer: str, subject: str) -> dict[str, str]:
+    """An RSA key and a certificate that it signs itself; the serial in upper-case hexadecimal, as WeChat Pay has it."""
+    key = rsa.generate_private_key(65537, 2048)
+    now = clock.now()
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + _CERTIFICATE_LIFE)
+        .sign(key, hashes.SHA256())
+    )
+    pem = certificate.public_bytes(Encoding.PEM).decode()
+    return {"serial": f"{certificate.serial_number:040X}", "certificate": pem, **_rsa_pair(key)}
+
+
+def _rsa_pair(key: rsa.RSAPrivateKey) -> dict[str, str]:
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return {"private": private.decode(), "public": public.decode()}
+
+
+def _ed25519(owner: str, letter: str) -> dict[str, str]:
+    key = ed25519.Ed25519PrivateKey.generate()
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return {"keyid": _keyid(owner, letter), "private": private.decode(), "public": public.decode()}
+
+
+def _keyid(owner: str, letter: str) -> str:
+    return f"{owner}-{clock.today().year}{letter}"
+
+
+def _random_32_bytes() -> str:
+    return base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def _random_text(length: int) -> str:
+    return "".join(secrets.choice(_ALPHANUMERIC) for _ in range(length))
+
+
+def _encoding_aes_key() -> str:
+    while True:
+        key = _random_32_bytes().rstrip("=")
+        if key.isalnum():
+            return key
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Replace the file whole, readable by us only from its first byte."""
+    handle, fresh = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(fresh).replace(path)
