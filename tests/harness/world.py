@@ -1,0 +1,76 @@
+"""Settings with fresh keys, and the outside world as a process.
+
+Fixtures: ``ports``, ``dev_files``, ``settings``, ``sandbox``.
+"""
+
+import socket
+from collections.abc import Generator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from core import settings as settings_module
+from core.settings import Settings
+from lianban.keys import Ports, ensure_dev_keys
+from lianban.sandbox import SandboxProcess
+
+_FIRST_PORT, _LAST_PORT = 20_000, 30_000
+"""Below the range from which the kernel picks ports for outgoing connections."""
+
+
+class DevFiles(NamedTuple):
+    """Paths of our settings file and of the sandbox's configuration."""
+
+    settings: Path
+    sandbox: Path
+
+
+@pytest.fixture(scope="session")
+def ports(worker_id: str) -> Ports:
+    """Free loopback ports of this worker: one for the API, three in a row for the sandbox."""
+    number = int(worker_id.removeprefix("gw")) if worker_id.startswith("gw") else 0
+    for port in range(_FIRST_PORT + number * 100, _LAST_PORT, 4):
+        if _are_free(port, 4):
+            return Ports(api=port, sandbox=port + 1)
+    raise RuntimeError("no four free ports in a row")
+
+
+@pytest.fixture(scope="session")
+def dev_files(tmp_path_factory: pytest.TempPathFactory, ports: Ports) -> DevFiles:
+    """Fresh keys, as ``lianban dev`` makes them."""
+    return DevFiles(*ensure_dev_keys(tmp_path_factory.mktemp("var"), ports, "ezhou", environment="test"))
+
+
+@pytest.fixture(scope="session")
+def settings(dev_files: DevFiles, database_url: str, redis_url: str) -> Settings:
+    """Settings of a test: this worker's engines, the addresses of ``sandbox``."""
+    return settings_module.load(
+        {
+            "LIANBAN_SETTINGS": str(dev_files.settings),
+            "DATABASE_URL": database_url,
+            "DATABASE_OWNER_URL": database_url,
+            "REDIS_URL": redis_url,
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def sandbox(dev_files: DevFiles, ports: Ports) -> Generator[SandboxProcess]:
+    """The outside world, running. ``POST {sandbox.url}/control/reset`` brings it back to its start."""
+    with SandboxProcess(dev_files.sandbox, ports.sandbox, log=dev_files.sandbox.with_name("sandbox.log")) as process:
+        process.wait_until_healthy()
+        yield process
+
+
+def _are_free(first: int, count: int) -> bool:
+    with ExitStack() as stack:
+        for port in range(first, first + count):
+            probe = stack.enter_context(socket.socket())
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return False
+    return True
