@@ -81,7 +81,7 @@ class RefundState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
-    """An order to open. `order_no` is ours: 6–32 of ``[0-9A-Za-z_*-]``; `merchant` is the company's number at the provider."""
+    """An order to open. `order_no` is ours: 6–32 of ``[0-9A-Za-z_|*-]``; `merchant` is the company's number at the provider."""
 
     order_no: str
     merchant: str
@@ -206,7 +206,9 @@ def refund_matches(answer: RefundAnswer, expected: RefundRequest) -> list[str]:
 
     Merchant and currency are compared when stated: refund notices of WeChat Pay have no currency, its answers no merchant.
     """
-    names = [n for n in ("refund_no", "order_no", "refund_fen", "total_fen") if getattr(answer, n) != getattr(expected, n)]
+    names = [
+        n for n in ("refund_no", "order_no", "refund_fen", "total_fen") if getattr(answer, n) != getattr(expected, n)
+    ]
     if answer.merchant is not None and answer.merchant != expected.merchant:
         names.append("merchant")
     if answer.currency not in (None, "CNY"):

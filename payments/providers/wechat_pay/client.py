@@ -1,0 +1,324 @@
+"""WeChat Pay API v3 in partner mode: one of the providers behind the port.
+
+Every 2xx answer is verified. A refusal counts only when it is signed too; an unsigned error is nobody's word, and the outcome of
+its call is unknown.
+"""
+
+import re
+from datetime import timedelta
+from typing import Annotated, TypeVar
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Meta
+
+from core import clock
+from core.log import get_logger
+from core.outbound import Answer, Counterpart, FailureKind, MalformedAnswer, OutcomeUnknown
+from core.strict_json import JsonRefused, decode
+from payments.providers.port import (
+    CloseOutcome,
+    OrderOpened,
+    OrderRequest,
+    ProviderRefused,
+    RefundAnswer,
+    RefundRequest,
+    Trade,
+)
+from payments.providers.wechat_pay.answers import ErrorBody, Prepay, RefundBody, StateUnknown, TradeBody
+from payments.providers.wechat_pay.codes import (
+    ORDER_CLOSED,
+    ORDER_NOT_EXIST,
+    ORDER_PAID,
+    RESOURCE_NOT_EXISTS,
+    canonical,
+    kind_of,
+)
+from payments.providers.wechat_pay.config import PlatformKeys, WeChatPayConfig
+from payments.providers.wechat_pay.signing import SignatureWrong, authorization, client_params, decrypt, verify
+
+log = get_logger(__name__)
+T = TypeVar("T")
+
+NAME = "wechat_pay"
+REFUND_TIMEOUT = timedelta(seconds=10)
+CERTIFICATES_BYTES = 256 * 1024
+_TRADES = "/v3/pay/partner/transactions"
+_REFUNDS = "/v3/refund/domestic/refunds"
+_ORDER_NO = re.compile(r"[0-9A-Za-z_|*-]{6,32}")
+_REFUND_NO = re.compile(r"[0-9A-Za-z_|*@-]{1,64}")
+
+
+class _SealedCertificate(msgspec.Struct, frozen=True):
+    algorithm: Annotated[str, Meta(pattern=r"\AAEAD_AES_256_GCM\Z")]
+    nonce: str
+    ciphertext: str
+    associated_data: str = ""
+
+
+class _CertificateItem(msgspec.Struct, frozen=True):
+    serial_no: str
+    encrypt_certificate: _SealedCertificate
+
+
+class _Certificates(msgspec.Struct, frozen=True):
+    data: Annotated[tuple[_CertificateItem, ...], Meta(max_length=20)]
+
+
+class WeChatPay:
+    """The port's verbs over the wire."""
+
+    name = NAME
+
+    def __init__(self, config: WeChatPayConfig, counterpart: Counterpart) -> None:
+        self._config = config
+        self._counterpart = counterpart
+
+    async def create_order(self, order: OrderRequest) -> OrderOpened:
+        """Open a JSAPI order. The same order again gives a fresh prepay id, two hours of life each.
+
+        Raises:
+            ProviderRefused: ORDER_PAID, INVALID_REQUEST when the number was used with another content, …
+        """
+        _check_order(order)
+        body = {
+            "sp_appid": self._config.sp_appid,
+            "sp_mchid": self._config.sp_mchid,
+            "sub_mchid": order.merchant,
+            "description": order.description,
+            "out_trade_no": order.order_no,
+            "time_expire": order.expires_at.astimezone(clock.SHANGHAI).isoformat(timespec="seconds"),
+            "notify_url": order.notify_url,
+            "amount": {"total": order.amount_fen, "currency": "CNY"},
+            "payer": {"sp_openid": order.payer},
+        }
+        answer = await self._call("order", "POST", f"{_TRADES}/jsapi", body)
+        return OrderOpened(self._read("order", answer, Prepay).prepay_id)
+
+    def client_params(self, prepay: str) -> dict[str, str]:
+        """What wx.requestPayment takes, signed at this moment."""
+        return client_params(self._config, prepay, clock.now())
+
+    async def query(self, order_no: str, merchant: str) -> Trade | None:
+        """The trade under our number, ``None`` when the platform knows none."""
+        address = f"{_TRADES}/out-trade-no/{_order_part(order_no)}"
+        query = f"sp_mchid={self._config.sp_mchid}&sub_mchid={quote(merchant, safe='')}"
+        try:
+            answer = await self._call("query", "GET", f"{address}?{query}")
+        except ProviderRefused as refused:
+            if refused.provider_code == ORDER_NOT_EXIST:
+                return None
+            raise
+        body = self._read("query", answer, TradeBody)
+        try:
+            trade = body.trade()
+        except StateUnknown as error:
+            raise self._malformed("query", "state_unknown") from error
+        if (trade.order_no, trade.merchant) != (order_no, merchant):
+            raise self._malformed("query", "other_order")
+        return trade
+
+    async def close(self, order_no: str, merchant: str) -> CloseOutcome:
+        """Close an order. A payment may land between a query and this call: then it is ``ALREADY_PAID``."""
+        body = {"sp_mchid": self._config.sp_mchid, "sub_mchid": merchant}
+        try:
+            await self._call("close", "POST", f"{_TRADES}/out-trade-no/{_order_part(order_no)}/close", body)
+        except ProviderRefused as refused:
+            outcome = _CLOSE_OUTCOMES.get(refused.provider_code)
+            if outcome is None:
+                raise
+            return outcome
+        return CloseOutcome.CLOSED
+
+    async def refund(self, refund: RefundRequest) -> RefundAnswer:
+        """Ask for a refund, as often as there is doubt, always under the same number.
+
+        Raises:
+            ProviderRefused: NOT_ENOUGH (temporary) when the merchant's balance is too small, …
+        """
+        _check_refund(refund)
+        body = {
+            "sub_mchid": refund.merchant,
+            "out_trade_no": refund.order_no,
+            "out_refund_no": refund.refund_no,
+            "reason": refund.reason,
+            "notify_url": refund.notify_url,
+            "amount": {"refund": refund.refund_fen, "total": refund.total_fen, "currency": "CNY"},
+        }
+        answer = await self._call("refund", "POST", _REFUNDS, body, timeout=REFUND_TIMEOUT)
+        return self._refund("refund", answer, refund.refund_no)
+
+    async def query_refund(self, refund_no: str, merchant: str) -> RefundAnswer | None:
+        """The refund under our number, ``None`` when the platform knows none."""
+        if not _REFUND_NO.fullmatch(refund_no):
+            raise ValueError("refund_no is 1 to 64 of [0-9A-Za-z_|*@-]")
+        address = f"{_REFUNDS}/{quote(refund_no, safe='')}?sub_mchid={quote(merchant, safe='')}"
+        try:
+            answer = await self._call("refund_query", "GET", address)
+        except ProviderRefused as refused:
+            if refused.provider_code == RESOURCE_NOT_EXISTS:
+                return None
+            raise
+        return self._refund("refund_query", answer, refund_no)
+
+    async def refresh_certificates(self) -> tuple[str, ...]:
+        """Fetch the platform's certificates, believe them from now on, and return them (PEM) for the other processes.
+
+        For a job, hourly; never called because a message came with an unknown serial. The list is sealed with the APIv3 key; its
+        signature must be by a key known before or by one of the list.
+        """
+        answer = await self._send("certificates", "GET", "/v3/certificates", b"", max_answer_bytes=CERTIFICATES_BYTES)
+        if answer.status != 200:
+            raise self._refusal("certificates", answer)
+        items = self._read("certificates", answer, _Certificates).data
+        try:
+            pems = tuple(self._unsealed(item) for item in items)
+            if pems and not self._is_by(answer, self._config.platform):
+                verify(answer.headers, answer.content, PlatformKeys(None, None, pems), clock.now())
+            self._config.platform.learn(pems)
+        except (SignatureWrong, ValueError) as error:
+            raise self._malformed("certificates", "signature") from error
+        return pems
+
+    def _unsealed(self, item: _CertificateItem) -> str:
+        sealed = item.encrypt_certificate
+        return decrypt(self._config.api_v3_key, sealed.nonce, sealed.associated_data, sealed.ciphertext).decode()
+
+    def _is_by(self, answer: Answer, platform: PlatformKeys) -> bool:
+        try:
+            verify(answer.headers, answer.content, platform, clock.now())
+        except SignatureWrong as wrong:
+            if wrong.reason == "serial_unknown":
+                return False
+            raise
+        return True
+
+    async def _call(
+        self, operation: str, method: str, path: str, body: object = None, *, timeout: timedelta | None = None
+    ) -> Answer:
+        """Send, and return the verified 2xx answer."""
+        content = msgspec.json.encode(body) if body is not None else b""
+        answer = await self._send(operation, method, path, content, timeout=timeout)
+        if not 200 <= answer.status < 300:
+            raise self._refusal(operation, answer)
+        try:
+            verify(answer.headers, answer.content, self._config.platform, clock.now())
+        except SignatureWrong as wrong:
+            raise self._malformed(operation, f"signature.{wrong.reason}") from wrong
+        return answer
+
+    async def _send(
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        content: bytes,
+        *,
+        timeout: timedelta | None = None,
+        max_answer_bytes: int | None = None,
+    ) -> Answer:
+        signed_path = self._counterpart.base_path + path
+        headers = {
+            "Accept": "application/json",
+            "Content-Type": "application/json",
+            "Authorization": authorization(self._config, method, signed_path, content, clock.now()),
+        }
+        if self._config.platform.public_key_id is not None:
+            headers["Wechatpay-Serial"] = self._config.platform.public_key_id
+        return await self._counterpart.request(
+            method,
+            path,
+            operation=operation,
+            headers=headers,
+            content=content,
+            # Order, close and refund are idempotent by our number.
+            idempotent=True,
+            timeout=timeout,
+            max_answer_bytes=max_answer_bytes,
+        )
+
+    def _refusal(self, operation: str, answer: Answer) -> Exception:
+        try:
+            stated = canonical(decode(answer.content, ErrorBody).code)
+        except JsonRefused:
+            stated = "none"
+        try:
+            verify(answer.headers, answer.content, self._config.platform, clock.now())
+        except SignatureWrong as wrong:
+            log.error(
+                "wechat_pay.error_unverified",
+                operation=operation,
+                status=answer.status,
+                error_code=stated,
+                reason=wrong.reason,
+                request_id=answer.header("Request-ID"),
+            )
+            return MalformedAnswer(self._counterpart.name, operation, "error_unverified")
+        if stated == "none":
+            return self._malformed(operation, "error_shape")
+        kind = kind_of(stated)
+        log.warning(
+            "wechat_pay.refused", operation=operation, error_code=stated, request_id=answer.header("Request-ID")
+        )
+        if kind is FailureKind.UNKNOWN:
+            return OutcomeUnknown(self._counterpart.name, operation, "server_error")
+        return ProviderRefused(NAME, operation, stated, kind)
+
+    def _refund(self, operation: str, answer: Answer, refund_no: str) -> RefundAnswer:
+        body = self._read(operation, answer, RefundBody)
+        if body.out_refund_no != refund_no:
+            raise self._malformed(operation, "other_refund")
+        try:
+            return body.refund()
+        except StateUnknown as error:
+            raise self._malformed(operation, "state_unknown") from error
+
+    def _read(self, operation: str, answer: Answer, type_: type[T]) -> T:
+        try:
+            return decode(answer.content, type_)
+        except JsonRefused as error:
+            raise self._malformed(operation, error.reason) from error
+
+    def _malformed(self, operation: str, reason: str) -> MalformedAnswer:
+        log.error("wechat_pay.answer_malformed", operation=operation, reason=reason)
+        return MalformedAnswer(self._counterpart.name, operation, reason)
+
+
+_CLOSE_OUTCOMES = {
+    ORDER_CLOSED: CloseOutcome.CLOSED,
+    ORDER_PAID: CloseOutcome.ALREADY_PAID,
+    ORDER_NOT_EXIST: CloseOutcome.UNKNOWN_ORDER,
+}
+
+
+def _order_part(order_no: str) -> str:
+    if not _ORDER_NO.fullmatch(order_no):
+        raise ValueError("order_no is 6 to 32 of [0-9A-Za-z_|*-]")
+    return quote(order_no, safe="")
+
+
+def _check_order(order: OrderRequest) -> None:
+    _order_part(order.order_no)
+    if order.amount_fen < 1:
+        raise ValueError("an order has at least 1 fen")
+    if not 1 <= len(order.description) <= 127:
+        raise ValueError("a description has 1 to 127 characters")
+    if order.expires_at.tzinfo is None:
+        raise ValueError("expires_at is an aware time")
+    _check_notify_url(order.notify_url, 255)
+
+
+def _check_refund(refund: RefundRequest) -> None:
+    _order_part(refund.order_no)
+    if not _REFUND_NO.fullmatch(refund.refund_no):
+        raise ValueError("refund_no is 1 to 64 of [0-9A-Za-z_|*@-]")
+    if not 1 <= refund.refund_fen <= refund.total_fen:
+        raise ValueError("a refund is at least 1 fen and at most the order")
+    if not 1 <= len(refund.reason) <= 80:
+        raise ValueError("a reason has 1 to 80 characters")
+    _check_notify_url(refund.notify_url, 256)
+
+
+def _check_notify_url(url: str, max_characters: int) -> None:
+    if len(url) > max_characters or "?" in url or not url.startswith(("https://", "http://")):
+        raise ValueError("a notify address is absolute, without query, and not too long")
