@@ -1,0 +1,132 @@
+"""Invented accounts and bills for the sandbox (``demo.json`` of a pack), in the shape ``docs/sandbox.md`` describes.
+
+`accounts` of each company go into the sandbox's configuration as they stand: ``msgspec.to_builtins(demo.companies)``.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import date, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from cities.errors import CityPackInvalid
+from cities.loader import DEMO_FILE, read
+from cities.schema import City, Code, Shape, Text
+
+Fen = Annotated[int, Meta(ge=0, le=9_999_999_999)]
+Quantity = Annotated[str, Meta(pattern=r"\A[0-9]{1,9}(\.[0-9]{1,6})?\Z")]
+Day = Annotated[str, Meta(pattern=r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")]
+
+_PERIOD = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
+
+
+class DemoLine(Shape, frozen=True, kw_only=True):
+    name: Text
+    quantity: Quantity
+    unit_price: Quantity
+    amount_fen: Fen
+
+
+class DemoBill(Shape, frozen=True, kw_only=True):
+    """A bill as in the company gateway protocol, §4."""
+
+    bill_no: Annotated[str, Meta(pattern=r"\A[0-9A-Za-z_-]{1,64}\Z")]
+    period: str
+    issued_on: Day
+    due_on: Day
+    status: Literal["open", "paid", "void"]
+    principal_fen: Fen
+    late_fee_fen: Fen
+    payable_fen: Fen
+    usage: Quantity
+    unit: Text
+    lines: Annotated[tuple[DemoLine, ...], Meta(min_length=1)]
+
+
+class DemoAccount(Shape, frozen=True, kw_only=True):
+    number: str
+    holder_name: Text
+    holder_id_last4: Annotated[str, Meta(pattern=r"\A[0-9]{3}[0-9X]\Z")]
+    holder_mobile: Annotated[str, Meta(pattern=r"\A1[3-9][0-9]{9}\Z")]
+    address: Text
+    address_masked: Text
+    status: Literal["open", "frozen", "closed"]
+    balance_fen: Fen
+    bills: tuple[DemoBill, ...]
+
+
+class DemoCompany(Shape, frozen=True, kw_only=True):
+    code: Code
+    accounts: Annotated[tuple[DemoAccount, ...], Meta(min_length=1)]
+
+
+class Demo(Shape, frozen=True, kw_only=True):
+    """`invented` can only be true: no real person's data may ever stand in a pack."""
+
+    invented: bool
+    note: Text
+    companies: tuple[DemoCompany, ...]
+
+
+def load_demo(city: City, folder: Path | None = None) -> Demo:
+    """The demo data of a city, by default of the pack that comes with us; raises :class:`CityPackInvalid`."""
+    demo = read((folder or Path(__file__).parent / city.code) / DEMO_FILE, Demo)
+    if not demo.invented:
+        raise CityPackInvalid(DEMO_FILE, "$.invented", "demo data is invented")
+    _unique("$.companies[{}].code", [company.code for company in demo.companies])
+    for index, company in enumerate(demo.companies):
+        _check_company(city, f"$.companies[{index}]", company)
+    return demo
+
+
+def _check_company(city: City, path: str, found: DemoCompany) -> None:
+    company = city.companies.get(found.code)
+    if company is None:
+        raise CityPackInvalid(DEMO_FILE, f"{path}.code", f"the city has no company {found.code}")
+    _unique(path + ".accounts[{}].number", [account.number for account in found.accounts])
+    bill_nos = [bill.bill_no for account in found.accounts for bill in account.bills]
+    if len(set(bill_nos)) != len(bill_nos):
+        repeated = next(number for number in bill_nos if bill_nos.count(number) > 1)
+        raise CityPackInvalid(DEMO_FILE, f"{path}.accounts", f"the bill {repeated} appears twice")
+    for index, account in enumerate(found.accounts):
+        at = f"{path}.accounts[{index}]"
+        if not company.account.fits(account.number):
+            raise CityPackInvalid(DEMO_FILE, f"{at}.number", f"{account.number} is no account number of {company.code}")
+        _unique(at + ".bills[{}].period", [bill.period for bill in account.bills if bill.status != "void"])
+        for position, bill in enumerate(account.bills):
+            _check_bill(f"{at}.bills[{position}]", bill)
+
+
+def _check_bill(path: str, bill: DemoBill) -> None:
+    found = _PERIOD.fullmatch(bill.period)
+    if found is None:
+        raise CityPackInvalid(DEMO_FILE, f"{path}.period", "a period is written YYYY-MM")
+    try:
+        issued, due = date.fromisoformat(bill.issued_on), date.fromisoformat(bill.due_on)
+    except ValueError as error:
+        raise CityPackInvalid(DEMO_FILE, f"{path}.issued_on", str(error)) from error
+    first = date(int(found[1]), int(found[2]), 1)
+    if issued < (first + timedelta(days=31)).replace(day=1):
+        raise CityPackInvalid(DEMO_FILE, f"{path}.issued_on", "a bill is issued after its period")
+    if due < issued:
+        raise CityPackInvalid(DEMO_FILE, f"{path}.due_on", "a bill is due after it is issued")
+    for index, line in enumerate(bill.lines):
+        exact = Decimal(line.quantity) * Decimal(line.unit_price) * 100
+        if int(exact.quantize(Decimal(1), ROUND_HALF_UP)) != line.amount_fen:
+            fault = f"quantity times unit price is {exact.normalize():f} fen"
+            raise CityPackInvalid(DEMO_FILE, f"{path}.lines[{index}].amount_fen", fault)
+    total = sum(line.amount_fen for line in bill.lines)
+    if total != bill.principal_fen:
+        raise CityPackInvalid(DEMO_FILE, f"{path}.principal_fen", f"the lines add up to {total} fen")
+    total += bill.late_fee_fen
+    if total != bill.payable_fen:
+        raise CityPackInvalid(DEMO_FILE, f"{path}.payable_fen", f"principal and late fee are {total} fen")
+
+
+def _unique(path: str, values: Sequence[str]) -> None:
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise CityPackInvalid(DEMO_FILE, path.format(index), f"{value} appears twice")

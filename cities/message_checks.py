@@ -1,0 +1,195 @@
+"""What a catalogue of messages must keep: references, templates, and texts that no value can make too long."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from cities import messages
+from cities.checks import check_days, unique
+from cities.errors import CityPackInvalid, MessageValuesInvalid
+from cities.schema import (
+    AccountNumberValue,
+    ChoiceValue,
+    DateTimeValue,
+    DateValue,
+    FenValue,
+    Message,
+    MessagesFile,
+    Placeholder,
+    ReferenceValue,
+    TextValue,
+)
+from cities.wechat_keys import kind_of, units
+
+TITLE_MAX, BODY_MAX, PAGE_MAX = 40, 300, 200
+
+_PAGE = re.compile(r"pages[0-9A-Za-z/_-]*/[0-9A-Za-z_-]+(?:\?[0-9A-Za-z_={}&-]+)?")
+
+
+def check_messages(file: str, found: MessagesFile) -> None:
+    """Everything referred to exists, everything that exists is referred to, and no text can ever be too long."""
+    for name, template in found.templates.items():
+        for key in template.keys:
+            if kind_of(key) is None:
+                raise CityPackInvalid(file, f"$.templates.{name}.keys", f"{key} is no type of key WeChat knows")
+        unique(file, f"$.templates.{name}.keys[{{}}]", template.keys)
+    _unique_by_name(file, "$.templates.{}.title", {name: template.title for name, template in found.templates.items()})
+    _check_silence(file, found)
+    for path, versions in _by_kind(found.messages).items():
+        check_days(file, path, versions)
+        if len({frozenset(message.values) for message in versions}) > 1:
+            raise CityPackInvalid(file, path, "the program gives the same values for every version of a kind")
+    for index, message in enumerate(found.messages):
+        _check_message(file, f"$.messages[{index}]", message, found)
+    _check_used(file, "$.values", found.values, {name for message in found.messages for name in message.values})
+    used = {message.mini_program.template for message in found.messages if message.mini_program is not None}
+    _check_used(file, "$.templates", found.templates, used)
+
+
+def _check_silence(file: str, found: MessagesFile) -> None:
+    unique(file, "$.silent[{}].kind", (edge.kind for edge in found.silent))
+    spoken = {message.kind for message in found.messages}
+    for index, edge in enumerate(found.silent):
+        if edge.kind in spoken:
+            raise CityPackInvalid(file, f"$.silent[{index}].kind", f"{edge.kind} has a message, so it is not silent")
+
+
+def _check_message(file: str, path: str, message: Message, found: MessagesFile) -> None:
+    unique(file, f"{path}.values[{{}}]", message.values)
+    for index, name in enumerate(message.values):
+        if name not in found.values:
+            raise CityPackInvalid(file, f"{path}.values[{index}]", f"{name} is not described in [values]")
+    for where, text in _texts(message):
+        try:
+            used = {piece.name for piece in messages.pieces(text)} - {None}
+        except ValueError as error:
+            raise CityPackInvalid(file, f"{path}.{where}", str(error)) from error
+        for name in sorted(used - set(message.values), key=str):
+            raise CityPackInvalid(file, f"{path}.{where}", f"{{{name}}} is not among the values of {message.kind}")
+    _check_page(file, path, message, found.values)
+    _check_template(file, path, message, found)
+    _check_inbox(file, path, message, found.values)
+
+
+def _check_page(file: str, path: str, message: Message, placeholders: Mapping[str, Placeholder]) -> None:
+    if message.page is None:
+        return
+    if _PAGE.fullmatch(message.page) is None or len(message.page) > PAGE_MAX:
+        raise CityPackInvalid(file, f"{path}.page", "a page is written like pages/payment/detail?id={payment_id}")
+    for piece in messages.pieces(message.page):
+        if piece.name is not None and not isinstance(placeholders[piece.name], ReferenceValue):
+            raise CityPackInvalid(
+                file, f"{path}.page", f"{{{piece.name}}} may not stand in an address: only a reference may"
+            )
+
+
+def _check_template(file: str, path: str, message: Message, found: MessagesFile) -> None:
+    if message.mini_program is None:
+        return
+    template = found.templates.get(message.mini_program.template)
+    if template is None:
+        raise CityPackInvalid(
+            file, f"{path}.mini_program.template", f"there is no template {message.mini_program.template}"
+        )
+    if odd := set(template.keys) ^ set(message.mini_program.data):
+        raise CityPackInvalid(
+            file, f"{path}.mini_program.data", f"{', '.join(sorted(odd))}: the keys have to be those of the template"
+        )
+    for key, text in message.mini_program.data.items():
+        free = [
+            piece.name for piece in messages.pieces(text) if isinstance(found.values.get(piece.name or ""), TextValue)
+        ]
+        if free and kind_of(key) != "thing":
+            raise CityPackInvalid(
+                file, f"{path}.mini_program.data.{key}", f"{{{free[0]}}} is free text, which only a thing takes"
+            )
+        # A thing may be shortened in its free texts: it has to fit with those at their shortest, else at the longest.
+        shortest = kind_of(key) == "thing"
+        for shown in _samples(message, found.values, shortest=shortest):
+            try:
+                messages.check_key(message.kind, key, messages.fill(key, text, shown))
+            except MessageValuesInvalid as error:
+                raise CityPackInvalid(file, f"{path}.mini_program.data.{key}", str(error)) from error
+
+
+def _check_inbox(file: str, path: str, message: Message, placeholders: Mapping[str, Placeholder]) -> None:
+    for where, text, limit in (("title", message.inbox.title, TITLE_MAX), ("body", message.inbox.body, BODY_MAX)):
+        longest = max(
+            units(messages.fill_whole(text, shown)) for shown in _samples(message, placeholders, shortest=False)
+        )
+        if longest > limit:
+            raise CityPackInvalid(
+                file, f"{path}.inbox.{where}", f"may become {longest} characters long, at most {limit} are allowed"
+            )
+
+
+def _samples(
+    message: Message, placeholders: Mapping[str, Placeholder], *, shortest: bool
+) -> Iterator[dict[str, messages.Shown]]:
+    """Extreme values of all placeholders; every option of a choice appears once."""
+    rounds = 1
+    choices: dict[str, list[str]] = {}
+    for name in message.values:
+        placeholder = placeholders[name]
+        if isinstance(placeholder, ChoiceValue):
+            choices[name] = list(placeholder.options.values())
+            rounds = max(rounds, len(choices[name]))
+    for turn in range(rounds):
+        yield {
+            name: messages.Shown(
+                choices[name][turn % len(choices[name])]
+                if name in choices
+                else _extreme(placeholders[name], shortest=shortest),
+                isinstance(placeholders[name], TextValue),
+            )
+            for name in message.values
+        }
+
+
+def _extreme(placeholder: Placeholder, *, shortest: bool) -> str:
+    match placeholder:
+        case FenValue():
+            return messages.yuan(messages.LARGEST_FEN)
+        case DateTimeValue():
+            return "2026年12月31日 23:59"
+        case DateValue():
+            return "2026年12月31日"
+        case AccountNumberValue():
+            return "****8421"
+        case ReferenceValue():
+            return "0" * 36
+        case TextValue():
+            return "长" * (1 if shortest else placeholder.max)
+        case ChoiceValue():
+            return max(placeholder.options.values(), key=units)
+
+
+def _texts(message: Message) -> Iterator[tuple[str, str]]:
+    yield "inbox.title", message.inbox.title
+    yield "inbox.body", message.inbox.body
+    if message.page is not None:
+        yield "page", message.page
+    if message.mini_program is not None:
+        for key, text in message.mini_program.data.items():
+            yield f"mini_program.data.{key}", text
+
+
+def _by_kind(found: Sequence[Message]) -> dict[str, list[Message]]:
+    kinds: defaultdict[str, list[Message]] = defaultdict(list)
+    for message in found:
+        kinds[f"$.messages({message.kind})"].append(message)
+    return kinds
+
+
+def _check_used(file: str, path: str, declared: Iterable[str], used: set[str]) -> None:
+    for name in declared:
+        if name not in used:
+            raise CityPackInvalid(file, f"{path}.{name}", "nothing uses it")
+
+
+def _unique_by_name(file: str, path: str, values: Mapping[str, str]) -> None:
+    seen: dict[str, str] = {}
+    for name, value in values.items():
+        if value in seen:
+            raise CityPackInvalid(file, path.format(name), f"{value} appears twice, also in {seen[value]}")
+        seen[value] = name

@@ -1,0 +1,330 @@
+"""The shapes of the files of a city pack. Unknown fields are refused, nothing can be changed after loading.
+
+Everything that may change over time is a :class:`Rule`: it names its source and the days it is in force. Further rules
+(promises, fees, materials, forms, tariffs, guides, holidays) are further files of such rules.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date, timedelta
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from cities.errors import NotInForce, UnknownCompany
+
+Text = Annotated[str, Meta(min_length=1, max_length=500)]
+Code = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]{0,39}\Z")]
+Kind = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*\Z", max_length=60)]
+Service = Literal["water", "power", "gas", "network"]
+ProofKind = Literal["holder_id_last4", "holder_name", "meter_number", "last_bill_fen"]
+Audience = Literal["payer", "binder", "earlier_binders", "user"]
+
+_DURATION = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class Duration(timedelta):
+    """A length of time as people write it in a pack: ``15s``, ``10m``, ``2h``, ``30d``."""
+
+    @classmethod
+    def parse(cls, text: str) -> "Duration":
+        """Raises `ValueError` for anything but a whole number above 0 and one unit."""
+        found = _DURATION.fullmatch(text)
+        if found is None:
+            raise ValueError(f"a length of time is written like 15s, 10m, 2h or 30d, not {text!r}")
+        return cls(seconds=int(found[1]) * _SECONDS[found[2]])
+
+
+class Shape(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The base of everything read from a pack."""
+
+
+class Rule(Shape, frozen=True, kw_only=True):
+    """Something in force from `effective_from` up to and including `effective_to` (None: until further notice)."""
+
+    effective_from: date
+    effective_to: date | None = None
+    source: Text
+
+    def in_force(self, day: date) -> bool:
+        return self.effective_from <= day and (self.effective_to is None or day <= self.effective_to)
+
+
+R = TypeVar("R", bound=Rule)
+
+
+def in_force(rules: Iterable[R], day: date, name: str) -> R:
+    """The version in force on `day`; raises :class:`NotInForce`."""
+    for rule in rules:
+        if rule.in_force(day):
+            return rule
+    raise NotInForce(f"{name} on {day}")
+
+
+class Area(Shape, frozen=True, kw_only=True):
+    """A district (GB/T 2260), a street, town or township (statistical code), or a functional area: no district."""
+
+    code: Annotated[str, Meta(pattern=r"\A[0-9]{6}([0-9]{3})?\Z")]
+    name: Text
+    kind: Literal["district", "street", "town", "township", "functional"]
+    parent: str
+
+
+class AreasFile(Shape, frozen=True, kw_only=True):
+    source: Text
+    areas: Annotated[tuple[Area, ...], Meta(min_length=1)]
+
+
+class CityFile(Shape, frozen=True, kw_only=True):
+    code: Code
+    name: Text
+    short_name: Text
+    area_code: Annotated[str, Meta(pattern=r"\A[0-9]{6}\Z")]
+    time_zone: Literal["Asia/Shanghai"]
+
+
+class AccountFormat(Shape, frozen=True, kw_only=True):
+    """How account numbers of a company look. `pattern` is anchored, so that a browser may use it as it stands."""
+
+    label: Text
+    pattern: Text
+    explanation: Text
+    where: Text
+    example: Text
+
+    def fits(self, number: str) -> bool:
+        """True when the whole of `number` has the format; a trailing newline or full-width digits do not."""
+        return re.fullmatch(self.pattern, number) is not None
+
+
+class Proof(Shape, frozen=True, kw_only=True):
+    """What somebody must know of an account to bind it."""
+
+    kind: ProofKind
+    label: Text
+    hint: Text
+    pattern: Text
+    explanation: Text
+    example: Text
+
+    def fits(self, value: str) -> bool:
+        return re.fullmatch(self.pattern, value) is not None
+
+
+class CircuitRule(Shape, frozen=True, kw_only=True):
+    """The circuit opens when `failure_share` of the last `window` calls failed, and lets a probe pass each `pause`."""
+
+    window: Annotated[int, Meta(ge=5, le=1000)]
+    failure_share: Annotated[float, Meta(gt=0, le=1)]
+    pause: Duration
+
+
+class Gateway(Shape, frozen=True, kw_only=True):
+    """How we call a company. `quotes`: its bills come with a quote that fixes the amounts for a while."""
+
+    timeout: Duration
+    quotes: bool
+    circuit: CircuitRule
+
+
+class Company(Shape, frozen=True, kw_only=True):
+    """A public-service company. `hotline` None: not known, never invented. Settings may override `sub_mchid`."""
+
+    code: Code
+    service: Service
+    name: Text
+    short_name: Annotated[str, Meta(min_length=1, max_length=10)]
+    bill_name: Annotated[str, Meta(min_length=1, max_length=6)]
+    hotline: Annotated[str, Meta(pattern=r"\A[0-9-]{5,13}\Z")] | None = None
+    joined: bool
+    partial_payment: bool
+    sub_mchid: Annotated[str, Meta(pattern=r"\A[0-9]{8,10}\Z")] | None = None
+    source: Text
+    account: AccountFormat
+    proof: Proof
+    gateway: Gateway
+
+
+class CompaniesFile(Shape, frozen=True, kw_only=True):
+    companies: Annotated[tuple[Company, ...], Meta(min_length=1)]
+
+
+class OrderRule(Rule, frozen=True, kw_only=True):
+    """How long a payment may be paid, and how we ask the provider meanwhile.
+
+    A provider order ends after `life`, but at least `quote_margin` before the company's quote ends; with less than
+    `shortest_life` left a new quote is asked for first. `query_after` are the pauses between queries; the last repeats
+    until the order ends.
+    """
+
+    life: Duration
+    shortest_life: Duration
+    quote_margin: Duration
+    query_after: Annotated[tuple[Duration, ...], Meta(min_length=1)]
+
+
+class CreationLimit(Rule, frozen=True, kw_only=True):
+    """How many payments one person may create for one bill within `window`."""
+
+    per_bill_and_person: Annotated[int, Meta(ge=1, le=100)]
+    window: Duration
+
+
+class BindingLimit(Rule, frozen=True, kw_only=True):
+    """How many proofs may be tried within `window`, for one account by anybody and by one person for any account."""
+
+    per_account: Annotated[int, Meta(ge=1, le=100)]
+    per_person: Annotated[int, Meta(ge=1, le=100)]
+    window: Duration
+
+
+class ViewRule(Rule, frozen=True, kw_only=True):
+    """How old bills may be when somebody only looks; to pay they are always asked for anew."""
+
+    fresh_for: Duration
+
+
+class SurchargeRule(Rule, frozen=True, kw_only=True):
+    """Whether anything may be added to what the company is owed. `notice` is shown before paying."""
+
+    allowed: bool
+    clause: Text
+    notice: Text
+
+
+class PaymentsFile(Shape, frozen=True, kw_only=True):
+    order: tuple[OrderRule, ...]
+    creation_limit: tuple[CreationLimit, ...]
+    binding_limit: tuple[BindingLimit, ...]
+    view: tuple[ViewRule, ...]
+    surcharge: tuple[SurchargeRule, ...]
+
+
+class PaymentRules(Shape, frozen=True, kw_only=True):
+    """The rules of paying that are in force on one day."""
+
+    order: OrderRule
+    creation_limit: CreationLimit
+    binding_limit: BindingLimit
+    view: ViewRule
+    surcharge: SurchargeRule
+
+
+class FenValue(Shape, frozen=True, kw_only=True, tag_field="type", tag="fen"):
+    """An int of fen, shown as ``46.60元``."""
+
+
+class DateTimeValue(Shape, frozen=True, kw_only=True, tag_field="type", tag="datetime"):
+    """An aware datetime, shown as ``2026年11月23日 10:02`` in Ezhou's time."""
+
+
+class DateValue(Shape, frozen=True, kw_only=True, tag_field="type", tag="date"):
+    """A date, shown as ``2026年11月23日``."""
+
+
+class TextValue(Shape, frozen=True, kw_only=True, tag_field="type", tag="text"):
+    """A str, cut to `max` characters."""
+
+    max: Annotated[int, Meta(ge=2, le=100)]
+
+
+class AccountNumberValue(Shape, frozen=True, kw_only=True, tag_field="type", tag="account_number"):
+    """An account number, of which only the last four characters are shown: ``****1234``."""
+
+
+class ReferenceValue(Shape, frozen=True, kw_only=True, tag_field="type", tag="reference"):
+    """An identifier of ours, 1 to 36 of ``[0-9A-Za-z_-]``; belongs into page addresses rather than into texts."""
+
+
+class ChoiceValue(Shape, frozen=True, kw_only=True, tag_field="type", tag="choice"):
+    """A code from a closed list, shown as the words beside it."""
+
+    options: Annotated[dict[Code, Text], Meta(min_length=1)]
+
+
+Placeholder = FenValue | DateTimeValue | DateValue | TextValue | AccountNumberValue | ReferenceValue | ChoiceValue
+
+
+class Template(Shape, frozen=True, kw_only=True):
+    """A mini-program template as picked from the public library: its title there and its typed keys."""
+
+    title: Text
+    keys: Annotated[tuple[str, ...], Meta(min_length=1, max_length=10)]
+
+
+class InboxText(Shape, frozen=True, kw_only=True):
+    title: Text
+    body: Text
+
+
+class TemplateData(Shape, frozen=True, kw_only=True):
+    """Which template a message uses, and the text of each of its keys."""
+
+    template: Code
+    data: dict[str, Text]
+
+
+class Message(Rule, frozen=True, kw_only=True):
+    """One kind of message: to whom, which values the program gives for it (just these), the texts made of them."""
+
+    kind: Kind
+    audience: Audience
+    values: tuple[Code, ...]
+    page: Text | None = None
+    inbox: InboxText
+    mini_program: TemplateData | None = None
+
+
+class SilentEdge(Shape, frozen=True, kw_only=True):
+    """Something that happens and of which nobody is told, and why."""
+
+    kind: Kind
+    reason: Text
+
+
+class MessagesFile(Shape, frozen=True, kw_only=True):
+    values: dict[Code, Placeholder]
+    templates: dict[Code, Template]
+    messages: tuple[Message, ...]
+    silent: tuple[SilentEdge, ...] = ()
+
+
+class City(Shape, frozen=True, kw_only=True):
+    """A whole pack, checked. `areas` and `companies` by code; `messages` the versions of each kind, oldest first."""
+
+    code: str
+    name: str
+    short_name: str
+    area_code: str
+    time_zone: str
+    areas: Mapping[str, Area]
+    companies: Mapping[str, Company]
+    payments: PaymentsFile
+    values: Mapping[str, Placeholder]
+    templates: Mapping[str, Template]
+    messages: Mapping[str, tuple[Message, ...]]
+    silent: Mapping[str, SilentEdge]
+
+    def company(self, code: str) -> Company:
+        """Raises :class:`UnknownCompany`."""
+        found = self.companies.get(code)
+        if found is None:
+            raise UnknownCompany(code)
+        return found
+
+    def joined_companies(self) -> tuple[Company, ...]:
+        """The companies whose systems are connected today, in the order of the file."""
+        return tuple(company for company in self.companies.values() if company.joined)
+
+    def payment_rules(self, on: date) -> PaymentRules:
+        """The rules of paying on that day; raises :class:`NotInForce` for a day before the first of them."""
+        every = self.payments
+        return PaymentRules(
+            order=in_force(every.order, on, "order"),
+            creation_limit=in_force(every.creation_limit, on, "creation_limit"),
+            binding_limit=in_force(every.binding_limit, on, "binding_limit"),
+            view=in_force(every.view, on, "view"),
+            surcharge=in_force(every.surcharge, on, "surcharge"),
+        )

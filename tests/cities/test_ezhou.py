@@ -1,0 +1,195 @@
+"""The pack of Ezhou says what the documents say, in the words people understand."""
+
+from datetime import date, timedelta
+
+import pytest
+
+from cities.demo import load_demo
+from cities.errors import NotInForce, UnknownCompany
+from cities.loader import load_city
+from cities.messages import pieces
+
+CITY = load_city("ezhou")
+TODAY = date(2026, 11, 23)
+
+
+def test_it_is_ezhou_with_three_districts_and_28_places_below_them() -> None:
+    kinds = [area.kind for area in CITY.areas.values()]
+
+    assert (CITY.name, CITY.area_code, CITY.time_zone) == ("鄂州市", "420700", "Asia/Shanghai")
+    assert {area.name for area in CITY.areas.values() if area.kind == "district"} == {"梁子湖区", "华容区", "鄂城区"}
+    assert len(kinds) - kinds.count("district") == 28
+    assert CITY.areas["420704001"].name == "凤凰街道"
+
+
+def test_functional_areas_are_no_districts_and_have_a_parent() -> None:
+    functional = {area.name: area.parent for area in CITY.areas.values() if area.kind == "functional"}
+
+    assert functional == {
+        "梧桐湖新区": "420702",
+        "葛店经开区": "420703",
+        "鄂州经济开发区": "420704",
+        "临空经济区": "420704",
+    }
+
+
+def test_six_companies_of_which_water_has_joined() -> None:
+    assert list(CITY.companies) == ["water", "power", "gas", "telecom_ct", "telecom_cm", "telecom_cu"]
+    assert [company.code for company in CITY.joined_companies()] == ["water"]
+    assert [company.service for company in CITY.companies.values()] == ["water", "power", "gas"] + ["network"] * 3
+
+
+def test_unknown_hotlines_are_not_invented() -> None:
+    hotlines = {code: company.hotline for code, company in CITY.companies.items()}
+
+    assert hotlines == {
+        "water": None,
+        "power": "95598",
+        "gas": None,
+        "telecom_ct": "10000",
+        "telecom_cm": "10086",
+        "telecom_cu": "10010",
+    }
+
+
+def test_a_company_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(UnknownCompany):
+        CITY.company("heating")
+
+
+@pytest.mark.parametrize("number", ["0203001234", "9999999999"])
+def test_a_water_account_number_has_ten_digits(number: str) -> None:
+    assert CITY.company("water").account.fits(number)
+
+
+@pytest.mark.parametrize(
+    "number", ["020300123", "02030012345", "0203001234\n", " 0203001234", "０２０３００１２３４", "020300123A", ""]
+)
+def test_anything_else_is_no_water_account_number(number: str) -> None:
+    assert not CITY.company("water").account.fits(number)
+
+
+def test_power_accepts_new_and_old_numbers_and_nothing_between() -> None:
+    account = CITY.company("power").account
+
+    assert account.fits("4200012345678")
+    assert account.fits("0012345678")
+    assert not account.fits("00123456789")
+
+
+def test_the_last_four_of_an_id_may_end_in_a_capital_x_only() -> None:
+    proof = CITY.company("water").proof
+
+    assert proof.kind == "holder_id_last4"
+    assert proof.fits("002X")
+    assert not proof.fits("002x")
+    assert not proof.fits("X002")
+
+
+def test_the_rules_of_paying() -> None:
+    rules = CITY.payment_rules(TODAY)
+
+    assert rules.order.life == timedelta(minutes=10)
+    assert [pause.total_seconds() for pause in rules.order.query_after] == [15, 30, 60, 180, 300]
+    assert (rules.creation_limit.per_bill_and_person, rules.creation_limit.window) == (3, timedelta(minutes=10))
+    assert (rules.binding_limit.per_account, rules.binding_limit.per_person) == (5, 5)
+    assert rules.binding_limit.window == timedelta(hours=1)
+    assert rules.view.fresh_for == timedelta(minutes=5)
+    assert rules.surcharge.allowed is False
+    assert rules.surcharge.source == "国办函〔2020〕129号"
+
+
+def test_before_the_first_version_nothing_is_in_force() -> None:
+    with pytest.raises(NotInForce):
+        CITY.payment_rules(date(2025, 12, 31))
+
+
+def test_a_rule_is_in_force_on_its_first_day() -> None:
+    assert CITY.payment_rules(date(2026, 1, 1)).view.fresh_for == timedelta(minutes=5)
+
+
+def test_the_catalogue_covers_the_events_of_paying_binding_and_logging_in() -> None:
+    assert set(CITY.messages) == {
+        "payment.succeeded",
+        "payment.posted",
+        "payment.posting_delayed",
+        "payment.refund_started",
+        "payment.refunded",
+        "payment.refund_stuck",
+        "binding.created",
+        "binding.revoked",
+        "session.reuse_detected",
+    }
+    assert set(CITY.silent) == {"payment.created", "payment.closed", "binding.removed"}
+
+
+def test_what_people_read_uses_plain_words() -> None:
+    office_words = (
+        "销账",
+        "核销",
+        "滞纳金",
+        "容缺",
+        "一体踏勘",
+        "客户编号",
+        "用户号",
+        "系统繁忙",
+        "非法",
+        "有误",
+        "！",
+        "请勿",
+    )
+    texts = [message.inbox.title + message.inbox.body for versions in CITY.messages.values() for message in versions]
+    texts += [
+        text
+        for versions in CITY.messages.values()
+        for message in versions
+        if message.mini_program is not None
+        for text in message.mini_program.data.values()
+    ]
+    texts += [company.account.explanation + company.proof.hint for company in CITY.companies.values()]
+
+    assert [word for word in office_words for text in texts if word in text] == []
+
+
+def test_no_message_shows_a_whole_account_number_or_puts_anything_but_references_into_an_address() -> None:
+    assert type(CITY.values["account_number"]).__name__ == "AccountNumberValue"
+    for versions in CITY.messages.values():
+        for message in versions:
+            names = {piece.name for piece in pieces(message.page or "")} - {None}
+            assert names <= {"payment_id", "account_id"}
+
+
+def test_at_most_three_templates_are_asked_for_in_one_go_when_paying() -> None:
+    asked = {
+        versions[-1].mini_program.template
+        for kind, versions in CITY.messages.items()
+        if kind.startswith("payment.") and versions[-1].mini_program is not None
+    }
+
+    assert asked == {"payment_received", "payment_posted", "payment_refund"}
+
+
+def test_the_demo_has_four_invented_water_accounts() -> None:
+    demo = load_demo(CITY)
+
+    assert demo.invented
+    assert [company.code for company in demo.companies] == ["water"]
+    accounts = {account.number: account for account in demo.companies[0].accounts}
+    assert [account.status for account in accounts.values()] == ["open", "open", "frozen", "open"]
+    assert "𠮷文远" in {account.holder_name for account in accounts.values()}
+    assert all(account.address.startswith(("鄂城区", "华容区", "梁子湖区")) for account in accounts.values())
+
+
+def test_demo_account_of_the_contract_has_twelve_paid_bills_and_two_open_ones() -> None:
+    account = load_demo(CITY).companies[0].accounts[0]
+
+    assert (account.number, account.holder_name, account.holder_id_last4) == ("0203001234", "王小明", "002X")
+    assert [bill.status for bill in account.bills] == ["open", "open"] + ["paid"] * 12
+    assert [bill.payable_fen for bill in account.bills[:2]] == [4660, 5887]
+
+
+def test_the_second_demo_account_owes_nothing() -> None:
+    account = load_demo(CITY).companies[0].accounts[1]
+
+    assert account.bills
+    assert {bill.status for bill in account.bills} == {"paid"}
