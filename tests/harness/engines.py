@@ -4,12 +4,10 @@ With xdist the controller starts them before its workers; without it they start 
 of pure code wait for nothing. Fixture: ``engines``.
 """
 
-import asyncio
 import subprocess
 import sys
 import tempfile
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,13 +50,10 @@ class _Started:
             raise
 
     def _start(self) -> Engines:
-        from lianban.migrate import migrate
+        # Imported late: with it comes the ORM, and most tests of pure code start no engine.
+        from tests.harness import template
 
-        engines = Engines(self._postgres.start(), self._valkey.start())
-        # In a thread of its own: an event loop, and the ORM's context, that the tests never see.
-        with ThreadPoolExecutor(1) as executor:
-            executor.submit(lambda: asyncio.run(migrate(engines.template_url))).result()
-        return engines
+        return Engines(template.start(self._postgres), self._valkey.start())
 
     def stop(self) -> None:
         self._valkey.stop()
