@@ -31,13 +31,13 @@ POSTING = Lifecycle(
     terminal=(_S.POSTED, _S.REFUSED),
     edges=(
         Edge(_S.PENDING, "send", _S.SENDING, ("system",)),
-        Edge(_S.UNKNOWN, "send", _S.SENDING, ("system",)),
         Edge(_S.SENDING, "lost", _S.UNKNOWN, ("system",)),
+        *(Edge(state, "postponed", _S.PENDING, ("company",)) for state in _OPEN),
+        *(Edge(state, "absent", _S.PENDING, ("company",)) for state in _OPEN),
         *(Edge(state, "processing", _S.PROCESSING, ("company",)) for state in (_S.SENDING, _S.UNKNOWN)),
-        *(Edge(state, "posted", _S.POSTED, ("company",), "posting.posted") for state in _OPEN),
+        *(Edge(state, "posted", _S.POSTED, ("company",), "posting.posted") for state in (*_OPEN, _S.PENDING)),
         *(Edge(state, "refused", _S.REFUSED, ("company",), "posting.refused") for state in _OPEN),
         Edge(_S.PENDING, "give_up", _S.REFUSED, ("system",), "posting.refused"),
-        Edge(_S.PROCESSING, "vanished", _S.UNKNOWN, ("company",)),
     ),
 )
 

@@ -1,0 +1,1 @@
+"""The business. Rows from above: billing; identity and companies. Siblings meet by events only."""

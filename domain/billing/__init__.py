@@ -1,0 +1,1 @@
+"""Utility accounts, bills, quotes, and telling the companies that bills have been paid."""

@@ -1,0 +1,237 @@
+"""Finding a utility account at its company, binding it with a proof, and ending bindings."""
+
+import unicodedata
+from dataclasses import dataclass
+from uuid import UUID
+
+from cities.schema import City
+from core import clock, ids
+from core.crypto import Vault
+from core.database import fetch_one, transaction, violated_constraint
+from core.errors import LianbanError, NotFound
+from core.failpoint import failpoint
+from core.outbound import FailureKind, OutboundError
+from core.redis import Limiter
+from domain.companies import Companies, JoinedCompany
+from domain.identity.tokens import Caller
+from gateways.companies import Account, CompanyRefusal, Proof
+from models.lifecycle import Actor, announce
+from models.utility_account import Binding, UtilityAccount
+
+_NO_SUCH = ("EQ0004", "EQ0006", "EB0001")
+
+
+class CompanyAway(LianbanError):
+    """The company's system does not answer now: what it knows is unknown, never zero. data: ``company``."""
+
+    code = "company_away"
+
+
+class AccountOrProofWrong(LianbanError):
+    """No such account, or the proof does not fit it: one answer for both."""
+
+    code = "account_or_proof_wrong"
+
+
+class AccountNumberMalformed(LianbanError):
+    """The number has not the company's format. data: ``company``, ``explanation``."""
+
+    code = "account_number_malformed"
+
+
+class ProofMalformed(LianbanError):
+    """The proof has not the form the company asks for. data: ``company``, ``explanation``."""
+
+    code = "proof_malformed"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """An account as its binder sees it."""
+
+    account: UtilityAccount
+    number_masked: str
+    holder_masked: str | None
+    address_masked: str | None
+
+
+class Accounts:
+    """Utility accounts and who may see them."""
+
+    def __init__(self, companies: Companies, city: City, vault: Vault, limiter: Limiter) -> None:
+        self._companies = companies
+        self._city = city
+        self._vault = vault
+        self._limiter = limiter
+
+    async def bind(self, caller: Caller, company_code: str, number: str, proof_value: str, label: str | None) -> Binding:
+        """Bind an account to the caller after the company has checked his proof. Binding it again gives the same binding.
+
+        The earlier binders and the holder are told and may revoke.
+
+        Raises:
+            CompanyNotJoined, AccountNumberMalformed, ProofMalformed, RateLimited, LimiterAway, AccountOrProofWrong, CompanyAway.
+        """
+        company = self._companies.get(company_code)
+        number, proof_value = tidy(number), tidy(proof_value).upper()
+        if not company.rules.account.fits(number):
+            raise AccountNumberMalformed(company=company.code, explanation=company.rules.account.explanation)
+        if not company.rules.proof.fits(proof_value):
+            raise ProofMalformed(company=company.code, explanation=company.rules.proof.explanation)
+        await self._count_try(caller, company, number)
+        found = await self._ask(company, number, proof_value)
+        try:
+            async with transaction():
+                account = await self.remember(company, number, found)
+                binding = await self._insert_binding(caller, account, label)
+        except Exception as error:
+            if violated_constraint(error) != "binding_live_once_per_person":
+                raise
+            account = await self.known(company, number)
+            assert account is not None
+            binding = await Binding.live(account.id, caller.person_id)
+            assert binding is not None
+        failpoint("binding.committed")
+        return binding
+
+    async def remember(self, company: JoinedCompany, number: str, found: Account) -> UtilityAccount:
+        """Our row of an account the company has told us about, in the caller's transaction."""
+        known = await self.known(company, number, lock=True)
+        if known is None:
+            account_id = ids.new_id()
+            await fetch_one(
+                "insert into utility_account (id, company, service, number, number_index, company_state, created_at)"
+                " values ($1, $2, $3, $4, $5, $6, $7) on conflict (company, number_index) do nothing",
+                account_id, company.code, company.rules.service, self._vault.seal(number, "utility_account.number", account_id),
+                self._number_index(company, number), str(found.status), clock.now(),
+            )  # fmt: skip
+            known = await self.known(company, number, lock=True)
+            assert known is not None
+        known.company_state = str(found.status)
+        known.holder_masked = self._vault.seal(found.holder_masked, "utility_account.holder_masked", known.id)
+        known.address_masked = self._vault.seal(found.address_masked, "utility_account.address_masked", known.id)
+        await known.save(update_fields=["company_state", "holder_masked", "address_masked"])
+        return known
+
+    async def known(self, company: JoinedCompany, number: str, *, lock: bool = False) -> UtilityAccount | None:
+        """Our row of this account, if we have one."""
+        query = UtilityAccount.filter(company=company.code, number_index=self._number_index(company, number))
+        return await (query.select_for_update(no_key=True) if lock else query).get_or_none()
+
+    async def find_or_ask(self, company: JoinedCompany, number: str) -> UtilityAccount:
+        """Our row of this account; the company is asked when we have none.
+
+        Raises:
+            NotFound: the company knows no such account. CompanyAway: it does not answer.
+        """
+        account = await self.known(company, number)
+        if account is not None:
+            return account
+        try:
+            found = await company.gateway.find_account(number)
+        except CompanyRefusal as error:
+            if error.company_code in _NO_SUCH:
+                raise NotFound("utility_account") from error
+            raise CompanyAway(company=company.code) from error
+        except OutboundError as error:
+            raise CompanyAway(company=company.code) from error
+        async with transaction():
+            return await self.remember(company, number, found)
+
+    async def mine(self, person_id: UUID) -> list[tuple[Binding, AccountView]]:
+        """The caller's live bindings with their accounts, oldest first."""
+        bindings = await Binding.filter(person_id=person_id, revoked_at=None).prefetch_related("account").order_by("created_at").limit(200)
+        return [(binding, self.view(binding.account)) for binding in bindings]
+
+    def view(self, account: UtilityAccount) -> AccountView:
+        """The account with its personal fields opened and masked."""
+        number = self.number(account)
+        return AccountView(
+            account,
+            "*" * max(0, len(number) - 4) + number[-4:],
+            self._opened(account, "holder_masked"),
+            self._opened(account, "address_masked"),
+        )
+
+    def number(self, account: UtilityAccount) -> str:
+        """The account's number in full, for the company only."""
+        return self._vault.open(account.number, "utility_account.number", account.id)
+
+    async def binders(self, account_id: UUID, person_id: UUID) -> list[Binding]:
+        """The live bindings of an account that `person_id` is bound to, oldest first.
+
+        Raises:
+            NotFound: he is not.
+        """
+        bindings = await Binding.filter(account_id=account_id, revoked_at=None).order_by("created_at").limit(200)
+        if not any(binding.person_id == person_id for binding in bindings):
+            raise NotFound("utility_account")
+        return bindings
+
+    async def revoke(self, binding_id: UUID, person_id: UUID) -> None:
+        """End one's own binding, or one that was made after one's own. Ending it again changes nothing.
+
+        Raises:
+            NotFound: no such binding within this person's reach.
+        """
+        async with transaction():
+            binding = await Binding.filter(id=binding_id).select_for_update().get_or_none()
+            if binding is None:
+                raise NotFound("binding")
+            if binding.person_id != person_id:
+                earlier = await Binding.live(binding.account_id, person_id)
+                if earlier is None or earlier.created_at >= binding.created_at:
+                    raise NotFound("binding")
+            await end_binding(binding, "owner" if binding.person_id == person_id else "earlier_binder", Actor("person", str(person_id)))
+        failpoint("binding.revoked_committed")
+
+    async def _count_try(self, caller: Caller, company: JoinedCompany, number: str) -> None:
+        rule = self._city.payment_rules(clock.today()).binding_limit
+        await self._limiter.take(f"bind:person:{caller.person_id}", rule.per_person, rule.window)
+        await self._limiter.take(f"bind:account:{self._number_index(company, number).hex()}", rule.per_account, rule.window)
+
+    async def _ask(self, company: JoinedCompany, number: str, proof_value: str) -> Account:
+        try:
+            return await company.gateway.find_account(number, Proof(company.rules.proof.kind, proof_value))
+        except CompanyRefusal as error:
+            if error.company_code in _NO_SUCH:
+                raise AccountOrProofWrong from error
+            if error.kind is FailureKind.PERMANENT:
+                raise AccountOrProofWrong from error
+            raise CompanyAway(company=company.code) from error
+        except OutboundError as error:
+            raise CompanyAway(company=company.code) from error
+
+    async def _insert_binding(self, caller: Caller, account: UtilityAccount, label: str | None) -> Binding:
+        binding = await Binding.create(
+            id=ids.new_id(),
+            account_id=account.id,
+            person_id=caller.person_id,
+            actor_user_id=caller.user_id,
+            reference=ids.new_reference(),
+            label=label,
+            created_at=clock.now(),
+        )
+        await announce("binding.created", "binding", binding.id, Actor("person", str(caller.person_id)))
+        return binding
+
+    def _number_index(self, company: JoinedCompany, number: str) -> bytes:
+        return self._vault.index(f"utility_account.number.{company.code}", number)
+
+    def _opened(self, account: UtilityAccount, column: str) -> str | None:
+        cell = getattr(account, column)
+        return self._vault.open(cell, f"utility_account.{column}", account.id) if cell is not None else None
+
+
+async def end_binding(binding: Binding, by: str, actor: Actor) -> None:
+    """End a locked binding in the caller's transaction; `by` is owner, earlier_binder or holder."""
+    if binding.revoked_at is not None:
+        return
+    binding.revoked_at, binding.revoked_by = clock.now(), by
+    await binding.save(update_fields=["revoked_at", "revoked_by"])
+    await announce("binding.revoked", "binding", binding.id, actor, {"by": by})
+
+
+def tidy(text: str) -> str:
+    """What people type, without spaces and dashes, full-width digits and letters made plain; wrong input stays wrong."""
+    return "".join(character for character in unicodedata.normalize("NFKC", text) if not character.isspace() and character not in "-－")

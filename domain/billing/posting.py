@@ -1,0 +1,190 @@
+"""Telling a company that bills are paid (销账): under one id for ever, all bills of a payment part or none.
+
+After a time-out we ask; when the company says that nothing arrived we tell it again under the same id. A company that refuses gets
+no money: the payer's is refunded by itself.
+"""
+
+from datetime import timedelta
+from uuid import UUID
+
+from core import clock, ids
+from core.database import fetch, transaction, violated_constraint
+from core.failpoint import failpoint
+from core.log import get_logger
+from core.outbound import FailureKind, NotSent, OutcomeUnknown
+from core.queue import enqueue
+from domain.billing.accounts import Accounts
+from domain.companies import Companies, CompanyNotJoined
+from gateways import companies as gateway
+from gateways.companies import CompanyRefusal, Posted, PostingAnswer, Refused
+from models.bill import BILL, Bill
+from models.lifecycle import SYSTEM, Actor, StaleState, born, move
+from models.payment import Payment, PaymentPart, PaymentStatus
+from models.posting import POSTING, Posting, PostingBill, PostingStatus
+from models.utility_account import UtilityAccount
+from payments import ledger
+
+log = get_logger(__name__)
+
+POST_TASK = "billing.post"
+GIVE_UP_AFTER = timedelta(days=3)
+_PAUSES = tuple(timedelta(seconds=seconds) for seconds in (5, 15, 30, 60, 300, 900, 3600))
+
+_LINES = """
+select l.part_id, l.amount_fen, b.id as bill_id, b.account_id, q.company_quote_id
+from payment_line l join bill b on l.claim_key = 'bill:' || b.id join payment p on p.id = l.payment_id join quote q on q.id = p.quote_id
+where l.payment_id = $1 order by b.id
+"""
+
+
+class BillPosting:
+    """Opens postings for payments that have succeeded, and follows each to its end."""
+
+    def __init__(self, companies: Companies, accounts: Accounts) -> None:
+        self._companies = companies
+        self._accounts = accounts
+
+    async def open(self, payment_id: UUID) -> None:
+        """Open the posting of each part of a succeeded payment, once; may be repeated."""
+        payment = await Payment.get(id=payment_id)
+        if payment.status != PaymentStatus.SUCCEEDED:
+            return
+        lines = await fetch(_LINES, payment_id)
+        for part in await PaymentPart.filter(payment_id=payment_id):
+            own = [line for line in lines if line["part_id"] == part.id]
+            try:
+                async with transaction():
+                    posting = await Posting.create(
+                        id=ids.new_id(),
+                        status=PostingStatus.PENDING,
+                        payment_id=payment_id,
+                        part_id=part.id,
+                        company=part.payee,
+                        account_id=own[0]["account_id"],
+                        company_quote_id=own[0]["company_quote_id"],
+                        total_fen=part.amount_fen,
+                        created_at=clock.now(),
+                    )
+                    for line in own:
+                        await PostingBill.create(id=ids.new_id(), posting_id=posting.id, bill_id=line["bill_id"], amount_fen=line["amount_fen"])
+                    await born(POSTING, posting, SYSTEM)
+                    await enqueue(POST_TASK, posting_id=posting.id, step=0)
+            except Exception as error:
+                if violated_constraint(error) != "posting_live_once_per_part":
+                    raise
+            failpoint("posting.opened_committed")
+
+    async def post(self, posting_id: UUID, step: int) -> None:
+        """One step of a posting: send it, or ask about it; plan the next step while it is open."""
+        posting = await Posting.get(id=posting_id)
+        if posting.status in POSTING.terminal:
+            return
+        try:
+            await self._step(posting)
+        except (NotSent, CompanyRefusal, CompanyNotJoined) as error:
+            log.warning("posting.postponed", posting_id=str(posting_id), error_code=error.code)
+        except OutcomeUnknown:
+            await self._lost(posting)
+        except StaleState:
+            pass
+        await posting.refresh_from_db()
+        if posting.status not in POSTING.terminal:
+            async with transaction():
+                await enqueue(POST_TASK, at=clock.now() + _PAUSES[min(step, len(_PAUSES) - 1)], posting_id=posting_id, step=step + 1)
+
+    async def apply(self, posting_id: UUID, answer: PostingAnswer | None) -> str:
+        """Apply a company's verified word about a posting (None: it never arrived); what it did, or ``already``."""
+        async with transaction():
+            posting = await Posting.get(id=posting_id)
+            await UtilityAccount.filter(id=posting.account_id).select_for_update(no_key=True).get()
+            posting = await Posting.filter(id=posting_id).select_for_update().get()
+            event = _event(answer)
+            if not POSTING.allows(str(posting.status), event):
+                return "already"
+            actor = Actor("company", posting.company)
+            if isinstance(answer, Posted):
+                await move(POSTING, posting, event, actor, serial=answer.serial, ended_at=clock.now())
+                await self._book(posting, answer, actor)
+            elif isinstance(answer, Refused) and event == "refused":
+                await move(POSTING, posting, event, actor, refusal_code=answer.code, ended_at=clock.now())
+                await PostingBill.filter(posting_id=posting.id).update(live=False)
+            else:
+                await move(POSTING, posting, event, actor, reason=answer.code if isinstance(answer, Refused) else None)
+            failpoint("posting.applied_before_commit")
+        failpoint("posting.applied_committed")
+        return event
+
+    async def _step(self, posting: Posting) -> None:
+        company = self._companies.get(posting.company)
+        if posting.status in (PostingStatus.SENDING, PostingStatus.UNKNOWN, PostingStatus.PROCESSING):
+            await self.apply(posting.id, await company.gateway.query_posting(str(posting.id)))
+            failpoint("posting.queried")
+            await posting.refresh_from_db()
+        if posting.status != PostingStatus.PENDING:
+            return
+        if clock.now() - posting.created_at > GIVE_UP_AFTER:
+            await self._give_up(posting)
+            return
+        async with transaction():
+            await move(POSTING, posting, "send", SYSTEM)
+        failpoint("posting.sending_committed")
+        try:
+            answer = await company.gateway.post_payment(await self._content(posting))
+        except NotSent:
+            await self.apply(posting.id, None)
+            raise
+        failpoint("posting.answered")
+        await self.apply(posting.id, answer)
+
+    async def _content(self, posting: Posting) -> gateway.Posting:
+        """What the company is told; the same for the same posting, always."""
+        account = await UtilityAccount.get(id=posting.account_id)
+        payment = await Payment.get(id=posting.payment_id)
+        part = await PaymentPart.get(id=posting.part_id)
+        rows = await PostingBill.filter(posting_id=posting.id).prefetch_related("bill").order_by("bill_id")
+        assert payment.paid_at is not None and part.provider_transaction is not None
+        return gateway.Posting(
+            posting_id=str(posting.id),
+            account_number=self._accounts.number(account),
+            quote_id=posting.company_quote_id,
+            total_fen=posting.total_fen,
+            bills=tuple(gateway.PostingBill(row.bill.bill_no, row.amount_fen) for row in rows),
+            paid_at=payment.paid_at,
+            provider=part.provider,
+            merchant=part.merchant,
+            provider_transaction=part.provider_transaction,
+        )
+
+    async def _book(self, posting: Posting, answer: Posted, actor: Actor) -> None:
+        part = await PaymentPart.get(id=posting.part_id)
+        await ledger.book("posted", "posting", posting.id, provider=part.provider, merchant=part.merchant, amount_fen=posting.total_fen)
+        bill_ids = await PostingBill.filter(posting_id=posting.id).values_list("bill_id", flat=True)
+        for bill in await Bill.filter(id__in=list(bill_ids)).order_by("id").select_for_update():
+            if BILL.allows(str(bill.status), "post"):
+                await move(BILL, bill, "post", actor, paid_at=answer.posted_at)
+            else:
+                log.error("posting.bill_in_odd_state", bill_id=str(bill.id), status=str(bill.status))
+
+    async def _lost(self, posting: Posting) -> None:
+        try:
+            async with transaction():
+                posting = await Posting.filter(id=posting.id).select_for_update().get()
+                if posting.status == PostingStatus.SENDING:
+                    await move(POSTING, posting, "lost", SYSTEM)
+        except StaleState:
+            pass
+
+    async def _give_up(self, posting: Posting) -> None:
+        async with transaction():
+            await move(POSTING, posting, "give_up", SYSTEM, reason="the company could not be told in time", ended_at=clock.now())
+            await PostingBill.filter(posting_id=posting.id).update(live=False)
+
+
+def _event(answer: PostingAnswer | None) -> str:
+    if answer is None:
+        return "absent"
+    if isinstance(answer, Posted):
+        return "posted"
+    if isinstance(answer, Refused):
+        return "refused" if answer.kind is FailureKind.PERMANENT else "postponed"
+    return "processing"

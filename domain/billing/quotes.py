@@ -1,0 +1,157 @@
+"""Looking at bills, and quotes: the company's word that these bills may be paid at these amounts for a while."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from cities.schema import City
+from core import clock, ids
+from core.database import fetch
+from core.errors import LianbanError, NotFound
+from domain.billing.accounts import Accounts, CompanyAway
+from domain.billing.qr import QrCodes
+from domain.billing.refresh import Refresher, is_fresh, open_bills
+from domain.identity.tokens import Caller
+from models.bill import Bill, Quote
+from models.utility_account import UtilityAccount, account_for_person
+
+
+class NothingOwed(LianbanError):
+    """The company says that nothing is open on this account now."""
+
+    code = "nothing_owed"
+
+
+class AccountNotPayable(LianbanError):
+    """The account is frozen or closed at the company. data: ``company``, ``state``."""
+
+    code = "account_not_payable"
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """What is owed on an account. `total_fen` None: unknown, since the company could not be asked; never 0 for that."""
+
+    account: UtilityAccount
+    holder_masked: str | None
+    total_fen: int | None
+    bill_count: int | None
+    checked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenQuote:
+    """A quote with its bills, oldest first."""
+
+    quote: Quote
+    bills: list[Bill]
+
+
+_LAST_BILLS = """
+select a.bills_checked_at, a.company, b.id, b.bill_no, b.period, b.status, b.issued_on, b.due_on, b.principal_fen, b.late_fee_fen,
+       b.payable_fen, b.usage, b.unit, b.paid_at
+from binding bi join utility_account a on a.id = bi.account_id
+left join lateral (
+  select * from bill where account_id = a.id and (period, id) < ($3, $4) order by period desc, id desc limit $5
+) b on true
+where bi.account_id = $1 and bi.person_id = $2 and bi.revoked_at is null
+"""
+
+
+async def last_bills(account_id: UUID, person_id: UUID, before: tuple[str, UUID], limit: int) -> list[asyncpg.Record]:
+    """An owner's page of bills, newest first; one row without a bill when the account has none, none when he is not bound.
+
+    A hot path: the check of the binding, the account and its bills in one statement, no models.
+    """
+    return await fetch(_LAST_BILLS, account_id, person_id, *before, limit)
+
+
+class Quotes:
+    """Shows what is owed and asks for quotes."""
+
+    def __init__(self, accounts: Accounts, refresher: Refresher, qr_codes: QrCodes, city: City) -> None:
+        self._accounts = accounts
+        self._refresher = refresher
+        self._qr_codes = qr_codes
+        self._city = city
+
+    async def keep_fresh(self, account: UtilityAccount) -> bool:
+        """Ask the company when our bills are too old to be looked at; False when it could not be asked."""
+        if is_fresh(account, self._city.payment_rules(clock.today()).view.fresh_for):
+            return True
+        try:
+            await self._refresher.refresh(account, "view")
+        except CompanyAway:
+            return False
+        return True
+
+    async def scan(self, token: str) -> Owed:
+        """What anybody sees who scans a code: the amount and the masked holder, nothing else.
+
+        Raises:
+            QrCodeRefused: the code leads nowhere.
+        """
+        return await self._owed(await self._qr_codes.account_of(token))
+
+    async def owed(self, account_id: UUID, person_id: UUID) -> Owed:
+        """What is owed on an account one is bound to.
+
+        Raises:
+            NotFound: one is not.
+        """
+        return await self._owed(await self._bound(account_id, person_id))
+
+    async def for_binding(self, caller: Caller, account_id: UUID) -> OpenQuote:
+        """A quote for an account one is bound to.
+
+        Raises:
+            NotFound, CompanyAway, NothingOwed, AccountNotPayable.
+        """
+        return await self._quote(caller, await self._bound(account_id, caller.person_id), "binding")
+
+    async def for_scan(self, caller: Caller, token: str) -> OpenQuote:
+        """A quote for the account a code leads to; whoever is bound to it quotes as its binder.
+
+        Raises:
+            QrCodeRefused, CompanyAway, NothingOwed, AccountNotPayable.
+        """
+        account = await self._qr_codes.account_of(token)
+        bound = await account_for_person(account.id, caller.person_id)
+        return await self._quote(caller, account, "binding" if bound else "scan")
+
+    async def _bound(self, account_id: UUID, person_id: UUID) -> UtilityAccount:
+        account = await account_for_person(account_id, person_id)
+        if account is None:
+            raise NotFound("utility_account")
+        return account
+
+    async def _owed(self, account: UtilityAccount) -> Owed:
+        known = await self.keep_fresh(account)
+        holder = self._accounts.view(account).holder_masked
+        if not known:
+            return Owed(account, holder, None, None, account.bills_checked_at)
+        bills = await open_bills(account.id)
+        return Owed(account, holder, sum(bill.payable_fen for bill in bills), len(bills), account.bills_checked_at)
+
+    async def _quote(self, caller: Caller, account: UtilityAccount, basis: str) -> OpenQuote:
+        answer = await self._refresher.refresh(account, "quote")
+        if account.company_state != "open":
+            raise AccountNotPayable(company=account.company, state=account.company_state)
+        said = {bill.bill_no: bill.payable_fen for bill in answer.bills}
+        bills = [bill for bill in await open_bills(account.id) if said.get(bill.bill_no) == bill.payable_fen and bill.payable_fen > 0]
+        if answer.quote is None or not bills:
+            raise NothingOwed
+        quote = await Quote.create(
+            id=ids.new_id(),
+            account_id=account.id,
+            person_id=caller.person_id,
+            basis=basis,
+            company_quote_id=answer.quote.quote_id,
+            lines={str(bill.id): bill.payable_fen for bill in bills},
+            total_fen=sum(bill.payable_fen for bill in bills),
+            created_at=clock.now(),
+            expires_at=answer.quote.expires_at,
+        )
+        return OpenQuote(quote, bills)

@@ -1,0 +1,150 @@
+"""Bringing our bills up to date with the company: on view when old, always before a quote, and by the daily file."""
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from core import clock, ids
+from core.database import transaction
+from core.failpoint import failpoint
+from core.log import get_logger
+from core.outbound import OutboundError
+from domain.billing.accounts import Accounts, CompanyAway
+from domain.companies import Companies, JoinedCompany
+from gateways.companies import Bill as CompanyBill
+from gateways.companies import Bills, CompanyRefusal, FileBill
+from models.bill import BILL, Bill, BillStatus
+from models.lifecycle import Actor, born, move
+from models.utility_account import UtilityAccount
+
+log = get_logger(__name__)
+
+_EVENTS = {
+    (BillStatus.OPEN, "paid"): "pay_elsewhere",
+    (BillStatus.OPEN, "void"): "void",
+    (BillStatus.PAID_ELSEWHERE, "open"): "correct_to_open",
+    (BillStatus.VOID, "open"): "correct_to_open",
+}
+
+
+class Refresher:
+    """Asks companies for bills and writes them down."""
+
+    def __init__(self, companies: Companies, accounts: Accounts) -> None:
+        self._companies = companies
+        self._accounts = accounts
+
+    async def refresh(self, account: UtilityAccount, purpose: Literal["view", "quote"]) -> Bills:
+        """Ask the company for all bills of `account`, write what changed, return its answer.
+
+        Raises:
+            CompanyAway: it does not answer, or refuses for now: what is owed is unknown.
+        """
+        company = self._companies.get(account.company)
+        try:
+            answer = await company.gateway.query_bills(self._accounts.number(account), purpose)
+        except (OutboundError, CompanyRefusal) as error:
+            log.warning("bills.company_away", company=company.code, error_code=error.code, company_code=getattr(error, "company_code", None))
+            raise CompanyAway(company=company.code) from error
+        failpoint("bills.answered")
+        async with transaction():
+            locked = await UtilityAccount.filter(id=account.id).select_for_update(no_key=True).get()
+            await self._write(company, locked, answer.bills)
+            await self._close_missing(company, locked, answer)
+            locked.bills_checked_at = clock.now()
+            locked.company_state = str(answer.account.status)
+            await locked.save(update_fields=["bills_checked_at", "company_state"])
+        account.bills_checked_at, account.company_state = locked.bills_checked_at, locked.company_state
+        return answer
+
+    async def take_file(self, company_code: str, day: date) -> int:
+        """Take a company's daily file; the number of bills written. Bills of accounts we do not know are left out.
+
+        Raises:
+            CompanyAway: no file, or not ready.
+        """
+        company = self._companies.get(company_code)
+        try:
+            file = await company.gateway.bill_file(day)
+        except (OutboundError, CompanyRefusal) as error:
+            raise CompanyAway(company=company.code) from error
+        by_number: dict[str, list[FileBill]] = {}
+        for bill in file.bills:
+            by_number.setdefault(bill.account_number, []).append(bill)
+        written = 0
+        for number, bills in by_number.items():
+            async with transaction():
+                account = await self._accounts.known(company, number, lock=True)
+                if account is not None:
+                    await self._write(company, account, bills)
+                    written += len(bills)
+        return written
+
+    async def _write(self, company: JoinedCompany, account: UtilityAccount, bills: Iterable[CompanyBill]) -> None:
+        """Insert and update the bills of a locked account."""
+        wanted = list(bills)
+        known = {bill.bill_no: bill for bill in await Bill.filter(company=company.code, bill_no__in=[bill.bill_no for bill in wanted])}
+        actor = Actor("company", company.code)
+        for said in wanted:
+            row = known.get(said.bill_no)
+            if row is None:
+                row = await self._insert(company, account, said, actor)
+            elif row.account_id != account.id:
+                log.error("bills.number_of_another_account", company=company.code, bill_id=str(row.id))
+                continue
+            elif _differs(row, said):
+                await _amend(row, said)
+            event = _EVENTS.get((BillStatus(row.status), str(said.status)))
+            if event is not None:
+                await move(BILL, row, event, actor, **({"paid_at": clock.now()} if event == "pay_elsewhere" else {}))
+
+    async def _insert(self, company: JoinedCompany, account: UtilityAccount, said: CompanyBill, actor: Actor) -> Bill:
+        row = Bill(id=ids.new_id(), account_id=account.id, company=company.code, bill_no=said.bill_no, status=BillStatus.OPEN)
+        _copy(row, said)
+        await row.save(force_create=True)
+        await born(BILL, row, actor)
+        return row
+
+    async def _close_missing(self, company: JoinedCompany, account: UtilityAccount, answer: Bills) -> None:
+        """The answer holds every open bill: one of ours that is not in it is no longer owed."""
+        said = {bill.bill_no for bill in answer.bills}
+        for row in await Bill.filter(account_id=account.id, status=BillStatus.OPEN):
+            if row.bill_no not in said:
+                await move(BILL, row, "void", Actor("company", company.code), reason="not in the company's answer")
+
+
+async def open_bills(account_id: UUID) -> list[Bill]:
+    """The open bills of an account, oldest first."""
+    return await Bill.filter(account_id=account_id, status=BillStatus.OPEN).order_by("period", "bill_no").limit(500)
+
+
+def is_fresh(account: UtilityAccount, fresh_for: timedelta) -> bool:
+    """True when the company told us everything within `fresh_for`."""
+    return account.bills_checked_at is not None and clock.now() - account.bills_checked_at <= fresh_for
+
+
+def _lines(said: CompanyBill) -> list[dict[str, object]]:
+    return msgspec.to_builtins(said.lines)
+
+
+def _differs(row: Bill, said: CompanyBill) -> bool:
+    return (row.period, row.issued_on, row.due_on, row.principal_fen, row.late_fee_fen, row.usage, row.unit, row.lines) != (
+        said.period, said.issued_on, said.due_on, said.principal_fen, said.late_fee_fen, said.usage, said.unit, _lines(said),
+    )  # fmt: skip
+
+
+def _copy(row: Bill, said: CompanyBill) -> None:
+    row.period, row.issued_on, row.due_on = said.period, said.issued_on, said.due_on
+    row.principal_fen, row.late_fee_fen, row.payable_fen = said.principal_fen, said.late_fee_fen, said.payable_fen
+    row.usage, row.unit, row.lines, row.checked_at = said.usage, said.unit, _lines(said), clock.now()
+
+
+async def _amend(row: Bill, said: CompanyBill) -> None:
+    """A bill we have posted keeps its amounts: they are what was paid."""
+    if row.status == BillStatus.POSTED:
+        return
+    _copy(row, said)
+    await row.save(update_fields=["period", "issued_on", "due_on", "principal_fen", "late_fee_fen", "payable_fen", "usage", "unit", "lines", "checked_at"])

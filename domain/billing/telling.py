@@ -1,0 +1,133 @@
+"""Telling people what became of their payments and bindings: from an event to the values of a message of the city's catalogue."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from cities.schema import City
+from core import clock
+from core.database import fetch_one
+from core.log import get_logger
+from core.outbound import OutboundError
+from domain.billing.accounts import Accounts
+from domain.companies import Companies
+from gateways.companies import CompanyRefusal, HolderNotice
+from models.lifecycle import Event
+from models.payment import Payment
+from models.posting import Posting
+from models.refund import Refund
+from models.session import Session
+from models.utility_account import Binding, UtilityAccount
+from notifications.intents import Intents
+
+log = get_logger(__name__)
+
+REFUND_REASONS = {"EP0001": "quote_expired", "EP0002": "amount_changed", "EP0003": "already_paid", "EP0004": "account_closed"}
+"""A company's refusal code → the reason the payer reads."""
+
+_REVOKED_BY = {"holder": "holder_objected", "earlier_binder": "earlier_binder"}
+
+_ACCOUNT_OF_PAYMENT = "select q.account_id from payment p join quote q on q.id = p.quote_id where p.id = $1"
+
+
+def refund_reason(posting: Posting) -> str:
+    """Why the payer gets his money back when the company did not take it."""
+    if posting.refusal_code is None:
+        return "no_answer"
+    return REFUND_REASONS.get(posting.refusal_code, "company_refused")
+
+
+class Telling:
+    """Turns events into message intents."""
+
+    def __init__(self, city: City, companies: Companies, accounts: Accounts, intents: Intents) -> None:
+        self._city = city
+        self._companies = companies
+        self._accounts = accounts
+        self._intents = intents
+
+    async def payment_succeeded(self, event: Event) -> None:
+        """The payer: received, being posted."""
+        payment = await Payment.get(id=event.subject_id)
+        await self._tell_payer(event, "payment.succeeded", payment, payment.paid_at)
+
+    async def posting_posted(self, event: Event) -> None:
+        """The payer: the company has recorded it."""
+        posting = await Posting.get(id=event.subject_id)
+        await self._tell_payer(event, "payment.posted", await Payment.get(id=posting.payment_id), posting.ended_at)
+
+    async def refund_requested(self, event: Event) -> None:
+        """The payer: his money is on its way back, and why."""
+        refund = await Refund.get(id=event.subject_id)
+        await self._tell_payer(event, "payment.refund_started", await Payment.get(id=refund.payment_id), refund.created_at, refund_reason=refund.reason)
+
+    async def refund_succeeded(self, event: Event) -> None:
+        """The payer: his money is back."""
+        refund = await Refund.get(id=event.subject_id)
+        await self._tell_payer(event, "payment.refunded", await Payment.get(id=refund.payment_id), refund.ended_at)
+
+    async def refund_stuck(self, event: Event) -> None:
+        """The payer: the way back is blocked, people are on it."""
+        refund = await Refund.get(id=event.subject_id)
+        await self._tell_payer(event, "payment.refund_stuck", await Payment.get(id=refund.payment_id), event.at)
+
+    async def binding_created(self, event: Event) -> None:
+        """The earlier binders, on our side; the holder, through his company."""
+        binding = await Binding.get(id=event.subject_id).prefetch_related("account")
+        account: UtilityAccount = binding.account
+        values = {"company": self._short_name(account), "account_number": self._accounts.number(account), "at": binding.created_at, "account_id": str(account.id)}
+        for earlier in await Binding.filter(account_id=account.id, revoked_at=None, created_at__lt=binding.created_at):
+            if earlier.person_id not in (None, binding.person_id):
+                await self._intents.intend("binding.created", event.id, earlier.person_id, values)
+
+    async def holder_of_binding(self, event: Event) -> None:
+        """The company tells the holder on its record; raises what the gateway raises, so the job is tried again."""
+        binding = await Binding.get(id=event.subject_id).prefetch_related("account")
+        company = self._companies.get(binding.account.company)
+        notice = HolderNotice(
+            notice_id=str(event.id),
+            account_number=self._accounts.number(binding.account),
+            kind="binding_created",
+            binding_ref=binding.reference,
+            at=binding.created_at,
+        )
+        try:
+            await company.gateway.holder_notice(notice)
+        except (OutboundError, CompanyRefusal) as error:
+            log.warning("holder_notice.postponed", binding_id=str(binding.id), error_code=error.code)
+            raise
+
+    async def binding_revoked(self, event: Event) -> None:
+        """The binder, unless he ended it himself."""
+        binding = await Binding.get(id=event.subject_id).prefetch_related("account")
+        reason = _REVOKED_BY.get(binding.revoked_by or "")
+        if reason is None or binding.person_id is None:
+            return
+        account: UtilityAccount = binding.account
+        values = {"company": self._short_name(account), "account_number": self._accounts.number(account), "at": binding.revoked_at, "revocation_reason": reason}
+        await self._intents.intend("binding.revoked", event.id, binding.person_id, values)
+
+    async def session_reuse(self, event: Event) -> None:
+        """The owner of a session whose refresh token was used twice."""
+        session = await Session.get(id=event.subject_id)
+        await self._intents.intend("session.reuse_detected", event.id, session.person_id, {"at": session.ended_at or clock.now()})
+
+    async def _tell_payer(self, event: Event, kind: str, payment: Payment, at: datetime | None, **more: Any) -> None:
+        row = await fetch_one(_ACCOUNT_OF_PAYMENT, payment.id)
+        if row is None or payment.person_id is None:
+            log.error("telling.no_account", payment_id=str(payment.id))
+            return
+        person_id: UUID = payment.person_id
+        account = await UtilityAccount.get(id=row["account_id"])
+        values = {
+            "company": self._short_name(account),
+            "bill_name": self._city.company(account.company).bill_name,
+            "account_number": self._accounts.number(account),
+            "amount_fen": payment.total_fen,
+            "at": at or event.at,
+            "payment_id": str(payment.id),
+        }
+        await self._intents.intend(kind, event.id, person_id, values | more)
+
+    def _short_name(self, account: UtilityAccount) -> str:
+        return self._city.company(account.company).short_name

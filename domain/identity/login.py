@@ -1,0 +1,132 @@
+"""Login from WeChat, and the phone number that raises a person to level 2.
+
+The openid comes only from WeChat's answer to our server; the session key never leaves the WeChat client. Typed data never raises
+a level.
+"""
+
+from typing import Protocol
+from uuid import UUID
+
+from core import clock, ids
+from core.crypto import Vault
+from core.database import fetch_one, transaction
+from core.errors import LianbanError
+from core.failpoint import failpoint
+from core.outbound import FailureKind, OutboundError
+from domain.identity.sessions import Opened, Sessions
+from domain.identity.tokens import Caller
+from models import audit
+from models.lifecycle import Actor
+from models.person import Person, User
+from wechat.client import Login as MiniProgramLogin
+from wechat.codes import WeChatRefused
+
+WECHAT_MINI_PROGRAM = "wechat_mini_program"
+
+
+class LoginCodeRefused(LianbanError):
+    """WeChat does not accept the code: used, expired or of another app. The client calls wx.login again."""
+
+    code = "login_code_refused"
+
+
+class PhoneCodeRefused(LianbanError):
+    """WeChat does not accept the phone code, or it belongs to somebody else. The button is pressed again."""
+
+    code = "phone_code_refused"
+
+
+class IdentitySourceAway(LianbanError):
+    """WeChat did not answer; nothing has changed."""
+
+    code = "identity_source_away"
+
+
+class WeChatLogin(Protocol):
+    """What the login needs of the WeChat client."""
+
+    appid: str
+
+    async def code2session(self, code: str) -> MiniProgramLogin: ...
+
+    async def phone_number(self, code: str, openid: str) -> str: ...
+
+
+class Login:
+    """Turns a proof from an identity source into a person, a user and a session."""
+
+    def __init__(self, wechat: WeChatLogin, sessions: Sessions, vault: Vault) -> None:
+        self._wechat = wechat
+        self._sessions = sessions
+        self._vault = vault
+
+    async def by_wechat(self, code: str, client_id: str, client_label: str) -> Opened:
+        """Log in with what wx.login gave. A person exists from his first login, unverified (level 1).
+
+        Raises:
+            LoginCodeRefused: WeChat refused the code. IdentitySourceAway: no answer.
+        """
+        try:
+            login = await self._wechat.code2session(code)
+        except WeChatRefused as error:
+            if error.kind is FailureKind.PERMANENT:
+                raise LoginCodeRefused from error
+            raise IdentitySourceAway from error
+        except OutboundError as error:
+            raise IdentitySourceAway from error
+        async with transaction():
+            user = await self._user(login)
+            person = await Person.get(id=user.person_id)
+            opened = await self._sessions.open(user, person, "mini_program", client_id, client_label)
+        failpoint("login.committed")
+        return opened
+
+    async def prove_phone(self, caller: Caller, code: str) -> tuple[str, int, int]:
+        """Raise the caller to level 2 with what the getPhoneNumber button gave: (new access token, life in s, level).
+
+        Raises:
+            PhoneCodeRefused: WeChat refused the code. IdentitySourceAway: no answer.
+        """
+        user = await User.get(id=caller.user_id)
+        openid = self._vault.open(user.subject, "login_user.subject", user.id)
+        try:
+            phone = await self._wechat.phone_number(code, openid)
+        except WeChatRefused as error:
+            if error.kind is FailureKind.PERMANENT:
+                raise PhoneCodeRefused from error
+            raise IdentitySourceAway from error
+        except OutboundError as error:
+            raise IdentitySourceAway from error
+        async with transaction():
+            person = await Person.filter(id=caller.person_id).select_for_update().get()
+            person.phone = self._vault.seal(phone, "person.phone", person.id)
+            person.phone_index = self._vault.index("person.phone", phone)
+            person.phone_proved_at = clock.now()
+            person.level = max(person.level, 2)
+            await person.save(update_fields=["phone", "phone_index", "phone_proved_at", "level"])
+            await audit.record(Actor("person", str(person.id)), "person.phone_proved", "person", person.id)
+        failpoint("phone.committed")
+        return await self._sessions.renewed(caller, proved=True)
+
+    async def _user(self, login: MiniProgramLogin) -> User:
+        """The user of this openid; made with its person at the first login, even when two arrive at once."""
+        index = self._vault.index(f"login_user.subject.{WECHAT_MINI_PROGRAM}", login.openid)
+        known = await User.get_or_none(source=WECHAT_MINI_PROGRAM, realm=self._wechat.appid, subject_index=index)
+        if known is not None:
+            return known
+        await fetch_one("select pg_advisory_xact_lock($1)", int.from_bytes(index[:8], "big", signed=True))
+        known = await User.get_or_none(source=WECHAT_MINI_PROGRAM, realm=self._wechat.appid, subject_index=index)
+        if known is not None:
+            return known
+        person = await Person.create(id=ids.new_id(), level=1, created_at=clock.now())
+        user_id: UUID = ids.new_id()
+        return await User.create(
+            id=user_id,
+            person_id=person.id,
+            source=WECHAT_MINI_PROGRAM,
+            realm=self._wechat.appid,
+            subject=self._vault.seal(login.openid, "login_user.subject", user_id),
+            subject_index=index,
+            union_subject_index=self._vault.index("login_user.union", login.unionid) if login.unionid else None,
+            created_at=clock.now(),
+        )

@@ -1,0 +1,92 @@
+"""Following a payment until it ends, also when no notice ever comes; and closing it, which asks the provider first."""
+
+from uuid import UUID
+
+from cities.schema import City
+from core import clock
+from core.database import transaction
+from core.failpoint import failpoint
+from core.log import get_logger
+from core.outbound import OutboundError
+from core.queue import enqueue
+from models.lifecycle import Actor, StaleState, move
+from models.payment import LIVE_STATUSES, PAYMENT, Payment, PaymentPart, PaymentStatus
+from payments.opening import WATCH_TASK
+from payments.providers.port import CloseOutcome, PaymentProvider, ProviderRefused
+from payments.settling import Settling, TradeMismatch, free_claims
+
+log = get_logger(__name__)
+
+
+class Follower:
+    """Asks the provider about open orders, and closes those whose time is up."""
+
+    def __init__(self, provider: PaymentProvider, settling: Settling, city: City) -> None:
+        self._provider = provider
+        self._settling = settling
+        self._city = city
+
+    async def watch(self, payment_id: UUID, step: int) -> None:
+        """One look at a payment: query it, close it when its time is up, and plan the next look while it is live."""
+        payment = await Payment.get_or_none(id=payment_id)
+        if payment is None or payment.status not in LIVE_STATUSES:
+            return
+        try:
+            if payment.expires_at <= clock.now() or payment.status == PaymentStatus.CLOSING:
+                await self.close(payment, Actor("system"))
+            elif payment.status != PaymentStatus.CREATED:
+                await self.query(payment)
+        except (OutboundError, ProviderRefused, TradeMismatch) as error:
+            log.warning("payment.watch_postponed", payment_id=str(payment_id), error_code=error.code)
+        await payment.refresh_from_db()
+        if payment.status in LIVE_STATUSES:
+            # A payment whose time is up by the next look is looked at just when it is.
+            now = clock.now()
+            pauses = self._city.payment_rules(clock.today()).order.query_after
+            next_look = now + pauses[min(step + 1, len(pauses) - 1)]
+            if payment.expires_at > now:
+                next_look = min(next_look, payment.expires_at)
+            async with transaction():
+                await enqueue(WATCH_TASK, at=next_look, payment_id=payment_id, step=step + 1)
+
+    async def query(self, payment: Payment) -> None:
+        """Ask the provider what became of the order and apply the answer."""
+        for part in await PaymentPart.filter(payment_id=payment.id):
+            trade = await self._provider.query(part.order_number, part.merchant)
+            if trade is not None:
+                await self._settling.apply(trade)
+        await payment.refresh_from_db()
+
+    async def close(self, payment: Payment, actor: Actor) -> None:
+        """Close a live payment: at the provider first, then here. Paid in the meantime, it succeeds instead.
+
+        Afterwards `payment.status` says which: closed, succeeded, or still closing.
+
+        Raises:
+            OutboundError: the provider did not answer; the payment stays in ``closing`` and is tried again.
+        """
+        try:
+            if payment.status == PaymentStatus.CREATED:
+                async with transaction():
+                    await move(PAYMENT, payment, "abandon", actor)
+                    await free_claims(payment.id)
+                return
+            if payment.status != PaymentStatus.CLOSING:
+                async with transaction():
+                    await move(PAYMENT, payment, "close", actor)
+                failpoint("payment.closing_committed")
+            await self._close_at_provider(payment)
+        except StaleState:
+            await payment.refresh_from_db()
+
+    async def _close_at_provider(self, payment: Payment) -> None:
+        for part in await PaymentPart.filter(payment_id=payment.id):
+            outcome = await self._provider.close(part.order_number, part.merchant)
+            failpoint("payment.close_answered")
+            if outcome is CloseOutcome.ALREADY_PAID:
+                await self.query(payment)
+                return
+        async with transaction():
+            await move(PAYMENT, payment, "order_closed", Actor("provider", payment.provider))
+            await free_claims(payment.id)
+        failpoint("payment.closed_committed")

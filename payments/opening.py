@@ -1,0 +1,188 @@
+"""Opening a payment: rows and claims in one commit, then the order at the provider, then fresh parameters for the payer's client."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+
+from core import clock, ids
+from core.crypto import Vault
+from core.database import fetch_one, transaction
+from core.errors import LianbanError, NotFound
+from core.failpoint import failpoint
+from core.outbound import NotSent, OutcomeUnknown
+from models.lifecycle import SYSTEM, Actor, StaleState, move
+from models.payment import PAYMENT, Payment, PaymentPart, PaymentStatus
+from models.person import User
+from payments.providers.port import FailureKind, OrderRequest, PaymentProvider, ProviderRefused
+from payments.settling import free_claims
+
+WATCH_TASK = "payments.watch"
+
+
+class PaymentNotPayable(LianbanError):
+    """The payment is over or its time is up. data: ``status``."""
+
+    code = "payment_not_payable"
+
+
+class ProviderBusy(LianbanError):
+    """The provider gave no answer, or asked to wait: the same call again later finds or makes the order."""
+
+    code = "payment_provider_busy"
+
+
+class OrderRefused(LianbanError):
+    """The provider refused the order for good; the payment has failed and frees its bills."""
+
+    code = "payment_order_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What is paid for. `claim_key` is the caller's, opaque here."""
+
+    claim_key: str
+    amount_fen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Everything about a payment to one merchant that is decided before it exists."""
+
+    person_id: UUID
+    user_id: UUID
+    basis: str
+    quote_id: UUID
+    provider: str
+    method: str
+    payee: str
+    merchant: str
+    description: str
+    lines: tuple[Line, ...]
+    expires_at: datetime
+    first_question_in: timedelta
+
+    @property
+    def total_fen(self) -> int:
+        """Sum of the lines."""
+        return sum(line.amount_fen for line in self.lines)
+
+
+_INSERT = f"""
+with payment_row as (
+  insert into payment (id, status, person_id, actor_user_id, basis, quote_id, provider, method, total_fen, currency, description, created_at, expires_at)
+  values ($1, 'created', $2, $3, $4, $5, $6, $7, $8, 'CNY', $9, $10, $11) returning id
+), part_row as (
+  insert into payment_part (id, payment_id, provider, payee, merchant, order_number, amount_fen)
+  select $12, id, $6, $13, $14, $15, $8 from payment_row returning id
+), line_rows as (
+  insert into payment_line (id, part_id, payment_id, claim_key, amount_fen)
+  select line.id, part_row.id, $1, line.claim_key, line.amount_fen
+  from part_row, unnest($16::uuid[], $17::text[], $18::bigint[]) as line (id, claim_key, amount_fen)
+), claim_rows as (
+  insert into claim (id, payment_id, claim_key) select line.id, $1, line.claim_key from payment_row, unnest($16::uuid[], $17::text[]) as line (id, claim_key)
+), journal_row as (
+  insert into journal (id, subject, subject_id, from_state, to_state, event, actor_kind, actor_id, at)
+  select $19, 'payment', id, null, 'created', 'created', 'person', $2::uuid::text, $10 from payment_row
+)
+select procrastinate_defer_jobs_v1(array[row('default', '{WATCH_TASK}', 0, null, null, $20::text::jsonb, $21::timestamptz)::procrastinate_job_to_defer_v1]) as job
+"""
+
+
+async def insert(opening: Opening) -> UUID:
+    """Write a payment with its part, lines, claims, journal row and first watch job, in the caller's transaction.
+
+    A hot path: one statement in place of seven models and an enqueue.
+
+    Raises:
+        IntegrityConstraintViolationError: ``claim_live_once``, when another payment holds one of the claims.
+    """
+    payment_id, part_id = ids.new_id(), ids.new_id()
+    now = clock.now()
+    await fetch_one(
+        _INSERT,
+        payment_id, opening.person_id, opening.user_id, opening.basis, opening.quote_id, opening.provider, opening.method,
+        opening.total_fen, opening.description, now, opening.expires_at,
+        part_id, opening.payee, opening.merchant, part_id.hex,
+        [ids.new_id() for _ in opening.lines], [line.claim_key for line in opening.lines], [line.amount_fen for line in opening.lines],
+        ids.new_id(), msgspec.json.encode({"payment_id": payment_id, "step": 0}).decode(), now + opening.first_question_in,
+    )  # fmt: skip
+    return payment_id
+
+
+class Cashier:
+    """Opens orders at a provider and hands out what the payer's client needs."""
+
+    def __init__(self, provider: PaymentProvider, vault: Vault, notify_url: str) -> None:
+        self._provider = provider
+        self._vault = vault
+        self._notify_url = notify_url
+
+    async def client_params(self, payment_id: UUID, person_id: UUID) -> dict[str, str]:
+        """The parameters of the cashier, signed fresh; opens the order at the provider first, if that is still to do.
+
+        May be called again after any failure: the order keeps its number, so it is opened once.
+
+        Raises:
+            NotFound: no such payment of this person. PaymentNotPayable: it is over.
+            ProviderBusy: no answer or a temporary refusal. OrderRefused: refused for good.
+        """
+        payment = await Payment.get_or_none(id=payment_id, person_id=person_id)
+        if payment is None:
+            raise NotFound("payment")
+        if payment.status == PaymentStatus.CREATED and payment.expires_at > clock.now():
+            await self._begin(payment)
+        if payment.status in (PaymentStatus.ORDERING, PaymentStatus.ORDER_UNKNOWN) and payment.expires_at > clock.now():
+            await self._open(payment)
+        if payment.status != PaymentStatus.AWAITING_PAYER or payment.expires_at <= clock.now() or not payment.prepay_id:
+            raise PaymentNotPayable(status=str(payment.status))
+        return self._provider.client_params(payment.prepay_id)
+
+    async def _begin(self, payment: Payment) -> None:
+        try:
+            async with transaction():
+                await move(PAYMENT, payment, "order", Actor("person", str(payment.person_id)))
+        except StaleState:
+            await payment.refresh_from_db()
+        failpoint("payment.ordering_committed")
+
+    async def _open(self, payment: Payment) -> None:
+        part = await PaymentPart.get(payment_id=payment.id)
+        user = await User.get(id=payment.actor_user_id)
+        order = OrderRequest(
+            order_no=part.order_number,
+            merchant=part.merchant,
+            amount_fen=part.amount_fen,
+            description=payment.description,
+            payer=self._vault.open(user.subject, "login_user.subject", user.id),
+            expires_at=payment.expires_at,
+            notify_url=self._notify_url,
+        )
+        try:
+            opened = await self._provider.create_order(order)
+        except NotSent as error:
+            raise ProviderBusy from error
+        except OutcomeUnknown as error:
+            await self._note(payment, "order_lost", SYSTEM)
+            raise ProviderBusy from error
+        except ProviderRefused as error:
+            if error.kind in (FailureKind.TEMPORARY, FailureKind.UNKNOWN):
+                raise ProviderBusy from error
+            await self._note(payment, "order_refused", Actor("provider", payment.provider), reason=error.provider_code)
+            raise OrderRefused(provider_code=error.provider_code) from error
+        failpoint("payment.order_answered")
+        await self._note(payment, "order_opened", Actor("provider", payment.provider), prepay_id=opened.prepay)
+
+    async def _note(self, payment: Payment, event: str, actor: Actor, reason: str | None = None, **columns: str) -> None:
+        """Write what became of the order, unless the payment has gone on meanwhile (a notice, a close, a second call)."""
+        if not PAYMENT.allows(str(payment.status), event):
+            return
+        try:
+            async with transaction():
+                await move(PAYMENT, payment, event, actor, reason=reason, **columns)
+                if event == "order_refused":
+                    await free_claims(payment.id)
+        except StaleState:
+            await payment.refresh_from_db()

@@ -1,0 +1,138 @@
+"""Refunds: requested in the commit that finds the reason, submitted by a job under one number for ever, followed to their end."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from uuid import UUID
+
+from core import clock, ids
+from core.database import transaction, violated_constraint
+from core.errors import LianbanError
+from core.failpoint import failpoint
+from core.log import get_logger
+from core.outbound import OutboundError
+from core.queue import enqueue
+from models.lifecycle import SYSTEM, Actor, born, move
+from models.payment import PAYMENT, Payment, PaymentPart
+from models.refund import REFUND, Refund, RefundStatus
+from payments import ledger
+from payments.providers.port import PaymentProvider, ProviderRefused, RefundAnswer, RefundRequest, RefundState, refund_matches
+from payments.settling import free_claims
+
+log = get_logger(__name__)
+
+SUBMIT_TASK = "payments.follow_refund"
+_PAUSES = tuple(timedelta(seconds=seconds) for seconds in (15, 30, 60, 180, 600, 1800, 3600))
+_EVENTS = {RefundState.SUCCESS: "succeeded", RefundState.ABNORMAL: "abnormal", RefundState.CLOSED: "closed", RefundState.PROCESSING: "accepted"}
+
+
+
+class RefundMismatch(LianbanError):
+    """A verified word about a refund that differs from what was asked; nothing is booked, a person must look."""
+
+    code = "payment_refund_mismatch"
+
+
+async def request_full(payment: Payment, reason: str) -> None:
+    """Request the return of everything received for `payment`, once per part, in a transaction of its own. May be repeated."""
+    for part in await PaymentPart.filter(payment_id=payment.id, received_fen__isnull=False):
+        refund_id = ids.new_id()
+        refund = Refund(
+            id=refund_id,
+            status=RefundStatus.REQUESTED,
+            payment_id=payment.id,
+            part_id=part.id,
+            refund_number=refund_id.hex,
+            amount_fen=part.received_fen,
+            reason=reason,
+            created_at=clock.now(),
+        )
+        try:
+            async with transaction():
+                await refund.save(force_create=True)
+                await born(REFUND, refund, SYSTEM, announces="refund.requested", reason=reason)
+                await enqueue(SUBMIT_TASK, refund_id=refund.id, step=0)
+        except Exception as error:
+            if violated_constraint(error) not in ("refund_live_once_per_part", "refund_within_part"):
+                raise
+        failpoint("refund.requested_committed")
+
+
+class Refunding:
+    """Submits refunds and applies the provider's word about them."""
+
+    def __init__(self, provider: PaymentProvider, notify_url: str, reasons: Mapping[str, str]) -> None:
+        """`reasons`: the words a payer reads at the provider, by our reason code."""
+        self._provider = provider
+        self._notify_url = notify_url
+        self._reasons = reasons
+
+    async def follow(self, refund_id: UUID, step: int) -> None:
+        """One step of a refund: submit it, or ask about it; plan the next step while it is open."""
+        refund = await Refund.get(id=refund_id)
+        if refund.status in REFUND.terminal or refund.status == RefundStatus.ABNORMAL:
+            return
+        if refund.status == RefundStatus.REQUESTED:
+            async with transaction():
+                await move(REFUND, refund, "submit", SYSTEM)
+            failpoint("refund.submitting_committed")
+        part = await PaymentPart.get(id=refund.part_id)
+        try:
+            if refund.status == RefundStatus.PROCESSING:
+                answer = await self._provider.query_refund(refund.refund_number, part.merchant)
+            else:
+                answer = await self._provider.refund(self._asked(refund, part))
+            failpoint("refund.answered")
+            if answer is not None:
+                await self.apply(answer)
+        except (OutboundError, ProviderRefused, RefundMismatch) as error:
+            log.warning("refund.postponed", refund_id=str(refund_id), error_code=error.code, provider_word=getattr(error, "provider_code", None))
+        await refund.refresh_from_db()
+        if refund.status in (RefundStatus.SUBMITTING, RefundStatus.PROCESSING):
+            async with transaction():
+                await enqueue(SUBMIT_TASK, at=clock.now() + _PAUSES[min(step, len(_PAUSES) - 1)], refund_id=refund_id, step=step + 1)
+
+    async def apply(self, answer: RefundAnswer) -> str:
+        """Apply a verified word about a refund; what it did: the lifecycle event, ``already`` or ``unknown_refund``.
+
+        Raises:
+            RefundMismatch: it differs from what was asked.
+        """
+        refund = await Refund.get_or_none(refund_number=answer.refund_no)
+        if refund is None:
+            log.error("refund.unknown", provider=self._provider.name)
+            return "unknown_refund"
+        part = await PaymentPart.get(id=refund.part_id)
+        if wrong := refund_matches(answer, self._asked(refund, part)):
+            log.error("refund.mismatch", refund_id=str(refund.id), fields=wrong)
+            raise RefundMismatch(fields=wrong)
+        event = _EVENTS[answer.state]
+        async with transaction():
+            payment = await Payment.filter(id=refund.payment_id).select_for_update().get()
+            refund = await Refund.filter(id=refund.id).select_for_update().get()
+            if not REFUND.allows(str(refund.status), event):
+                return "already"
+            ended = {} if event in ("accepted", "abnormal") else {"ended_at": clock.now()}
+            await move(REFUND, refund, event, Actor("provider", self._provider.name), provider_refund=answer.refund_id, **ended)
+            if event == "succeeded":
+                await self._book(payment, part, refund)
+            failpoint("refund.applied_before_commit")
+        failpoint("refund.applied_committed")
+        return event
+
+    async def _book(self, payment: Payment, part: PaymentPart, refund: Refund) -> None:
+        await ledger.book("refunded", "refund", refund.id, provider=part.provider, merchant=part.merchant, amount_fen=refund.amount_fen)
+        returned = await Refund.filter(payment_id=payment.id, status=RefundStatus.SUCCEEDED)
+        if sum(row.amount_fen for row in returned) == payment.total_fen:
+            await move(PAYMENT, payment, "money_returned", Actor("provider", self._provider.name))
+            await free_claims(payment.id)
+
+    def _asked(self, refund: Refund, part: PaymentPart) -> RefundRequest:
+        return RefundRequest(
+            refund_no=refund.refund_number,
+            order_no=part.order_number,
+            merchant=part.merchant,
+            refund_fen=refund.amount_fen,
+            total_fen=part.amount_fen,
+            reason=self._reasons[refund.reason],
+            notify_url=self._notify_url,
+        )
