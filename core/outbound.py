@@ -39,9 +39,6 @@ logging.getLogger("httpcore").setLevel(logging.WARNING)
 MAX_ANSWER_BYTES = 64 * 1024
 RETRY_PAUSES_S = (0.1, 0.3)
 
-PLACE_WAIT_S = 1.0
-"""How long a call waits for a free place in the bulkhead: a slow counterpart must not pile up waiting requests."""
-
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 """Header fields as pairs; a mapping counts when its ``items()`` repeats a repeated name."""
 
@@ -183,6 +180,7 @@ class Counterpart:
         connect_timeout: timedelta = timedelta(seconds=2),
         circuit: CircuitSettings | None = None,
         max_concurrent: int = 20,
+        place_timeout: timedelta = timedelta(seconds=1),
         max_answer_bytes: int = MAX_ANSWER_BYTES,
         client: httpx.AsyncClient | None = None,
         monotonic: Callable[[], float] = clock.monotonic,
@@ -198,6 +196,7 @@ class Counterpart:
         self.circuit = Circuit(circuit or CircuitSettings())
         self._base_url = base_url.rstrip("/")
         self._timeout_s = timeout.total_seconds()
+        self._place_timeout_s = place_timeout.total_seconds()
         self._max_answer_bytes = max_answer_bytes
         self._places = asyncio.Semaphore(max_concurrent)
         self._monotonic = monotonic
@@ -259,7 +258,7 @@ class Counterpart:
     async def _attempt(self, call: "_Call", deadline_s: float) -> Answer:
         began_s = self._monotonic()
         try:
-            async with asyncio.timeout(min(PLACE_WAIT_S, max(0.0, deadline_s - began_s))):
+            async with asyncio.timeout(min(self._place_timeout_s, max(0.0, deadline_s - began_s))):
                 await self._places.acquire()
         except TimeoutError:
             raise self._ended(call, _Failed(NotSent, "no_free_place"), began_s) from None
@@ -409,7 +408,7 @@ async def _read(response: httpx.Response, max_bytes: int) -> Answer:
     if announced.isascii() and announced.isdigit() and int(announced) > max_bytes:
         raise _Failed(OutcomeUnknown, "answer_too_large")
     content = bytearray()
-    async for chunk in response.aiter_raw():
+    async for chunk in response.aiter_bytes():
         content += chunk
         if len(content) > max_bytes:
             raise _Failed(OutcomeUnknown, "answer_too_large")
