@@ -12,13 +12,15 @@ import cities
 
 EZHOU = Path(cities.__file__).parent / "ezhou"
 
+Fault = Callable[[dict[str, Any]], object]
+
 
 def copy(folder: Path) -> Path:
     """A pack of its own in `folder`, named like the original."""
     return Path(shutil.copytree(EZHOU, folder / "ezhou"))
 
 
-def change(folder: Path, file: str, how: Callable[[dict[str, Any]], object]) -> Path:
+def change(folder: Path, file: str, how: Fault) -> Path:
     """A copy whose `file` was read, changed by `how` and written again."""
     pack = copy(folder)
     path = pack / file
@@ -31,6 +33,43 @@ def change(folder: Path, file: str, how: Callable[[dict[str, Any]], object]) -> 
     text = _table(raw) if path.suffix == ".toml" else json.dumps(raw, ensure_ascii=False)
     path.write_text(text, encoding="utf-8")
     return pack
+
+
+def put(path: str, value: object) -> Fault:
+    """Sets what ``a.0.b`` leads to."""
+
+    def apply(raw: Any) -> None:
+        *way, last = (int(step) if step.isdigit() else step for step in path.split("."))
+        for step in way:
+            raw = raw[step]
+        raw[last] = value
+
+    return apply
+
+
+def drop(path: str) -> Fault:
+    def apply(raw: Any) -> None:
+        *way, last = (int(step) if step.isdigit() else step for step in path.split("."))
+        for step in way:
+            raw = raw[step]
+        del raw[last]
+
+    return apply
+
+
+def again(name: str, /, **changes: object) -> Fault:
+    """Appends the first entry of a list once more, changed."""
+    return lambda raw: raw[name].append({**raw[name][0], **changes})
+
+
+def versions(name: str, first: dict[str, object], second: dict[str, object]) -> Fault:
+    """Two versions of a rule in place of one."""
+
+    def apply(raw: Any) -> None:
+        rule = raw[name][0]
+        raw[name] = [{**rule, **first}, {**rule, **second}]
+
+    return apply
 
 
 def _table(raw: dict[str, Any]) -> str:

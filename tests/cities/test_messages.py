@@ -4,13 +4,14 @@ import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cities.errors import MessageValuesInvalid, NotInForce, UnknownMessageKind
 from cities.loader import load, load_city
-from cities.messages import LARGEST_FEN, clean, cut, day_text, render, time_text, yuan
+from cities.messages import LARGEST_FEN, Shown, assemble, clean, cut, day_text, render, time_text, yuan
 from cities.schema import (
     AccountNumberValue,
     ChoiceValue,
@@ -103,7 +104,7 @@ def test_the_version_of_the_day_is_used(tmp_path: Path) -> None:
         ({"amount_fen": True}, "amount_fen"),
         ({"amount_fen": -1}, "amount_fen"),
         ({"amount_fen": LARGEST_FEN + 1}, "amount_fen"),
-        ({"at": datetime(2026, 11, 23, 10, 2)}, "at"),
+        ({"at": datetime(2026, 11, 23, 10, 2, tzinfo=UTC).replace(tzinfo=None)}, "at"),
         ({"at": date(2026, 11, 23)}, "at"),
         ({"company": ""}, "company"),
         ({"company": " \u200b\n"}, "company"),
@@ -157,6 +158,16 @@ def test_a_long_name_is_shortened_and_what_happened_to_it_is_not() -> None:
     assert units(thing) <= 20
     assert thing.endswith("已退回")
     assert "…" in thing
+
+
+def test_a_text_wechat_would_refuse_never_leaves_even_if_the_pack_was_not_checked() -> None:
+    message = CITY.messages["payment.posted"][0]
+    assert message.mini_program is not None
+    too_long = msgspec.structs.replace(message.mini_program, data={"thing2": "一" * 21})
+    unchecked = msgspec.structs.replace(message, mini_program=too_long)
+
+    with pytest.raises(MessageValuesInvalid, match="thing2 takes 1 to 20 characters"):
+        assemble(unchecked, {name: Shown("0", may_shrink=False) for name in message.values})
 
 
 @pytest.mark.parametrize(
@@ -227,7 +238,8 @@ def _values(placeholder: Placeholder) -> st.SearchStrategy[object]:
         case FenValue():
             return st.integers(0, LARGEST_FEN)
         case DateTimeValue():
-            return st.datetimes(datetime(2020, 1, 1), datetime(2099, 1, 1), timezones=st.just(UTC))
+            seconds = st.integers(1_600_000_000, 4_000_000_000)
+            return seconds.map(lambda at: datetime.fromtimestamp(at, UTC))
         case DateValue():
             return st.dates(date(2020, 1, 1), date(2099, 1, 1))
         case AccountNumberValue():
