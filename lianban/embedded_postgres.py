@@ -72,6 +72,8 @@ class EmbeddedPostgres:
             EngineFailed: a process is left that even SIGKILL does not end.
         """
         self.data_dir = self._wanted_data_dir.resolve()
+        if len(lines := self._pid_file()) > 4:
+            self.socket_dir = Path(lines[4].strip())
         for number, patience_s in ((signal.SIGINT, STOP_TIMEOUT_S), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)):
             postmaster = self._postmaster()
             if postmaster is None:
@@ -83,6 +85,9 @@ class EmbeddedPostgres:
         if self._child is not None:
             self._child.wait(5.0)
             self._child = None
+        if self.socket_dir != self._wanted_socket_dir:
+            with suppress(OSError):
+                self.socket_dir.rmdir()
 
     def _initialize(self) -> None:
         """Make the cluster beside its place and move it in whole: a kill in the middle leaves nothing half made."""
@@ -118,6 +123,9 @@ class EmbeddedPostgres:
 
     def _launch(self) -> None:
         self.socket_dir = engine_host.socket_folder(self._wanted_socket_dir, ".s.PGSQL.5432.lock", self._account)
+        for left_over in (".s.PGSQL.5432", ".s.PGSQL.5432.lock"):
+            # The server would take the lock of a dead one for held as long as nobody has reaped that process.
+            (self.socket_dir / left_over).unlink(missing_ok=True)
         log = self.data_dir / "server.log"
         with suppress(FileNotFoundError):
             if log.stat().st_size > _LOG_MAX_BYTES:
@@ -170,14 +178,13 @@ class EmbeddedPostgres:
         """
         if self._postmaster() is not None:
             raise EngineFailed(f"PostgreSQL on {self.data_dir} does not stop")
-        for number in (None, signal.SIGQUIT, signal.SIGKILL):
-            for orphan in self._orphans() if number else ():
+        # They notice by themselves that the postmaster is gone, unless they are stopped or busy.
+        if not engine_host.wait_until(lambda: not self._orphans(), 2.0):
+            for orphan in self._orphans():
                 with suppress(psutil.NoSuchProcess):
-                    orphan.send_signal(number or signal.SIGKILL)
-            if engine_host.wait_until(lambda: not self._orphans(), 5.0):
-                break
-        else:
-            raise EngineFailed(f"processes of PostgreSQL on {self.data_dir} do not end")
+                    orphan.kill()
+            if not engine_host.wait_until(lambda: not self._orphans(), 5.0):
+                raise EngineFailed(f"processes of PostgreSQL on {self.data_dir} do not end")
         (self.data_dir / "postmaster.pid").unlink(missing_ok=True)
 
     def _orphans(self) -> list[psutil.Process]:

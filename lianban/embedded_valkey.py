@@ -10,7 +10,9 @@ from urllib.parse import quote
 
 import psutil
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from lianban import engine_host
 from lianban.engine_host import EngineFailed
@@ -32,25 +34,33 @@ class EmbeddedValkey:
         """
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._directory = self._directory.resolve()
-        self._socket = engine_host.socket_folder(self._directory, "valkey.sock", None) / "valkey.sock"
+        self._socket = self._place()
         if not self._answers():
             self.stop()
+            self._socket = self._place()
             self._launch(self._socket)
         return f"unix://{quote(str(self._socket))}"
 
     def stop(self) -> None:
         """Stop whatever Valkey runs in this folder, also one that another process started. Stopped already is fine."""
-        for number in (signal.SIGTERM, signal.SIGKILL):
+        for number, patience_s in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0)):
             for process in self._processes():
                 with suppress(psutil.NoSuchProcess):
                     process.send_signal(number)
-            if engine_host.wait_until(lambda: not self._processes(), 5.0):
+            if engine_host.wait_until(lambda: not self._processes(), patience_s):
                 break
         else:
             raise EngineFailed(f"Valkey in {self._directory} does not stop")
         if self._child is not None:
             self._child.wait(5.0)
             self._child = None
+        if self._socket is not None and self._socket.parent != self._directory:
+            self._socket.unlink(missing_ok=True)
+            self._socket.parent.rmdir()
+            self._socket = None
+
+    def _place(self) -> Path:
+        return engine_host.socket_folder(self._directory, "valkey.sock", None) / "valkey.sock"
 
     def _launch(self, socket: Path) -> None:
         options = {"port": "0", "unixsocket": str(socket), "unixsocketperm": "700", "dir": str(self._directory)}
@@ -79,7 +89,8 @@ class EmbeddedValkey:
     def _answers(self) -> bool:
         if self._socket is None or not self._socket.exists():
             return False
-        with suppress(RedisError), Redis(unix_socket_path=str(self._socket), socket_timeout=2.0) as client:
+        client = Redis(unix_socket_path=str(self._socket), socket_timeout=1.0, retry=Retry(NoBackoff(), 0))
+        with suppress(RedisError), client:
             return bool(client.ping())
         return False
 

@@ -25,7 +25,7 @@ def start(postgres: EmbeddedPostgres) -> str:
     """Start `postgres`, which has no data yet, with its database migrated; returns the address of that database."""
     kept = _KEPT / _digest()
     if kept.is_dir():
-        _copy(kept, postgres.data_dir)
+        copy(kept, postgres.data_dir)
         return postgres.start()
     url = postgres.start()
     # In a thread of its own: an event loop, and the ORM's context, that the tests never see.
@@ -41,7 +41,8 @@ def start(postgres: EmbeddedPostgres) -> str:
     return postgres.start()
 
 
-def _copy(source: Path, target: Path) -> None:
+def copy(source: Path, target: Path) -> None:
+    """Copy the data of a stopped server, for the OS user it runs as."""
     shutil.copytree(source, target)
     account = os_account.for_postgres()
     for folder, folders, files in os.walk(target):
