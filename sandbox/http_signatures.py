@@ -2,8 +2,8 @@
 
 A company's own reading of ``docs/company-gateway.md`` §1, written apart from our client on purpose. It is narrower than
 the RFC: one label, one list of covered components for each kind of message, and only the spelling a correct sender
-produces. Whatever deviates is refused, because a counterpart that is generous here would hide a mistake of ours until the
-first real company.
+produces. Whatever deviates is refused: a counterpart that is generous here would hide a mistake of ours until the first
+real company.
 """
 
 import base64

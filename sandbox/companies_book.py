@@ -1,0 +1,324 @@
+"""A company's book: accounts and bills, what each day changed, the nonces it has seen. One :class:`Book` per company.
+
+Rows of all companies share the tables; every statement names the company, so none sees another's.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from sandbox import companies_codes as codes
+from sandbox import http_signatures as signatures
+from sandbox.clock import Clock
+from sandbox.companies_codes import Refusal, wrong
+from sandbox.state import State
+
+NONCE_LIFE_S: Final = 600
+ACCOUNT_STATUSES: Final = ("open", "frozen", "closed")
+BILL_STATUSES: Final = ("open", "paid", "void")
+PROOF_KINDS: Final = ("holder_id_last4", "holder_name", "meter_number", "last_bill_fen")
+
+SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS company_account (
+    company TEXT NOT NULL, number TEXT NOT NULL, status TEXT NOT NULL CHECK (status IN ('open', 'frozen', 'closed')),
+    holder_name TEXT NOT NULL, holder_masked TEXT NOT NULL, holder_id_last4 TEXT NOT NULL, holder_mobile TEXT NOT NULL,
+    meter_number TEXT NOT NULL, address TEXT NOT NULL, address_masked TEXT NOT NULL, balance_fen INTEGER NOT NULL,
+    refuse_code TEXT, refuse_form TEXT NOT NULL DEFAULT 'error', processing_s REAL, processing_code TEXT,
+    PRIMARY KEY (company, number)
+);
+CREATE TABLE IF NOT EXISTS company_bill (
+    company TEXT NOT NULL, bill_no TEXT NOT NULL, account_number TEXT NOT NULL, period TEXT NOT NULL,
+    issued_on TEXT NOT NULL, due_on TEXT NOT NULL, status TEXT NOT NULL CHECK (status IN ('open', 'paid', 'void')),
+    principal_fen INTEGER NOT NULL, late_fee_fen INTEGER NOT NULL, usage TEXT, unit TEXT,
+    lines TEXT NOT NULL, posting_id TEXT,
+    PRIMARY KEY (company, bill_no), FOREIGN KEY (company, account_number) REFERENCES company_account (company, number)
+);
+CREATE INDEX IF NOT EXISTS company_bill_account ON company_bill (company, account_number);
+CREATE TABLE IF NOT EXISTS company_bill_day (
+    company TEXT NOT NULL, day TEXT NOT NULL, bill_no TEXT NOT NULL, document TEXT NOT NULL,
+    PRIMARY KEY (company, day, bill_no)
+);
+CREATE TABLE IF NOT EXISTS company_quote (
+    company TEXT NOT NULL, quote_id TEXT NOT NULL, account_number TEXT NOT NULL, bills TEXT NOT NULL,
+    total_fen INTEGER NOT NULL, expires_at INTEGER NOT NULL, PRIMARY KEY (company, quote_id)
+);
+CREATE TABLE IF NOT EXISTS company_posting (
+    company TEXT NOT NULL, posting_id TEXT NOT NULL, content TEXT NOT NULL, account_number TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('posted', 'refused', 'processing')), form TEXT NOT NULL,
+    code TEXT, message TEXT, serial TEXT, posted_at TEXT, due_at REAL, due_code TEXT, arrived_at TEXT NOT NULL,
+    PRIMARY KEY (company, posting_id), UNIQUE (company, serial)
+);
+CREATE TABLE IF NOT EXISTS company_notice (
+    company TEXT NOT NULL, notice_id TEXT NOT NULL, content TEXT NOT NULL, sent_to TEXT NOT NULL, at TEXT NOT NULL,
+    PRIMARY KEY (company, notice_id)
+);
+CREATE TABLE IF NOT EXISTS company_nonce (
+    company TEXT NOT NULL, keyid TEXT NOT NULL, nonce TEXT NOT NULL, seen_at REAL NOT NULL,
+    PRIMARY KEY (company, keyid, nonce)
+);
+CREATE INDEX IF NOT EXISTS company_nonce_seen ON company_nonce (seen_at);
+CREATE TABLE IF NOT EXISTS company_setting (
+    company TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (company, name)
+);
+CREATE TABLE IF NOT EXISTS company_event (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, company TEXT NOT NULL, event_id TEXT NOT NULL, body TEXT NOT NULL,
+    status TEXT NOT NULL, attempts INTEGER NOT NULL, tried_at REAL, last_answer TEXT
+);
+CREATE INDEX IF NOT EXISTS company_event_pending ON company_event (company) WHERE status = 'pending';
+"""
+
+
+@dataclass(frozen=True)
+class Company:
+    """One company of the configuration file, with its keys loaded."""
+
+    code: str
+    service: str
+    callback_url: str
+    platform_url: str
+    proof_kind: str
+    private_keys: tuple[signatures.PrivateKey, ...]
+    lianban_keys: Mapping[str, Ed25519PublicKey]
+    accounts: tuple[dict[str, Any], ...]
+
+    @classmethod
+    def read(cls, config: Mapping[str, Any]) -> "Company":
+        """Raises ``ValueError`` or ``KeyError`` when the configuration is not that of ``docs/sandbox.md``."""
+        company = cls(
+            code=config["code"],
+            service=config["service"],
+            callback_url=config["callback_url"],
+            platform_url=config["platform_url"].rstrip("/"),
+            proof_kind=config["proof_kind"],
+            private_keys=tuple(signatures.PrivateKey.load(key["keyid"], key["key"]) for key in config["private_keys"]),
+            lianban_keys={
+                key["keyid"]: signatures.load_public_key(key["keyid"], key["key"])
+                for key in config["lianban_public_keys"]
+            },
+            accounts=tuple(config.get("accounts", ())),
+        )
+        if not company.private_keys or company.proof_kind not in PROOF_KINDS:
+            raise ValueError(f"company {company.code}: needs a private key and a proof_kind of {PROOF_KINDS}")
+        return company
+
+
+class Book:
+    """Reads and writes one company's accounts and bills. Writers must be inside ``state.transaction()``."""
+
+    def __init__(self, company: Company, state: State, clock: Clock) -> None:
+        self.company = company
+        self.state = state
+        self.clock = clock
+
+    def load(self) -> None:
+        """Accounts and bills of the configuration, when the company has no account yet. Raises :class:`Refusal`."""
+        with self.state.transaction():
+            if self.state.one("SELECT 1 FROM company_account WHERE company = ?", (self.company.code,)):
+                return
+            for account in self.company.accounts:
+                self.put_account(account)
+                for bill in account.get("bills", ()):
+                    self.put_bill({**bill, "account_number": account["number"]})
+
+    def account(self, number: str) -> dict[str, Any]:
+        """The whole row. Raises :class:`Refusal` EQ0006."""
+        row = self.state.one(
+            "SELECT * FROM company_account WHERE company = ? AND number = ?", (self.company.code, number)
+        )
+        if row is None:
+            raise Refusal("EQ0006")
+        return dict(row)
+
+    def put_account(self, change: Mapping[str, Any]) -> dict[str, Any]:
+        """Open an account, or change the members given. Raises :class:`Refusal` EQ0001."""
+        number = codes.identifier(dict(change), "number")
+        try:
+            account = self.account(number)
+        except Refusal:
+            account = dict.fromkeys(("holder_name", "holder_id_last4", "holder_mobile", "meter_number", "address"), "")
+            account |= {"status": "open", "balance_fen": 0, "holder_masked": "", "address_masked": "***"}
+        account |= {name: value for name, value in change.items() if name in account}
+        if "holder_name" in change and "holder_masked" not in change:
+            account["holder_masked"] = str(change["holder_name"])[:1] + "*"
+        for name in ("holder_name", "holder_masked", "address_masked"):
+            codes.text(account, name, 200)
+        if account["status"] not in ACCOUNT_STATUSES:
+            raise wrong("status")
+        columns = ("status", "holder_name", "holder_masked", "holder_id_last4", "holder_mobile", "meter_number",
+                   "address", "address_masked", "balance_fen")  # fmt: skip
+        self.state.run(
+            f"INSERT INTO company_account (company, number, {', '.join(columns)}) "
+            f"VALUES (?, ?, {', '.join('?' * len(columns))}) ON CONFLICT (company, number) DO UPDATE SET "
+            + ", ".join(f"{column} = excluded.{column}" for column in columns),
+            (self.company.code, number, *(account[column] for column in columns)),
+        )
+        return self.account(number)
+
+    def change_account(self, number: str, **columns: Any) -> None:
+        """Set the control columns (`refuse_code` and the like) of an account. Raises :class:`Refusal` EQ0006."""
+        self.account(number)
+        assignments = ", ".join(f"{column} = ?" for column in columns)
+        self.state.run(
+            f"UPDATE company_account SET {assignments} WHERE company = ? AND number = ?",
+            (*columns.values(), self.company.code, number),
+        )
+
+    def bills(self, number: str) -> list[dict[str, Any]]:
+        """Every bill of an account as in §4, newest first."""
+        rows = self.state.all(
+            "SELECT * FROM company_bill WHERE company = ? AND account_number = ? ORDER BY period DESC, bill_no",
+            (self.company.code, number),
+        )
+        return [document(dict(row)) for row in rows]
+
+    def bill(self, bill_no: str) -> dict[str, Any] | None:
+        """The whole row of a bill, its lines read."""
+        row = self.state.one(
+            "SELECT * FROM company_bill WHERE company = ? AND bill_no = ?", (self.company.code, bill_no)
+        )
+        return None if row is None else dict(row) | {"lines": json.loads(row["lines"])}
+
+    def put_bill(self, change: Mapping[str, Any]) -> dict[str, Any]:
+        """Issue a bill, or change the members given of the one with this ``bill_no``. Answers it as in §4.
+
+        Raises :class:`Refusal` when the result would not be a bill: unknown account, lines that do not add up.
+        """
+        number = codes.text(dict(change), "account_number")
+        self.account(number)
+        today = self.clock.now().date()
+        bill_no = change.get("bill_no") or self._new_bill_no(number, codes.period(change.get("period")))
+        bill = self.bill(bill_no)
+        is_new = bill is None
+        bill = bill or {
+            "bill_no": bill_no, "account_number": number, "period": "", "status": "open", "late_fee_fen": 0,
+            "issued_on": today.isoformat(), "due_on": (today + timedelta(days=30)).isoformat(), "usage": None, "unit": None,
+            "posting_id": None, "principal_fen": 0, "lines": [],
+        }  # fmt: skip
+        if bill["account_number"] != number:
+            raise wrong("bill_no")
+        if bill["status"] == "paid" and change.get("status") == "open":
+            bill["posting_id"] = None  # the company takes a payment back: the bill can be paid again
+        bill |= {name: value for name, value in change.items() if name in bill and name != "posting_id"}
+        if "lines" in change and "principal_fen" not in change:
+            bill["principal_fen"] = _lines_fen(bill)
+        elif "lines" not in change and "principal_fen" in change:
+            bill["lines"] = [{"name": "费用", "amount_fen": bill["principal_fen"]}]
+        _check_bill(bill)
+        day = codes.day(bill["issued_on"], "issued_on") if is_new else today
+        self._write_bill(bill, day)
+        return document(bill | {"lines": json.dumps(bill["lines"])})
+
+    def pay_bill(self, bill_no: str, posting_id: str) -> None:
+        """A posting pays a bill."""
+        bill = self.bill(bill_no)
+        assert bill is not None, "a quoted bill is never deleted"
+        self._write_bill(bill | {"status": "paid", "posting_id": posting_id}, self.clock.now().date())
+
+    def hold_bill(self, bill_no: str, posting_id: str | None) -> None:
+        """A posting in processing takes hold of a bill, or lets it go; nobody sees that from outside."""
+        self.state.run(
+            "UPDATE company_bill SET posting_id = ? WHERE company = ? AND bill_no = ?",
+            (posting_id, self.company.code, bill_no),
+        )
+
+    def day(self, day: date) -> list[dict[str, Any]]:
+        """The bills issued or changed on `day`, as they stood at its end."""
+        rows = self.state.all(
+            "SELECT document FROM company_bill_day WHERE company = ? AND day = ? ORDER BY bill_no",
+            (self.company.code, day.isoformat()),
+        )
+        return [json.loads(row["document"]) for row in rows]
+
+    def use_nonce(self, keyid: str, nonce: str) -> bool:
+        """Remember a nonce; False when it was seen within the last 600 s."""
+        now_s = self.clock.timestamp()
+        with self.state.transaction() as db:
+            db.execute("DELETE FROM company_nonce WHERE seen_at < ?", (now_s - NONCE_LIFE_S,))
+            used = db.execute(
+                "INSERT INTO company_nonce (company, keyid, nonce, seen_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (self.company.code, keyid, nonce, now_s),
+            )
+            return used.rowcount == 1
+
+    def setting(self, name: str, default: str) -> str:
+        """A value set by a control call."""
+        row = self.state.one(
+            "SELECT value FROM company_setting WHERE company = ? AND name = ?", (self.company.code, name)
+        )
+        return default if row is None else row["value"]
+
+    def set(self, name: str, value: str) -> None:
+        """Set a value by a control call."""
+        self.state.run(
+            "INSERT INTO company_setting (company, name, value) VALUES (?, ?, ?) "
+            "ON CONFLICT (company, name) DO UPDATE SET value = excluded.value",
+            (self.company.code, name, value),
+        )
+
+    def signing_key(self) -> signatures.PrivateKey:
+        """The first key, or the one a control call has chosen."""
+        wanted = self.setting("signing_key", self.company.private_keys[0].keyid)
+        return next((key for key in self.company.private_keys if key.keyid == wanted), self.company.private_keys[0])
+
+    def _new_bill_no(self, number: str, period: str) -> str:
+        base = f"{self.company.code[:1].upper()}{period.replace('-', '')}-{number}"
+        rows = self.state.all(
+            "SELECT bill_no FROM company_bill WHERE company = ? AND account_number = ? AND period = ?",
+            (self.company.code, number, period),
+        )
+        return base if not rows else f"{base}-{len(rows) + 1}"
+
+    def _write_bill(self, bill: Mapping[str, Any], day: date) -> None:
+        columns = ("bill_no", "account_number", "period", "issued_on", "due_on", "status", "principal_fen",
+                   "late_fee_fen", "usage", "unit", "posting_id")  # fmt: skip
+        lines = json.dumps(bill["lines"], ensure_ascii=False)
+        with self.state.transaction() as db:
+            db.execute(
+                f"INSERT INTO company_bill (company, lines, {', '.join(columns)}) "
+                f"VALUES (?, ?, {', '.join('?' * len(columns))}) ON CONFLICT (company, bill_no) DO UPDATE SET "
+                + ", ".join(f"{column} = excluded.{column}" for column in ("lines", *columns[2:])),
+                (self.company.code, lines, *(bill[column] for column in columns)),
+            )
+            found = {"account_number": bill["account_number"], **document({**bill, "lines": lines})}
+            db.execute(
+                "INSERT INTO company_bill_day (company, day, bill_no, document) VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (company, day, bill_no) DO UPDATE SET document = excluded.document",
+                (self.company.code, day.isoformat(), bill["bill_no"], json.dumps(found, ensure_ascii=False)),
+            )
+
+
+def document(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A bill as §4 shows it."""
+    names = ("bill_no", "period", "issued_on", "due_on", "status", "principal_fen", "late_fee_fen")
+    shown = {name: row[name] for name in names} | {"payable_fen": row["principal_fen"] + row["late_fee_fen"]}
+    measured = {name: row[name] for name in ("usage", "unit") if row[name] is not None}
+    return shown | measured | {"lines": json.loads(row["lines"])}
+
+
+def _check_bill(bill: Mapping[str, Any]) -> None:
+    codes.identifier(dict(bill), "bill_no")
+    codes.period(bill["period"])
+    codes.day(bill["issued_on"], "issued_on")
+    codes.day(bill["due_on"], "due_on")
+    total_fen = codes.fen(dict(bill), "principal_fen")
+    codes.fen(dict(bill), "late_fee_fen")
+    if bill["status"] not in BILL_STATUSES:
+        raise wrong("status")
+    if _lines_fen(bill) != total_fen:
+        raise wrong("lines do not add up to principal_fen")
+    for line in bill["lines"]:
+        codes.text(line, "name", 200)
+        codes.decimal(line, "quantity")
+        codes.decimal(line, "unit_price")
+    codes.decimal(dict(bill), "usage")
+
+
+def _lines_fen(bill: Mapping[str, Any]) -> int:
+    lines = bill["lines"]
+    if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
+        raise wrong("lines")
+    return sum(codes.fen(line, "amount_fen") for line in lines)
