@@ -50,6 +50,11 @@ def today() -> date:
     return now().astimezone(SHANGHAI).date()
 
 
+def to_real(moment: datetime) -> datetime:
+    """The real time at which this travelled clock will show `moment`: for those who keep their own time, such as the queue."""
+    return moment - timedelta(seconds=_offset())
+
+
 def monotonic() -> float:
     """Seconds for measuring durations; never travels."""
     return time.monotonic()

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from core import clock
 from core.database import fetch
 
 DEFER = """select procrastinate_defer_jobs_v1(array[row($1::text, $2::text, 0, $3::text, null, $4::text::jsonb, $5::timestamptz)::procrastinate_job_to_defer_v1])"""
@@ -20,4 +21,4 @@ async def enqueue(task: str, *, at: datetime | None = None, lock: str | None = N
     Arguments are identifiers, never personal values: they lie in plain text in the job table. `lock`: jobs with the same lock
     run one after another.
     """
-    await fetch(DEFER, queue, task, lock, msgspec.json.encode(arguments).decode(), at)
+    await fetch(DEFER, queue, task, lock, msgspec.json.encode(arguments).decode(), clock.to_real(at) if at else None)

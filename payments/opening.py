@@ -107,7 +107,7 @@ async def insert(opening: Opening) -> UUID:
         opening.total_fen, opening.description, now, opening.expires_at,
         part_id, opening.payee, opening.merchant, part_id.hex,
         [ids.new_id() for _ in opening.lines], [line.claim_key for line in opening.lines], [line.amount_fen for line in opening.lines],
-        ids.new_id(), msgspec.json.encode({"payment_id": payment_id, "step": 0}).decode(), now + opening.first_question_in,
+        ids.new_id(), msgspec.json.encode({"payment_id": payment_id, "step": 0}).decode(), clock.to_real(now + opening.first_question_in),
     )  # fmt: skip
     return payment_id
 

@@ -127,7 +127,11 @@ class PushReceiver:
         return query.get("echostr", "")
 
     def open(self, query: Mapping[str, str], body: bytes, now: datetime) -> PushEvent:
-        """Verify, decrypt and read one push.
+        """Verify, decrypt and read one push; raises as :meth:`opened`."""
+        return self.opened(query, body, now)[0]
+
+    def opened(self, query: Mapping[str, str], body: bytes, now: datetime) -> tuple[PushEvent, bytes]:
+        """Verify, decrypt and read one push; also the plaintext, for the inbox.
 
         Raises:
             PushRefused: answer 401 and keep nothing.
@@ -143,7 +147,8 @@ class PushReceiver:
         expected = _signature(self._token, query["timestamp"], query.get("nonce", ""), encrypted)
         if not hmac.compare_digest(expected.encode(), query.get("msg_signature", "").encode()):
             raise PushRefused("signature")
-        return read_event(self.appid, self._decrypt(encrypted))
+        plaintext = self._decrypt(encrypted)
+        return read_event(self.appid, plaintext), plaintext
 
     def _decrypt(self, encrypted: str) -> bytes:
         try:

@@ -1,0 +1,225 @@
+"""The Sanic application: one adapter around every route of the table.
+
+The adapter gives each request an id, checks access, limits, size, form and idempotency key before the handler runs, and turns
+every error into problem details.
+"""
+
+import asyncio
+import hashlib
+import re
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sanic import HTTPResponse, Request, Sanic
+from sanic.exceptions import SanicException
+
+from api.calls import Answer, Call, Route
+from api.errors import (
+    BodyTooLarge,
+    IdempotencyKeyMissing,
+    LevelTooLow,
+    MediaTypeUnsupported,
+    ProofTooOld,
+    RequestMalformed,
+    Unexpected,
+    known,
+    problem,
+)
+from api.metrics import observe
+from api.routes import ROUTES
+from core import clock, ids
+from core.errors import NotFound
+from core.log import bound, get_logger
+from core.strict_json import JsonRefused, decode
+from domain.identity.tokens import Caller, TokenRefused
+from domain.services import Services
+from models.idempotency import Once
+
+log = get_logger(__name__)
+
+BODY_BYTES = 64 * 1024
+FRESH_S = 300
+_MINUTE = timedelta(minutes=1)
+_REQUEST_ID = re.compile(r"[0-9A-Za-z-]{8,40}")
+_IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
+_SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+def create_app(services: Services, name: str = "lianban") -> Sanic:
+    """The application for these services. Every route comes from the table; nothing else is served."""
+    app = Sanic(name, configure_logging=False)
+    app.config.update(
+        REQUEST_MAX_SIZE=BODY_BYTES,
+        REQUEST_TIMEOUT=10,
+        RESPONSE_TIMEOUT=20,
+        KEEP_ALIVE_TIMEOUT=15,
+        REQUEST_MAX_HEADER_SIZE=8192,
+        ACCESS_LOG=False,
+        FALLBACK_ERROR_FORMAT="json",
+        REAL_IP_HEADER="",
+        PROXIES_COUNT=0,
+        FORWARDED_SECRET=services.settings.forwarded_secret or "",
+    )
+    for route in ROUTES:
+        app.add_route(_endpoint(services, route), _sanic_path(route), methods=[route.method], name=route.name)
+    app.exception(Exception)(_outside_routes)
+    return app
+
+
+def _sanic_path(route: Route) -> str:
+    """Path parameters are taken as text: what is not an id is not found, rather than not routed."""
+    return route.path.replace("{", "<").replace("}", ":str>")
+
+
+def _endpoint(services: Services, route: Route) -> Any:
+    async def endpoint(request: Request, **path: str) -> HTTPResponse:
+        request_id = _request_id(request)
+        started = clock.monotonic()
+        with bound(request_id=request_id, operation=route.name):
+            try:
+                call = await _prepare(services, route, request, request_id, path)
+                answer = await route.handler(call)
+                response = _render(route, answer)
+            except asyncio.CancelledError:
+                log.info("request.abandoned")
+                raise
+            except Exception as error:
+                response = _failure(error, request_id)
+        response.headers["X-Request-ID"] = request_id
+        observe(route.name, response.status, clock.monotonic() - started)
+        return response
+
+    return endpoint
+
+
+async def _prepare(services: Services, route: Route, request: Request, request_id: str, path: dict[str, str]) -> Call:
+    """Check everything that does not need the handler, cheapest first."""
+    call = Call(services, request_id, request.method, request.path, request.headers, list(request.headers.items()), request.body or b"")
+    call.query_text = request.query_string
+    if len(call.raw) > BODY_BYTES:
+        raise BodyTooLarge
+    caller = _check_access(services, route, request) if route.access.who == "person" else None
+    call._caller = caller
+    if route.limit is not None:
+        who = str(caller.person_id) if caller else services.vault.index("limit.address", _address(request)).hex()[:32]
+        await services.limiter.take(f"call:{route.name}:{who}", route.limit.count, _MINUTE, closed=route.limit.closed)
+    call.path = {name: _path_value(name, value) for name, value in path.items()}
+    if route.raw:
+        return call
+    call.query = _query(route, request)
+    call.body = _body(route, request, call.raw)
+    if route.idempotent:
+        call.once = _once(services, route, request, call)
+    return call
+
+
+def _check_access(services: Services, route: Route, request: Request) -> Caller:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        raise TokenRefused("missing")
+    caller = services.access_tokens.check(token.strip())
+    if caller.level < route.access.level:
+        raise LevelTooLow(level=caller.level, needed=route.access.level)
+    if route.access.fresh and clock.timestamp() - caller.proved_at > FRESH_S:
+        raise ProofTooOld
+    return caller
+
+
+def _path_value(name: str, value: str) -> Any:
+    """Ids are UUIDs; codes and tokens stay text. What has not its form cannot be found."""
+    if name.endswith("_id"):
+        try:
+            parsed = UUID(value)
+        except ValueError:
+            raise NotFound(name) from None
+        if str(parsed) != value:
+            raise NotFound(name)
+        return parsed
+    if not value.isascii() or not value.isprintable() or len(value) > 200:
+        raise NotFound(name)
+    return value
+
+
+def _query(route: Route, request: Request) -> Any:
+    pairs = request.get_query_args(keep_blank_values=True, errors="strict") if request.query_string else []
+    if route.query is None:
+        if pairs:
+            raise RequestMalformed(where=f"query.{pairs[0][0][:40]}", reason="unknown_field")
+        return None
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise RequestMalformed(where="query", reason="duplicate_key")
+    if any("\0" in value for value in values.values()):
+        raise RequestMalformed(where="query", reason="bad_text")
+    try:
+        return msgspec.convert(values, route.query, strict=False)
+    except msgspec.ValidationError as error:
+        raise RequestMalformed(where="query", reason=str(error)) from None
+
+
+def _body(route: Route, request: Request, raw: bytes) -> Any:
+    if route.body is None:
+        if raw.strip() not in (b"", b"{}"):
+            raise RequestMalformed(where="body", reason="no_body_expected")
+        return None
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise MediaTypeUnsupported
+    try:
+        return decode(raw, route.body)
+    except JsonRefused as error:
+        raise RequestMalformed(where="body", reason=error.where or error.reason) from None
+
+
+def _once(services: Services, route: Route, request: Request, call: Call) -> Once:
+    key = request.headers.getall("idempotency-key", [])
+    if len(key) != 1 or not _IDEMPOTENCY_KEY.fullmatch(key[0]):
+        raise IdempotencyKeyMissing
+    fingerprint = hashlib.sha256(f"{call.method} {call.path_text}\n".encode() + call.raw).digest()
+    return Once(services.vault, str(call.caller.person_id), route.name, key[0], fingerprint)
+
+
+def _render(route: Route, answer: Answer) -> HTTPResponse:
+    content = answer.content if isinstance(answer.content, bytes) else msgspec.json.encode(answer.content) if answer.content is not None else b""
+    headers = {**_SECURITY_HEADERS, **answer.headers}
+    return HTTPResponse(content or None, status=answer.status, headers=headers, content_type=answer.media_type if content else None)
+
+
+def _failure(error: Exception, request_id: str) -> HTTPResponse:
+    designed = known(error)
+    if isinstance(designed, Unexpected):
+        log.error("request.failed", error_type=type(error).__name__, exc_info=error)
+    content, headers = problem(designed, request_id)
+    if isinstance(error, SanicException):
+        headers |= {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
+    return HTTPResponse(
+        msgspec.json.encode(content), status=content.status, headers={**_SECURITY_HEADERS, **headers}, content_type="application/problem+json"
+    )
+
+
+async def _outside_routes(request: Request, error: Exception) -> HTTPResponse:
+    """Errors before a route is found: wrong addresses, methods, sizes, broken requests."""
+    request_id = _request_id(request)
+    with bound(request_id=request_id, operation="none"):
+        response = _failure(error, request_id)
+    response.headers["X-Request-ID"] = request_id
+    observe("none", response.status, 0.0)
+    return response
+
+
+def _request_id(request: Request) -> str:
+    given = request.headers.get("x-request-id", "") if request.headers else ""
+    return given if _REQUEST_ID.fullmatch(given) else str(ids.new_id())
+
+
+def _address(request: Request) -> str:
+    """The client's address; what a proxy says counts only with the shared secret."""
+    return request.remote_addr or request.ip

@@ -1,0 +1,1 @@
+"""Inbound notices: verify, store in the inbox, acknowledge; a job works on them afterwards."""

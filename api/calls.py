@@ -1,0 +1,109 @@
+"""What a handler gets and gives: a parsed, authenticated call, and an answer."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+from core.errors import LianbanError
+from domain.identity.tokens import Caller
+from domain.services import Services
+from models.idempotency import Once
+
+Who = Literal["anybody", "person", "company", "platform"]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One row of the access table: who may call, at which assurance level, with how fresh a proof.
+
+    ``anybody`` needs no login. ``person`` acts for himself with an access token of at least `level` (1 WeChat, 2 phone, 3 real
+    name); `fresh` asks for a proof at most five minutes old. ``company`` and ``platform`` sign their requests; the handler verifies
+    with their keys before anything else.
+    """
+
+    who: Who
+    level: int = 0
+    fresh: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.who == "person") != (self.level in (1, 2, 3)) or (self.fresh and self.who != "person"):
+            raise ValueError("a person has a level from 1 to 3, others have none")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `count` calls a minute by one caller (or one address, where nobody is logged in)."""
+
+    count: int
+    closed: bool = False
+    """Refuse when the limiter is away."""
+
+
+@dataclass(slots=True)
+class Call:
+    """A call whose access, size and shape have been checked."""
+
+    services: Services
+    request_id: str
+    method: str
+    path_text: str
+    headers: Mapping[str, str]
+    header_pairs: list[tuple[str, str]]
+    raw: bytes
+    path: dict[str, Any] = field(default_factory=dict)
+    query: Any = None
+    query_text: str = ""
+    body: Any = None
+    once: Once | None = None
+    _caller: Caller | None = None
+
+    @property
+    def caller(self) -> Caller:
+        """The logged-in person."""
+        assert self._caller is not None, "this route has no person"
+        return self._caller
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer: a Struct (or bytes already rendered), its status, its media type."""
+
+    content: msgspec.Struct | bytes | None
+    status: int = 200
+    media_type: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+Handler = Callable[[Call], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation: where, who, what comes in, what goes out, which errors, and an example."""
+
+    method: str
+    path: str
+    handler: Handler
+    access: Access
+    summary: str
+    answer: type | None
+    status: int = 200
+    body: type | None = None
+    query: type | None = None
+    idempotent: bool = False
+    limit: Limit | None = None
+    errors: tuple[type[LianbanError], ...] = ()
+    example: Any = None
+    """An example body; a test executes it."""
+    media_type: str = "application/json"
+    raw: bool = False
+    """The handler verifies and reads the bytes itself."""
+    tag: str = ""
+
+    @property
+    def name(self) -> str:
+        """The operation's id."""
+        module = self.handler.__module__.removeprefix("api.").replace(".", "_")
+        return f"{module}_{self.handler.__name__}"

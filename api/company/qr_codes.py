@@ -1,0 +1,55 @@
+"""QR codes that companies print on bills and meters."""
+
+from datetime import datetime
+from typing import Annotated
+
+from msgspec import Meta
+
+from api.calls import Answer, Call
+from api.company.signed import joined_company
+from api.errors import RequestMalformed
+from api.texts import Input, Output
+from core.strict_json import JsonRefused, decode
+
+
+class QrCodeRequest(Input, frozen=True):
+    """For which account, and what is printed beside it."""
+
+    account_number: Annotated[str, Meta(min_length=1, max_length=30)]
+    label: Annotated[str, Meta(max_length=40)] = ""
+
+
+class QrCodeAnswer(Output, frozen=True):
+    """The code to print."""
+
+    token: str
+    url: str
+    created_at: datetime
+
+
+class QrCodeRevocation(Input, frozen=True):
+    """Which code ends."""
+
+    token: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+async def issue(call: Call) -> Answer:
+    company = joined_company(call)
+    body = _read(call, QrCodeRequest)
+    issued = await call.services.qr_codes.issue(company, body.account_number, body.label)
+    return Answer(QrCodeAnswer(issued.token, issued.url, issued.code.created_at), 201)
+
+
+async def revoke(call: Call) -> Answer:
+    company = joined_company(call)
+    body = _read(call, QrCodeRevocation)
+    await call.services.qr_codes.revoke(body.token, company)
+    return Answer(None, 204)
+
+
+def _read(call: Call, type_):
+    """Read the body only after the signature over it has been verified."""
+    try:
+        return decode(call.raw, type_)
+    except JsonRefused as error:
+        raise RequestMalformed(where="body", reason=error.where or error.reason) from None

@@ -1,0 +1,43 @@
+"""Who signed a company's request: RFC 9421 with one of the company's live keys."""
+
+from urllib.parse import urlsplit
+
+from api.calls import Call
+from api.errors import SignatureWrong
+from core import clock
+from core.errors import NotFound
+from core.log import get_logger
+from gateways.companies import SignatureRefused, verify_company_request
+
+log = get_logger(__name__)
+
+
+def verified_company(call: Call, company: str | None = None) -> str:
+    """The code of the company that signed this request; with `company` only its own keys count.
+
+    Raises:
+        SignatureWrong: nobody we know signed it, or not as agreed.
+    """
+    services = call.services
+    authority = urlsplit(services.settings.public_url).netloc
+    target = call.path_text + (f"?{call.query_text}" if call.query_text else "")
+    candidates = services.company_keys if company is None else {company: services.company_keys.get(company, {})}
+    reason = "unknown_key"
+    for code, keys in candidates.items():
+        if not keys:
+            continue
+        try:
+            verify_company_request(call.method, authority, target, call.header_pairs, call.raw, keys, clock.now())
+            return code
+        except SignatureRefused as refused:
+            reason = refused.reason if reason == "unknown_key" else reason
+    log.warning("company.signature_refused", company=company, reason=reason)
+    raise SignatureWrong
+
+
+def joined_company(call: Call):
+    """The joined company that signed this request."""
+    try:
+        return call.services.companies.get(verified_company(call))
+    except LookupError:
+        raise NotFound("company") from None

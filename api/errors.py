@@ -1,0 +1,190 @@
+"""HTTP statuses of all errors, and problem details (RFC 9457): the only place that knows both.
+
+The words are in ``problems.zh-CN.toml`` under the error's code: a title, and one sentence with the next step.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sanic.exceptions import SanicException
+
+from core.database import DatabaseAway, is_away, is_unstorable
+from core.errors import LianbanError, NotFound
+from core.redis import LimiterAway, RateLimited
+from domain.billing.accounts import AccountNumberMalformed, AccountOrProofWrong, CompanyAway, ProofMalformed
+from domain.billing.paying import AlreadyPaid, BillNotInQuote, PaymentClosing, PaymentInProgress, QuoteStale, TooManyPayments
+from domain.billing.qr import QrCodeRefused
+from domain.billing.quotes import AccountNotPayable, NothingOwed
+from domain.companies import CompanyNotJoined
+from domain.identity.login import IdentitySourceAway, LoginCodeRefused, PhoneCodeRefused
+from domain.identity.sessions import RefreshRefused
+from domain.identity.tokens import TokenRefused
+from models.idempotency import KeyInFlight, KeyReused
+from models.lifecycle import IllegalMove, StaleState
+from payments.opening import OrderRefused, PaymentNotPayable, ProviderBusy
+
+RETRY_AFTER_S = 2
+
+
+class RequestMalformed(LianbanError):
+    """The body, the query or a header is not what the operation takes. data: ``where``, ``reason``."""
+
+    code = "request_malformed"
+
+
+class BodyTooLarge(LianbanError):
+    """The body is larger than the operation takes."""
+
+    code = "body_too_large"
+
+
+class MediaTypeUnsupported(LianbanError):
+    """The body is not ``application/json``."""
+
+    code = "media_type_unsupported"
+
+
+class IdempotencyKeyMissing(LianbanError):
+    """This operation needs an Idempotency-Key of 1 to 255 visible ASCII characters."""
+
+    code = "idempotency_key_missing"
+
+
+class LevelTooLow(LianbanError):
+    """The caller must prove more about himself. data: ``level`` he has, ``needed``."""
+
+    code = "level_too_low"
+
+
+class ProofTooOld(LianbanError):
+    """The caller must prove again who he is; the last proof is older than five minutes."""
+
+    code = "proof_too_old"
+
+
+class MethodNotAllowed(LianbanError):
+    """The address has no such method."""
+
+    code = "method_not_allowed"
+
+
+class RequestTimedOut(LianbanError):
+    """The request did not arrive whole, or was not answered, in time."""
+
+    code = "request_timed_out"
+
+
+class SignatureWrong(LianbanError):
+    """A company's or platform's request is not signed as it must be."""
+
+    code = "signature_wrong"
+
+
+class Unexpected(LianbanError):
+    """A fault of ours."""
+
+    code = "internal"
+
+
+STATUS: dict[type[LianbanError], int] = {
+    RequestMalformed: 400,
+    IdempotencyKeyMissing: 400,
+    TokenRefused: 401,
+    RefreshRefused: 401,
+    SignatureWrong: 401,
+    LoginCodeRefused: 401,
+    LevelTooLow: 403,
+    ProofTooOld: 403,
+    NotFound: 404,
+    QrCodeRefused: 404,
+    CompanyNotJoined: 404,
+    MethodNotAllowed: 405,
+    RequestTimedOut: 408,
+    AccountNotPayable: 409,
+    AlreadyPaid: 409,
+    KeyInFlight: 409,
+    NothingOwed: 409,
+    OrderRefused: 409,
+    PaymentClosing: 409,
+    PaymentInProgress: 409,
+    PaymentNotPayable: 409,
+    QuoteStale: 409,
+    StaleState: 409,
+    IllegalMove: 409,
+    BodyTooLarge: 413,
+    MediaTypeUnsupported: 415,
+    AccountNumberMalformed: 422,
+    AccountOrProofWrong: 422,
+    BillNotInQuote: 422,
+    KeyReused: 422,
+    PhoneCodeRefused: 422,
+    ProofMalformed: 422,
+    RateLimited: 429,
+    TooManyPayments: 429,
+    Unexpected: 500,
+    CompanyAway: 503,
+    DatabaseAway: 503,
+    IdentitySourceAway: 503,
+    LimiterAway: 503,
+    ProviderBusy: 503,
+}
+"""Error → status. An error that is not here is a fault of ours: 500."""
+
+_SANIC: dict[int, type[LianbanError]] = {
+    400: RequestMalformed,
+    404: NotFound,
+    405: MethodNotAllowed,
+    408: RequestTimedOut,
+    413: BodyTooLarge,
+    417: RequestMalformed,
+    503: RequestTimedOut,
+}
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Problem details. `code` is stable; `title` and `detail` are for people, `data` for the client's next step."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    data: dict[str, Any] = {}
+
+
+class _Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    title: str
+    detail: str
+
+
+WORDS: dict[str, _Words] = msgspec.convert(
+    tomllib.loads((Path(__file__).parent / "problems.zh-CN.toml").read_text()), dict[str, _Words]
+)
+
+
+def known(error: BaseException) -> LianbanError:
+    """The designed error that `error` is, or becomes."""
+    if isinstance(error, LianbanError) and type(error) in STATUS:
+        return error
+    if isinstance(error, SanicException):
+        return _SANIC.get(error.status_code, Unexpected)()
+    if is_unstorable(error):
+        return RequestMalformed(reason="unstorable")
+    if is_away(error):
+        return DatabaseAway()
+    return Unexpected()
+
+
+def problem(error: LianbanError, request_id: str) -> tuple[Problem, dict[str, str]]:
+    """The problem details of a designed error, with its extra headers."""
+    status = STATUS[type(error)]
+    words = WORDS[error.code]
+    headers: dict[str, str] = {}
+    if "retry_after_s" in error.data or status == 503:
+        headers["Retry-After"] = str(error.data.get("retry_after_s", RETRY_AFTER_S))
+    if status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="lianban"'
+    return Problem(f"urn:lianban:problem:{error.code}", words.title, status, words.detail, error.code, request_id, error.data), headers

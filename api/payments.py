@@ -1,0 +1,202 @@
+"""Quotes and payments: what will be paid, the payment, the parameters of the cashier, how it stands."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from api.calls import Answer, Call
+from api.errors import RequestMalformed
+from api.texts import Input, Output, Page
+from core import clock
+from core.database import fetch
+from core.errors import NotFound
+from domain.billing.paying import Created
+from domain.billing.quotes import OpenQuote
+from models.lifecycle import Actor
+from models.payment import Payment
+from payments.opening import PaymentNotPayable, ProviderBusy
+from core.outbound import OutboundError
+from payments.providers.port import ProviderRefused
+from payments.views import progress
+
+
+class QuoteRequest(Input, frozen=True):
+    """Exactly one of the two: an account one is bound to, or a scanned code."""
+
+    account_id: UUID | None = None
+    token: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+
+
+class QuotedBill(Output, frozen=True):
+    """A bill that may be paid at this amount."""
+
+    bill_id: UUID
+    period: str
+    payable_fen: int
+
+
+class QuoteView(Output, frozen=True):
+    """Amounts fixed by the company until `expires_at`; oldest bill first."""
+
+    quote_id: UUID
+    company: str
+    total_fen: int
+    expires_at: datetime
+    bills: list[QuotedBill]
+    notice: str
+
+
+class PaymentRequest(Input, frozen=True):
+    """All bills of the quote, or those named."""
+
+    quote_id: UUID
+    bill_ids: Annotated[list[UUID], Meta(min_length=1, max_length=100)] | None = None
+
+
+class PaidBill(Output, frozen=True):
+    """A bill of a payment."""
+
+    bill_id: UUID
+    amount_fen: int
+
+
+class PaymentCreated(Output, frozen=True):
+    """A payment waiting for its payer until `expires_at`."""
+
+    payment_id: UUID
+    status: str
+    company: str
+    total_fen: int
+    expires_at: datetime
+    bills: list[PaidBill]
+
+
+class PaymentView(Output, frozen=True):
+    """How a payment stands, in words a page can show without guessing.
+
+    `progress`: waiting, closed, failed, posting (received, the company is being told), posted, refunding, refunded,
+    refund_stuck.
+    """
+
+    payment_id: UUID
+    status: str
+    progress: str
+    company: str
+    total_fen: int
+    created_at: datetime
+    expires_at: datetime
+    paid_at: datetime | None
+    posted_at: datetime | None
+    posting_serial: str | None
+    refunded_fen: int
+    refund_reason: str | None
+    bills: list[PaidBill]
+
+
+class PaymentList(Output, frozen=True):
+    """One's own payments, newest first; `next_after` leads to the next page."""
+
+    payments: list[PaymentView]
+    next_after: UUID | None
+
+
+class CashierParams(Output, frozen=True):
+    """What wx.requestPayment takes, signed for this call."""
+
+    appId: str
+    timeStamp: str
+    nonceStr: str
+    package: str
+    signType: str
+    paySign: str
+
+
+async def create_quote(call: Call) -> Answer:
+    body: QuoteRequest = call.body
+    quotes = call.services.quotes
+    if (body.account_id is None) == (body.token is None):
+        raise RequestMalformed(where="body", reason="exactly one of account_id and token")
+    if body.account_id is not None:
+        found = await quotes.for_binding(call.caller, body.account_id)
+    else:
+        found = await quotes.for_scan(call.caller, body.token or "")
+    return Answer(_quote(call, found), 201)
+
+
+async def create(call: Call) -> Answer:
+    body: PaymentRequest = call.body
+    assert call.once is not None
+    content = await call.services.paying.create(call.caller, body.quote_id, body.bill_ids, call.once, _created)
+    return Answer(content, 201)
+
+
+async def pay_params(call: Call) -> Answer:
+    params = await call.services.cashier.client_params(call.path["payment_id"], call.caller.person_id)
+    return Answer(msgspec.convert(params, CashierParams))
+
+
+async def show(call: Call) -> Answer:
+    rows = await progress([call.path["payment_id"]], call.caller.person_id)
+    if not rows:
+        raise NotFound("payment")
+    return Answer(_view(rows[0]))
+
+
+async def check(call: Call) -> Answer:
+    """The payer has come back from the cashier: ask the provider now rather than wait for its notice."""
+    payment = await _own(call)
+    try:
+        await call.services.follower.query(payment)
+    except (OutboundError, ProviderRefused) as error:
+        raise ProviderBusy from error
+    return await show(call)
+
+
+async def close(call: Call) -> Answer:
+    payment = await _own(call)
+    try:
+        await call.services.follower.close(payment, Actor("person", str(call.caller.person_id)))
+    except (OutboundError, ProviderRefused) as error:
+        raise ProviderBusy from error
+    return await show(call)
+
+
+async def list_payments(call: Call) -> Answer:
+    query: Page = call.query
+    person_id = call.caller.person_id
+    rows = await fetch(
+        "select id from payment where person_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3", person_id, query.after, query.limit
+    )
+    found = await progress([row["id"] for row in rows], person_id)
+    return Answer(PaymentList([_view(row) for row in found], found[-1]["id"] if len(rows) == query.limit else None))
+
+
+async def _own(call: Call) -> Payment:
+    payment = await Payment.get_or_none(id=call.path["payment_id"], person_id=call.caller.person_id)
+    if payment is None:
+        raise NotFound("payment")
+    return payment
+
+
+def _created(created: Created) -> bytes:
+    bills = [PaidBill(bill_id, amount) for bill_id, amount in created.bills]
+    return msgspec.json.encode(PaymentCreated(created.payment_id, "created", created.company, created.total_fen, created.expires_at, bills))
+
+
+def _quote(call: Call, found: OpenQuote) -> QuoteView:
+    quote = found.quote
+    company = found.bills[0].company
+    bills = [QuotedBill(bill.id, bill.period, bill.payable_fen) for bill in found.bills]
+    notice = call.services.city.payment_rules(clock.today()).surcharge.notice
+    return QuoteView(quote.id, company, quote.total_fen, quote.expires_at, bills, notice)
+
+
+def _view(row: dict) -> PaymentView:
+    bills = [PaidBill(UUID(key.removeprefix("bill:")), amount) for key, amount in zip(row["claim_keys"], row["amounts_fen"], strict=True)]
+    return PaymentView(
+        row["id"], row["status"], row["progress"], row["payee"], row["total_fen"], row["created_at"], row["expires_at"], row["paid_at"],
+        row["posted_at"], row["posting_serial"], row["refunded_fen"], row["refund_reason"], bills,
+    )  # fmt: skip

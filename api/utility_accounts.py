@@ -1,0 +1,250 @@
+"""Utility accounts: scanning a code, binding with a proof, who is bound, what is owed, bills."""
+
+from datetime import date, datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from api.calls import Answer, Call
+from api.texts import CompanyCode, Fen, Input, Label, Output
+from core import clock
+from core.errors import NotFound
+from domain.billing.quotes import Owed, last_bills
+from models.bill import Bill
+from models.utility_account import Binding, UtilityAccount, account_for_person
+
+_END_OF_TIME = ("9999-12", UUID(int=(1 << 128) - 1))
+
+
+class Scan(Input, frozen=True):
+    """A code of ours, as scanned: the token or the whole address."""
+
+    token: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class ScanView(Output, frozen=True):
+    """What anybody sees who scans a code. `total_fen` null: unknown, because the company did not answer; never 0 for that."""
+
+    company: str
+    company_name: str
+    bill_name: str
+    holder_masked: str | None
+    total_fen: int | None
+    bill_count: int | None
+    checked_at: datetime | None
+
+
+class BindRequest(Input, frozen=True):
+    """Number and proof, as on the bill."""
+
+    company: CompanyCode
+    number: Annotated[str, Meta(min_length=1, max_length=60)]
+    proof: Annotated[str, Meta(min_length=1, max_length=60)]
+    label: Label | None = None
+
+
+class BindingView(Output, frozen=True):
+    """Somebody is bound to an account. `reference` is what the holder sees at the company; `is_mine` tells one's own."""
+
+    binding_id: UUID
+    account_id: UUID
+    reference: str
+    is_mine: bool
+    created_at: datetime
+    label: str | None = None
+
+
+class AccountView(Output, frozen=True):
+    """An account one is bound to."""
+
+    account_id: UUID
+    binding_id: UUID
+    company: str
+    service: str
+    number_masked: str
+    holder_masked: str | None
+    address_masked: str | None
+    company_state: str
+    label: str | None
+    bills_checked_at: datetime | None
+
+
+class AccountList(Output, frozen=True):
+    """One's own accounts, in the order of binding."""
+
+    accounts: list[AccountView]
+
+
+class BindingList(Output, frozen=True):
+    """Everybody bound to an account, oldest first; others without any hint who they are."""
+
+    bindings: list[BindingView]
+
+
+class OwedView(Output, frozen=True):
+    """What is owed on one's account. `total_fen` null: unknown."""
+
+    account_id: UUID
+    total_fen: int | None
+    bill_count: int | None
+    checked_at: datetime | None
+
+
+class BillQuery(Input, frozen=True):
+    """Paging by the last bill of the page before."""
+
+    limit: Annotated[int, Meta(ge=1, le=60)] = 12
+    before: UUID | None = None
+
+
+class BillView(Output, frozen=True):
+    """One bill in a list."""
+
+    bill_id: UUID
+    bill_no: str
+    period: str
+    status: str
+    issued_on: date
+    due_on: date | None
+    principal_fen: Fen
+    late_fee_fen: Fen
+    payable_fen: Fen
+    usage: str | None
+    unit: str | None
+    paid_at: datetime | None
+
+
+class BillLineView(Output, frozen=True):
+    """One line of a bill."""
+
+    name: str
+    amount_fen: int
+    quantity: str | None = None
+    unit_price: str | None = None
+
+
+class BillDetail(BillView, frozen=True, kw_only=True):
+    """One bill with its lines, which add up to the principal."""
+
+    account_id: UUID
+    lines: list[BillLineView]
+
+
+class BillList(Output, frozen=True):
+    """A page of bills, newest first. `is_fresh` false: the company could not be asked, these are older words of it."""
+
+    bills: list[BillView]
+    checked_at: datetime | None
+    is_fresh: bool
+    next_before: UUID | None
+
+
+async def scan(call: Call) -> Answer:
+    body: Scan = call.body
+    owed = await call.services.quotes.scan(body.token)
+    return Answer(scan_view(call, owed))
+
+
+async def bind(call: Call) -> Answer:
+    body: BindRequest = call.body
+    binding = await call.services.accounts.bind(call.caller, body.company, body.number, body.proof, body.label)
+    return Answer(_binding(binding, call.caller.person_id), 201)
+
+
+async def list_accounts(call: Call) -> Answer:
+    rows = await call.services.accounts.mine(call.caller.person_id)
+    return Answer(
+        AccountList(
+            [
+                AccountView(
+                    view.account.id,
+                    binding.id,
+                    view.account.company,
+                    view.account.service,
+                    view.number_masked,
+                    view.holder_masked,
+                    view.address_masked,
+                    view.account.company_state,
+                    binding.label,
+                    view.account.bills_checked_at,
+                )
+                for binding, view in rows
+            ]
+        )
+    )
+
+
+async def list_bindings(call: Call) -> Answer:
+    bindings = await call.services.accounts.binders(call.path["account_id"], call.caller.person_id)
+    return Answer(BindingList([_binding(binding, call.caller.person_id) for binding in bindings]))
+
+
+async def revoke_binding(call: Call) -> Answer:
+    await call.services.accounts.revoke(call.path["binding_id"], call.caller.person_id)
+    return Answer(None, 204)
+
+
+async def show_owed(call: Call) -> Answer:
+    owed = await call.services.quotes.owed(call.path["account_id"], call.caller.person_id)
+    return Answer(OwedView(owed.account.id, owed.total_fen, owed.bill_count, owed.checked_at))
+
+
+async def list_bills(call: Call) -> Answer:
+    query: BillQuery = call.query
+    account_id, person_id = call.path["account_id"], call.caller.person_id
+    before = await _position(query.before, account_id) if query.before else _END_OF_TIME
+    rows = await last_bills(account_id, person_id, before, query.limit)
+    if not rows:
+        raise NotFound("utility_account")
+    fresh_for = call.services.city.payment_rules(clock.today()).view.fresh_for
+    checked_at, fresh = rows[0]["bills_checked_at"], True
+    if checked_at is None or clock.now() - checked_at > fresh_for:
+        account = await account_for_person(account_id, person_id)
+        assert account is not None
+        fresh = await call.services.quotes.keep_fresh(account)
+        rows = await last_bills(account_id, person_id, before, query.limit)
+        checked_at = rows[0]["bills_checked_at"] if rows else checked_at
+    bills = [_bill_row(row) for row in rows if row["id"] is not None]
+    return Answer(BillList(bills, checked_at, fresh, bills[-1].bill_id if len(bills) == query.limit else None))
+
+
+async def show_bill(call: Call) -> Answer:
+    bill = await Bill.get_or_none(id=call.path["bill_id"], account__bindings__person_id=call.caller.person_id, account__bindings__revoked_at=None)
+    if bill is None:
+        raise NotFound("bill")
+    return Answer(
+        BillDetail(
+            bill.id, bill.bill_no, bill.period, bill.status, bill.issued_on, bill.due_on, bill.principal_fen, bill.late_fee_fen,
+            bill.payable_fen, bill.usage, bill.unit, bill.paid_at,
+            account_id=bill.account_id, lines=msgspec.convert(bill.lines, list[BillLineView]),
+        )  # fmt: skip
+    )
+
+
+def scan_view(call: Call, owed: Owed) -> ScanView:
+    """What a scan shows: nothing but the amount, the masked holder and whom one would pay."""
+    account: UtilityAccount = owed.account
+    company = call.services.city.company(account.company)
+    return ScanView(account.company, company.name, company.bill_name, owed.holder_masked, owed.total_fen, owed.bill_count, owed.checked_at)
+
+
+async def _position(bill_id: UUID, account_id: UUID) -> tuple[str, UUID]:
+    bill = await Bill.get_or_none(id=bill_id, account_id=account_id)
+    if bill is None:
+        raise NotFound("bill")
+    return bill.period, bill.id
+
+
+def _bill_row(row: object) -> BillView:
+    r: dict = row  # type: ignore[assignment]
+    return BillView(
+        r["id"], r["bill_no"], r["period"], r["status"], r["issued_on"], r["due_on"], r["principal_fen"], r["late_fee_fen"],
+        r["payable_fen"], r["usage"], r["unit"], r["paid_at"],
+    )  # fmt: skip
+
+
+def _binding(binding: Binding, person_id: UUID) -> BindingView:
+    mine = binding.person_id == person_id
+    return BindingView(binding.id, binding.account_id, binding.reference, mine, binding.created_at, binding.label if mine else None)

@@ -1,0 +1,65 @@
+"""All services of the business, composed once by ``lianban`` and handed to the API and to the worker."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from redis.asyncio import Redis
+
+from cities.schema import City
+from core.crypto import Vault
+from core.redis import Limiter
+from core.settings import Settings
+from domain.billing.accounts import Accounts
+from domain.billing.paying import Paying
+from domain.billing.posting import BillPosting
+from domain.billing.qr import QrCodes
+from domain.billing.quotes import Quotes
+from domain.billing.refresh import Refresher
+from domain.billing.telling import Telling
+from domain.companies import Companies
+from domain.identity.login import Login
+from domain.identity.sessions import Sessions
+from domain.identity.tokens import AccessTokens, TokenKeys
+from notifications.delivery import Delivery
+from notifications.intents import Intents
+from payments.following import Follower
+from payments.opening import Cashier
+from payments.providers.wechat_pay.client import WeChatPay
+from payments.providers.wechat_pay.notices import WeChatPayNotices
+from payments.refunding import Refunding
+from payments.settling import Settling
+from wechat.push import PushReceiver
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a process works with. Everything outside comes in here; nothing below builds its own."""
+
+    settings: Settings
+    city: City
+    vault: Vault
+    redis: Redis
+    limiter: Limiter
+    token_keys: TokenKeys
+    access_tokens: AccessTokens
+    sessions: Sessions
+    login: Login
+    companies: Companies
+    accounts: Accounts
+    qr_codes: QrCodes
+    refresher: Refresher
+    quotes: Quotes
+    paying: Paying
+    posting: BillPosting
+    telling: Telling
+    intents: Intents
+    delivery: Delivery
+    cashier: Cashier
+    follower: Follower
+    settling: Settling
+    refunding: Refunding
+    wechat_pay: WeChatPay
+    wechat_pay_notices: WeChatPayNotices
+    push: PushReceiver
+    company_keys: Mapping[str, Mapping[str, Ed25519PublicKey]]

@@ -1,0 +1,76 @@
+"""Who listens to which event: all couplings between the rooms, in one table.
+
+An event is dispatched by a job that enqueues one job per listener, each with the event's id, in the commit that marks the event as
+dispatched.
+"""
+
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+from core import clock
+from core.database import transaction
+from core.queue import enqueue
+from domain.billing.telling import refund_reason
+from domain.services import Services
+from models.lifecycle import Event
+from models.payment import Payment
+from models.posting import Posting
+from payments import refunding
+
+Listener = Callable[[Services, Event], Awaitable[None]]
+
+
+async def open_posting(services: Services, event: Event) -> None:
+    """Money has come in time: the company is to be told."""
+    await services.posting.open(event.subject_id)
+
+
+async def refund_late_money(services: Services, event: Event) -> None:
+    """Money has come after the payment ended: it goes back."""
+    await refunding.request_full(await Payment.get(id=event.subject_id), "paid_late")
+
+
+async def refund_refused_posting(services: Services, event: Event) -> None:
+    """The company has not taken the money: it goes back."""
+    posting = await Posting.get(id=event.subject_id)
+    await refunding.request_full(await Payment.get(id=posting.payment_id), refund_reason(posting))
+
+
+LISTENERS: dict[str, dict[str, Listener]] = {
+    "payment.succeeded": {
+        "billing.open_posting": open_posting,
+        "telling.payment_succeeded": lambda services, event: services.telling.payment_succeeded(event),
+    },
+    "payment.received_late": {"payments.refund_late": refund_late_money},
+    "payment.closed": {},
+    "payment.failed": {},
+    "posting.posted": {"telling.posting_posted": lambda services, event: services.telling.posting_posted(event)},
+    "posting.refused": {"payments.refund_refused": refund_refused_posting},
+    "refund.requested": {"telling.refund_requested": lambda services, event: services.telling.refund_requested(event)},
+    "refund.succeeded": {"telling.refund_succeeded": lambda services, event: services.telling.refund_succeeded(event)},
+    "refund.abnormal": {"telling.refund_abnormal": lambda services, event: services.telling.refund_stuck(event)},
+    "refund.closed": {"telling.refund_closed": lambda services, event: services.telling.refund_stuck(event)},
+    "binding.created": {
+        "telling.binding_created": lambda services, event: services.telling.binding_created(event),
+        "telling.holder_of_binding": lambda services, event: services.telling.holder_of_binding(event),
+    },
+    "binding.revoked": {"telling.binding_revoked": lambda services, event: services.telling.binding_revoked(event)},
+    "session.reuse_detected": {"telling.session_reuse": lambda services, event: services.telling.session_reuse(event)},
+}
+"""Event kind → {task name: listener}. An event without listeners stands here too, so that forgetting one is loud."""
+
+
+async def dispatch(event_id: UUID) -> None:
+    """Enqueue the listeners of an event, once.
+
+    Raises:
+        KeyError: the event's kind is not in the table.
+    """
+    async with transaction():
+        event = await Event.filter(id=event_id).select_for_update().get()
+        if event.dispatched_at is not None:
+            return
+        for task in LISTENERS[event.kind]:
+            await enqueue(task, event_id=event.id)
+        event.dispatched_at = clock.now()
+        await event.save(update_fields=["dispatched_at"])

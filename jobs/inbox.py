@@ -1,0 +1,133 @@
+"""Processing what came from outside: each source's deliveries, once, in the order in which they can be worked on."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from core import clock
+from core.database import fetch, transaction
+from core.errors import LianbanError
+from core.log import get_logger
+from domain.billing.accounts import end_binding
+from domain.services import Services
+from gateways.companies import BillsChanged, BindingRevoked, Posted, Processing, Refused, parse_event
+from models.inbox import InboxItem
+from models.lifecycle import Actor
+from models.posting import Posting
+from models.utility_account import Binding
+from notifications import credits
+from payments.providers.port import RefundAnswer, Trade
+from payments.refunding import RefundMismatch
+from payments.settling import TradeMismatch
+from wechat.push import SubscribeChange, SubscribePopup, SubscribeSent, read_event
+
+log = get_logger(__name__)
+
+WECHAT_PAY = "wechat_pay"
+WECHAT_PUSH = "wechat_push"
+COMPANY = "company:"
+RECEIPT_GRACE = timedelta(minutes=2)
+
+
+class InboxSourceUnknown(LianbanError):
+    """A delivery was stored under a source nobody processes."""
+
+    code = "internal"
+
+
+class ReceiptTooEarly(LianbanError):
+    """A receipt for a message whose sending is still being written down."""
+
+    code = "receipt_too_early"
+
+
+async def process(services: Services, inbox_id: UUID) -> None:
+    """Process one delivery; run again after a crash it changes nothing twice."""
+    item = await InboxItem.get(id=inbox_id)
+    if item.processed_at is not None:
+        return
+    content = services.vault.open_bytes(item.content, "inbox.content", item.id)
+    if item.source == WECHAT_PAY:
+        outcome = await _wechat_pay(services, content)
+    elif item.source == WECHAT_PUSH:
+        outcome = await _wechat_push(services, content)
+    elif item.source.startswith(COMPANY):
+        outcome = await _company(services, item.source.removeprefix(COMPANY), content)
+    else:
+        raise InboxSourceUnknown(item.source)
+    await fetch("update inbox set processed_at = $2, outcome = $3 where id = $1", item.id, clock.now(), outcome)
+    log.info("inbox.processed", source=item.source, kind=item.kind, outcome=outcome)
+
+
+async def _wechat_pay(services: Services, content: bytes) -> str:
+    notice = services.wechat_pay_notices.open_notice(content)
+    try:
+        if isinstance(notice.resource, Trade):
+            return await services.settling.apply(notice.resource)
+        if isinstance(notice.resource, RefundAnswer):
+            return await services.refunding.apply(notice.resource)
+    except (TradeMismatch, RefundMismatch) as error:
+        return error.code[:40]
+    return "ignored"
+
+
+async def _wechat_push(services: Services, content: bytes) -> str:
+    event = read_event(services.push.appid, content)
+    user = await credits.user_of_openid(services.vault, services.push.appid, event.openid)
+    if user is None:
+        return "unknown_user"
+    if isinstance(event, SubscribePopup | SubscribeChange):
+        for choice in event.choices:
+            if choice.accepted and isinstance(event, SubscribePopup):
+                await credits.grant(user.id, choice.template_id, f"{event.dedupe_key}:{choice.template_id}"[:120])
+            elif not choice.accepted and isinstance(event, SubscribeChange):
+                await credits.withdraw(user.id, choice.template_id)
+        return "credits"
+    if isinstance(event, SubscribeSent):
+        outcomes = [
+            await services.delivery.receipt(result.message_id, user.id, result.delivered, f"receipt_{result.error_code}") for result in event.results
+        ]
+        if "unknown_message" in outcomes and clock.now() - event.created_at < RECEIPT_GRACE:
+            # The receipt has overtaken the commit that writes the message's id: try again shortly.
+            raise ReceiptTooEarly
+        return ",".join(outcomes)[:40]
+    return "ignored"
+
+
+async def _company(services: Services, company: str, content: bytes) -> str:
+    event = parse_event(content, company)
+    data = event.data
+    if isinstance(data, Posted | Refused | Processing):
+        return await _posting_answered(services, company, data)
+    if isinstance(data, BillsChanged):
+        account = await services.accounts.known(services.companies.get(company), data.account_number)
+        if account is None:
+            return "unknown_account"
+        await services.refresher.refresh(account, "view")
+        return "refreshed"
+    if isinstance(data, BindingRevoked):
+        return await _binding_revoked(services, company, data)
+    return "ignored"
+
+
+async def _posting_answered(services: Services, company: str, answer: Posted | Refused | Processing) -> str:
+    try:
+        posting_id = UUID(answer.posting_id)
+    except ValueError:
+        return "unknown_posting"
+    # The posting must be this company's own: a company speaks for nobody else.
+    if not await Posting.exists(id=posting_id, company=company):
+        log.error("inbox.posting_of_another_company", company=company)
+        return "unknown_posting"
+    return await services.posting.apply(posting_id, answer)
+
+
+async def _binding_revoked(services: Services, company: str, data: BindingRevoked) -> str:
+    account = await services.accounts.known(services.companies.get(company), data.account_number)
+    if account is None:
+        return "unknown_account"
+    async with transaction():
+        binding = await Binding.filter(reference=data.binding_ref, account_id=account.id).select_for_update().get_or_none()
+        if binding is None:
+            return "unknown_binding"
+        await end_binding(binding, "holder", Actor("company", company))
+    return "revoked"

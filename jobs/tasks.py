@@ -1,0 +1,79 @@
+"""All tasks by name. Jobs are at-least-once: each asks the state first and stops politely."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+import procrastinate
+from procrastinate import BaseRetryStrategy, RetryDecision
+from procrastinate.jobs import Job
+
+from core.database import is_away
+from core.log import bound, get_logger
+from domain.billing.posting import POST_TASK
+from domain.services import Services
+from jobs import events, inbox, timetable
+from jobs.events import LISTENERS, Listener
+from models.inbox import PROCESS_TASK
+from models.lifecycle import DISPATCH_TASK, Event
+from notifications.intents import DELIVER_TASK
+from payments.opening import WATCH_TASK
+from payments.refunding import SUBMIT_TASK
+
+log = get_logger(__name__)
+
+_WAITS_S = (1, 2, 5, 15, 30, 60, 120, 300, 600)
+_MOST_ATTEMPTS = 200
+"""About a day and a half: what has not gone by then needs a person, and says so as an error."""
+
+
+class Patience(BaseRetryStrategy):
+    """Try again soon, then every ten minutes; a database that is away does not count as the job's own failure."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        if job.attempts >= _MOST_ATTEMPTS and not is_away(exception):
+            log.error("job.given_up", task_name=job.task_name, job_id=job.id, error_type=type(exception).__name__)
+            return None
+        log.warning("job.failed", task_name=job.task_name, job_id=job.id, attempts=job.attempts, error_type=type(exception).__name__, exc_info=exception)
+        return RetryDecision(retry_in={"seconds": _WAITS_S[min(job.attempts, len(_WAITS_S) - 1)]})
+
+
+def tasks(services: Services) -> dict[str, Callable[..., Awaitable[None]]]:
+    """Task name → what it does with the job's arguments."""
+    table: dict[str, Callable[..., Awaitable[None]]] = {
+        DISPATCH_TASK: lambda event_id: events.dispatch(UUID(event_id)),
+        PROCESS_TASK: lambda inbox_id: inbox.process(services, UUID(inbox_id)),
+        WATCH_TASK: lambda payment_id, step: services.follower.watch(UUID(payment_id), step),
+        SUBMIT_TASK: lambda refund_id, step: services.refunding.follow(UUID(refund_id), step),
+        POST_TASK: lambda posting_id, step: services.posting.post(UUID(posting_id), step),
+        DELIVER_TASK: lambda message_id: services.delivery.deliver(UUID(message_id)),
+    }
+    for listeners in LISTENERS.values():
+        for name, listener in listeners.items():
+            table[name] = _heard(services, listener)
+    return table
+
+
+def build(services: Services, connector: procrastinate.BaseConnector) -> procrastinate.App:
+    """The procrastinate application with every task and the timetable."""
+    app = procrastinate.App(connector=connector)
+    for name, work in tasks(services).items():
+        app.task(name=name, retry=Patience())(_bound(name, work))
+    timetable.register(app, services)
+    return app
+
+
+def _heard(services: Services, listener: Listener) -> Callable[..., Awaitable[None]]:
+    async def run(event_id: str) -> None:
+        await listener(services, await Event.get(id=UUID(event_id)))
+
+    return run
+
+
+def _bound(name: str, work: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    async def run(**arguments: Any) -> None:
+        with bound(task_name=name, **arguments):
+            await work(**arguments)
+
+    run.__name__ = name.replace(".", "_")
+    return run

@@ -1,0 +1,119 @@
+"""What runs by the clock. Six fields: the seconds stand last."""
+
+from datetime import timedelta
+
+import procrastinate
+
+from core import clock
+from core.database import fetch
+from core.log import get_logger
+from core.outbound import OutboundError
+from domain.billing.accounts import CompanyAway
+from domain.billing.posting import POST_TASK
+from domain.services import Services
+from models.idempotency import KEPT
+from payments.opening import WATCH_TASK
+from payments.providers.port import ProviderRefused
+from payments.refunding import SUBMIT_TASK
+
+log = get_logger(__name__)
+
+STALLED_AFTER_S = 10.0
+
+_ORPHANS = """
+with pending as (
+  select task_name, coalesce(args->>'payment_id', args->>'refund_id', args->>'posting_id') as id from procrastinate_jobs
+  where status in ('todo', 'doing') and task_name = any($1::text[])
+), orphan as (
+  select $2::text as task_name, 'payment_id' as argument, p.id from payment p
+    where p.status in ('created', 'ordering', 'order_unknown', 'awaiting_payer', 'closing') and p.created_at < $5
+  union all select $3, 'refund_id', r.id from refund r where r.status in ('requested', 'submitting', 'processing') and r.created_at < $5
+  union all select $4, 'posting_id', s.id from posting s where s.status not in ('posted', 'refused') and s.created_at < $5
+)
+select procrastinate_defer_jobs_v1(array[row('default', o.task_name, 0, null, null, jsonb_build_object(o.argument, o.id, 'step', 0), null)::procrastinate_job_to_defer_v1])
+from orphan o where not exists (select 1 from pending p where p.task_name = o.task_name and p.id = o.id::text)
+"""
+
+
+async def rescue(app: procrastinate.App) -> int:
+    """Give jobs of dead workers to the living; how many."""
+    rescued = 0
+    for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_AFTER_S):
+        try:
+            await app.job_manager.retry_job(job)
+            rescued += 1
+        except Exception as error:
+            log.warning("jobs.rescue_failed", job_id=job.id, error_type=type(error).__name__)
+    return rescued
+
+
+async def sweep() -> int:
+    """Plan a look at everything unfinished that no job is about, should one ever have been given up; how many."""
+    rows = await fetch(_ORPHANS, [WATCH_TASK, SUBMIT_TASK, POST_TASK], WATCH_TASK, SUBMIT_TASK, POST_TASK, clock.now() - timedelta(minutes=30))
+    if rows:
+        log.error("jobs.orphans_found", count=len(rows))
+    return len(rows)
+
+
+async def tidy() -> None:
+    """Remove what has served its time."""
+    now = clock.now()
+    await fetch("delete from idempotent_answer where created_at < $1", now - KEPT)
+    await fetch(
+        "delete from quote q where expires_at < $1 and not exists (select 1 from payment p where p.quote_id = q.id)", now - timedelta(days=2)
+    )
+    await fetch("delete from refresh_token t using session s where s.id = t.session_id and s.expires_at < $1", now - timedelta(days=30))
+
+
+async def take_bill_files(services: Services) -> None:
+    """Yesterday's files of all joined companies; a company whose file is not ready is asked again at the next hour."""
+    yesterday = clock.today() - timedelta(days=1)
+    for company in services.companies:
+        try:
+            written = await services.refresher.take_file(company.code, yesterday)
+            log.info("bills.file_taken", company=company.code, written=written)
+        except CompanyAway:
+            log.warning("bills.file_missing", company=company.code)
+
+
+async def refresh_certificates(services: Services) -> None:
+    """WeChat Pay's platform certificates, where the merchant still uses them."""
+    if not services.settings.wechat_pay.platform_certificates:
+        return
+    try:
+        await services.wechat_pay.refresh_certificates()
+    except (OutboundError, ProviderRefused) as error:
+        log.warning("wechat_pay.certificates_not_refreshed", error_code=error.code)
+
+
+def register(app: procrastinate.App, services: Services) -> None:
+    """Put the timetable into the application."""
+
+    async def run_rescue(timestamp: int) -> None:
+        await rescue(app)
+
+    async def run_sweep(timestamp: int) -> None:
+        await sweep()
+
+    async def run_tidy(timestamp: int) -> None:
+        await tidy()
+        await app.job_manager.delete_old_jobs(nb_hours=72, include_failed=False, include_cancelled=True, include_aborted=True)
+
+    async def run_receipts(timestamp: int) -> None:
+        await services.delivery.expire()
+
+    async def run_files(timestamp: int) -> None:
+        await take_bill_files(services)
+
+    async def run_certificates(timestamp: int) -> None:
+        await refresh_certificates(services)
+
+    for name, cron, work in (
+        ("jobs.rescue", "* * * * * */5", run_rescue),
+        ("jobs.sweep", "*/10 * * * * 7", run_sweep),
+        ("jobs.tidy", "17 * * * * 11", run_tidy),
+        ("notifications.expire", "*/10 * * * * 23", run_receipts),
+        ("bills.daily_file", "40 2-12 * * * 5", run_files),
+        ("wechat_pay.certificates", "37 * * * * 41", run_certificates),
+    ):
+        app.periodic(cron=cron)(app.task(name=name, pass_context=False, queueing_lock=name)(work))

@@ -1,0 +1,144 @@
+"""Running what was composed: the API on a socket, the worker, both inside one loop if wanted."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from sanic import Sanic
+from sanic.application.constants import ServerStage
+from sanic.application.state import ApplicationServerInfo
+from sanic.http.constants import HTTP
+
+from api.app import create_app
+from core import clock, failpoint, log
+from core.database import opened
+from core.settings import Settings, SettingsInvalid
+from domain.identity.sessions import ended_lately
+from domain.services import Services
+from jobs import worker
+from lianban.compose import compose
+from models import MODULES
+from payments import ledger
+
+logger = log.get_logger(__name__)
+
+ENDED_SESSIONS_EVERY_S = 1.5
+DRAIN_S = 5.0
+
+
+def prepare_process(settings: Settings, *, readable: bool = False) -> None:
+    """What every process does first: logs, the clock, failpoints (dev and test only)."""
+    log.configure(readable=readable)
+    if settings.clock_file:
+        if settings.environment not in ("dev", "test"):
+            raise SettingsInvalid("clock_file: time travels in dev and test only")
+        clock.follow(Path(settings.clock_file))
+    if points := os.environ.get("LIANBAN_FAILPOINTS"):
+        if settings.environment not in ("dev", "test"):
+            raise SettingsInvalid("LIANBAN_FAILPOINTS: in dev and test only")
+        failpoint.arm(points, os.environ["LIANBAN_FAILPOINT_LOG"])
+
+
+@asynccontextmanager
+async def services_for(settings: Settings) -> AsyncIterator[Services]:
+    """The services with their database open."""
+    services = compose(settings)
+    async with opened(settings.database_url, MODULES, pool_size=settings.pool_size):
+        await ledger.open_accounts(services.wechat_pay.name, [company.merchant for company in services.companies])
+        try:
+            yield services
+        finally:
+            await services.redis.aclose()
+
+
+@asynccontextmanager
+async def running_api(services: Services, *sockets: socket.socket) -> AsyncIterator[Sanic]:
+    """Serve the API on these listening sockets until the end of the block, then drain."""
+    Sanic.test_mode = False
+    app = create_app(services, name=f"lianban-{id(services):x}")
+    # Sanic sends an empty alt-svc header unless it knows that it speaks HTTP/1 only.
+    app.state.server_info.append(ApplicationServerInfo(settings={"version": HTTP.VERSION_1}, stage=ServerStage.SERVING))
+    servers: list[Any] = []
+    for sock in sockets:
+        server = await app.create_server(sock=sock, return_asyncio_server=True, asyncio_server_kwargs={"start_serving": False})
+        assert server is not None
+        servers.append(server)
+    await servers[0].startup()
+    await servers[0].before_start()
+    for server in servers:
+        await server.start_serving()
+    await servers[0].after_start()
+    watcher = asyncio.create_task(_watch_ended_sessions(services))
+    try:
+        yield app
+    finally:
+        watcher.cancel()
+        with suppress(asyncio.CancelledError):
+            await watcher
+        await _drain(app, servers)
+
+
+@asynccontextmanager
+async def running_worker(services: Services) -> AsyncIterator[None]:
+    """Work jobs until the end of the block; those in flight get five seconds."""
+    task = asyncio.create_task(worker.run(services))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@asynccontextmanager
+async def running(settings: Settings, sock: socket.socket, *, with_worker: bool = True) -> AsyncIterator[Services]:
+    """API and worker in this process, as ``lianban dev`` runs them."""
+    async with AsyncExitStack() as stack:
+        services = await stack.enter_async_context(services_for(settings))
+        await stack.enter_async_context(running_api(services, sock))
+        if with_worker:
+            await stack.enter_async_context(running_worker(services))
+        yield services
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening TCP socket."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((host, port))
+    sock.listen(1024)
+    sock.setblocking(False)
+    return sock
+
+
+async def _watch_ended_sessions(services: Services) -> None:
+    """Tokens of ended sessions are refused within seconds, cached ones included."""
+    while True:
+        try:
+            services.access_tokens.ended(await ended_lately())
+        except Exception as error:
+            logger.warning("sessions.watch_failed", error_type=type(error).__name__)
+        await asyncio.sleep(ENDED_SESSIONS_EVERY_S)
+
+
+async def _drain(app: Sanic, servers: list[Any]) -> None:
+    """Stop listening, let requests in flight end, then cut what is left."""
+    for server in servers:
+        server.close()
+    await servers[0].before_stop()
+    deadline = clock.monotonic() + DRAIN_S
+    connections = {connection for server in servers for connection in (getattr(server, "connections", None) or ())}
+    for connection in connections:
+        connection.close_if_idle()
+    while any(not connection.close_if_idle() and connection.transport and not connection.transport.is_closing() for connection in connections):
+        if clock.monotonic() > deadline:
+            break
+        await asyncio.sleep(0.05)
+    for connection in connections:
+        if connection.transport and not connection.transport.is_closing():
+            connection.transport.abort()
+    await servers[0].after_stop()

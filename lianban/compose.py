@@ -1,0 +1,128 @@
+"""The composition root: settings become keys, clients and services; everything below gets what it needs as arguments."""
+
+import base64
+from urllib.parse import urlsplit
+
+from cities.loader import load_city
+from cities.schema import ChoiceValue, City
+from core import redis as redis_module
+from core.crypto import Vault
+from core.outbound import CircuitSettings, Counterpart
+from core.settings import CompanyKeys, Settings
+from domain.billing.accounts import Accounts
+from domain.billing.paying import Paying
+from domain.billing.posting import BillPosting
+from domain.billing.qr import QrCodes
+from domain.billing.quotes import Quotes
+from domain.billing.refresh import Refresher
+from domain.billing.telling import Telling
+from domain.companies import Companies, JoinedCompany
+from domain.identity.login import Login
+from domain.identity.sessions import Sessions
+from domain.identity.tokens import AccessTokens, RefreshTokens, TokenKeys
+from domain.services import Services
+from gateways.companies import CompanyGateway, SigningKey, load_public_key, load_signing_key
+from notifications.delivery import Delivery
+from notifications.intents import Intents
+from payments.following import Follower
+from payments.opening import Cashier
+from payments.providers.wechat_pay.client import WeChatPay
+from payments.providers.wechat_pay.config import WeChatPayConfig
+from payments.providers.wechat_pay.notices import WeChatPayNotices
+from payments.refunding import Refunding
+from payments.settling import Settling
+from wechat.client import MiniProgram
+from wechat.push import PushReceiver
+from wechat.token import TokenKeeper
+
+AUDIENCE = "lianban:people"
+
+
+def compose(settings: Settings) -> Services:
+    """All services for these settings; opens no connection yet."""
+    city = load_city(settings.city)
+    vault = Vault([(key.keyid, key.raw()) for key in settings.field_keys], base64.b64decode(settings.blind_index_key))
+    redis = redis_module.connect(settings.redis_url)
+    limiter = redis_module.Limiter(redis)
+    token_keys = TokenKeys([(key.keyid, key.key) for key in settings.token_keys])
+    access_tokens = AccessTokens(token_keys, settings.public_url, AUDIENCE)
+    sessions = Sessions(vault, access_tokens, RefreshTokens(base64.b64decode(settings.refresh_key)))
+
+    wechat_side = Counterpart("wechat", settings.endpoints.wechat)
+    app = settings.wechat
+    mini_program = MiniProgram(app.appid, app.secret, wechat_side, TokenKeeper(app.appid, app.secret, wechat_side, redis, vault))
+
+    companies = _companies(settings, city)
+    accounts = Accounts(companies, city, vault, limiter)
+    refresher = Refresher(companies, accounts)
+    qr_codes = QrCodes([(key.keyid, key.raw()) for key in settings.qr_keys], settings.public_url, accounts, limiter)
+    intents = Intents(city, vault)
+
+    pay = settings.wechat_pay
+    pay_config = WeChatPayConfig.load(
+        sp_appid=pay.sp_appid,
+        sp_mchid=pay.sp_mchid,
+        serial=pay.serial,
+        private_key=pay.private_key,
+        api_v3_key=pay.api_v3_key,
+        public_key_id=pay.public_key_id,
+        public_key=pay.public_key,
+        platform_certificates=pay.platform_certificates,
+    )
+    wechat_pay = WeChatPay(pay_config, Counterpart("wechat_pay", settings.endpoints.wechat_pay))
+    settling = Settling(wechat_pay.name, pay.sp_mchid, pay.sp_appid)
+    follower = Follower(wechat_pay, settling, city)
+    reasons = city.values["refund_reason"]
+    assert isinstance(reasons, ChoiceValue)
+
+    return Services(
+        settings=settings,
+        city=city,
+        vault=vault,
+        redis=redis,
+        limiter=limiter,
+        token_keys=token_keys,
+        access_tokens=access_tokens,
+        sessions=sessions,
+        login=Login(mini_program, sessions, vault),
+        companies=companies,
+        accounts=accounts,
+        qr_codes=qr_codes,
+        refresher=refresher,
+        quotes=Quotes(accounts, refresher, qr_codes, city),
+        paying=Paying(companies, refresher, follower, city, wechat_pay.name),
+        posting=BillPosting(companies, accounts),
+        telling=Telling(city, companies, accounts, intents),
+        intents=intents,
+        delivery=Delivery(mini_program, app.templates, intents, vault),
+        cashier=Cashier(wechat_pay, vault, pay.notify_url),
+        follower=follower,
+        settling=settling,
+        refunding=Refunding(wechat_pay, pay.refund_notify_url, reasons.options),
+        wechat_pay=wechat_pay,
+        wechat_pay_notices=WeChatPayNotices(pay_config),
+        push=PushReceiver(app.appid, app.push_token, app.push_encoding_aes_key),
+        company_keys={code: _public_keys(keys) for code, keys in settings.companies.items()},
+    )
+
+
+def _companies(settings: Settings, city: City) -> Companies:
+    signing_key = load_signing_key(settings.gateway_keys[0].keyid, settings.gateway_keys[0].key)
+    joined: dict[str, JoinedCompany] = {}
+    for rules in city.joined_companies():
+        keys = settings.companies.get(rules.code)
+        merchant = (keys.sub_mchid if keys else None) or rules.sub_mchid
+        if keys is None or merchant is None:
+            continue
+        joined[rules.code] = JoinedCompany(rules, _gateway(rules.code, rules.gateway, keys, signing_key), merchant)
+    return Companies(joined)
+
+
+def _gateway(code: str, rules, keys: CompanyKeys, signing_key: SigningKey) -> CompanyGateway:
+    circuit = CircuitSettings(rules.circuit.window, rules.circuit.failure_share, rules.circuit.pause)
+    counterpart = Counterpart(f"company:{code}", keys.base_url, timeout=rules.timeout, circuit=circuit)
+    return CompanyGateway(code, counterpart, urlsplit(keys.base_url).netloc, signing_key, _public_keys(keys))
+
+
+def _public_keys(keys: CompanyKeys):
+    return {key.keyid: load_public_key(key.key) for key in keys.public_keys}

@@ -1,0 +1,44 @@
+"""How payments stand, for their payers: one query over the payment, its posting and its refunds."""
+
+from typing import Any
+from uuid import UUID
+
+from core.database import fetch
+
+_PROGRESS = """
+select p.id, p.status, p.total_fen, p.created_at, p.expires_at, p.paid_at,
+  part.payee, s.ended_at as posted_at, s.serial as posting_serial, s.status as posting_status,
+  r.statuses as refund_statuses, r.reason as refund_reason, coalesce(r.refunded_fen, 0)::bigint as refunded_fen,
+  l.claim_keys, l.amounts_fen
+from payment p
+join lateral (select min(payee) as payee from payment_part where payment_id = p.id) part on true
+join lateral (select array_agg(claim_key order by claim_key) as claim_keys, array_agg(amount_fen order by claim_key) as amounts_fen
+              from payment_line where payment_id = p.id) l on true
+left join lateral (select * from posting where payment_id = p.id order by created_at desc limit 1) s on true
+left join lateral (select array_agg(status) as statuses, min(reason) as reason, sum(amount_fen) filter (where status = 'succeeded') as refunded_fen
+                   from refund where payment_id = p.id) r on true
+where p.id = any($1::uuid[]) and p.person_id = $2 order by p.id desc
+"""
+
+
+async def progress(payment_ids: list[UUID], person_id: UUID) -> list[dict[str, Any]]:
+    """Those of the payments that are this person's, newest first, each with ``progress`` in one word."""
+    rows = [dict(row) for row in await fetch(_PROGRESS, payment_ids, person_id)]
+    for row in rows:
+        row["progress"] = _word(row)
+        if row["posting_status"] != "posted":
+            row["posted_at"] = row["posting_serial"] = None
+    return rows
+
+
+def _word(row: dict[str, Any]) -> str:
+    refunds = row["refund_statuses"] or []
+    if row["status"] == "refunded":
+        return "refunded"
+    if any(status in ("abnormal", "closed") for status in refunds):
+        return "refund_stuck"
+    if refunds or row["status"] == "received_late" or row["posting_status"] == "refused":
+        return "refunding"
+    if row["status"] == "succeeded":
+        return "posted" if row["posting_status"] == "posted" else "posting"
+    return row["status"] if row["status"] in ("closed", "failed") else "waiting"
