@@ -23,7 +23,7 @@ T = TypeVar("T")
 CODE_IMAGE_BYTES = 1024 * 1024
 _SCENE = re.compile(r"[0-9A-Za-z!#$&'()*+,/:;=?@._~-]{1,32}")
 _PAGE = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z_/-]{0,127}")
-_PHONE = re.compile(r"\+[1-9][0-9]{5,14}")
+_PHONE = re.compile(r"\+[1-9][0-9]{0,3} [0-9]{5,12}")
 _IMAGE_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 
 OpenId = Annotated[str, Meta(pattern=r"\A[0-9A-Za-z_-]{1,128}\Z")]
@@ -106,10 +106,10 @@ class MiniProgram:
         info = answer.phone_info
         if info.watermark.appid != self.appid:
             raise MalformedAnswer(self._counterpart.name, "phone_number", "watermark")
-        number = f"+{info.countryCode}{info.purePhoneNumber}"
+        number = f"+{info.countryCode} {info.purePhoneNumber}"
         if not _PHONE.fullmatch(number):
             raise MalformedAnswer(self._counterpart.name, "phone_number", "number")
-        return number
+        return number.replace(" ", "")
 
     async def send_subscription_message(
         self,
