@@ -62,7 +62,7 @@ class Context:
         self.clock = Clock(Path(clock_file) if clock_file else None)
         self.state = State(Path(config["state_file"]))
         self.faults = Faults(self.state)
-        self.http = httpx.AsyncClient(timeout=5.0, trust_env=False, follow_redirects=False)
+        self.http = httpx.AsyncClient(timeout=5.0, trust_env=False, limits=httpx.Limits(max_connections=200))
         self._tasks: set[asyncio.Task[Any]] = set()
         self._start_hooks: list[Hook] = []
         self._reset_hooks: list[Hook] = []

@@ -10,6 +10,12 @@ INCOMING: Final = frozenset({"latency", "error", "drop", "hang", "forge"})
 """Faults of a call that comes in (``forge``: our answer carries a wrong signature)."""
 OUTGOING: Final = frozenset({"latency", "duplicate", "reorder", "forge", "silence"})
 """Faults of a notice or event that goes out."""
+OPERATIONS: Final = {
+    "wechat": {"code2session", "stable_token", "phone_number", "subscribe_send", "code_unlimited", "message_push"},
+    "wechat_pay": {"order", "query", "close", "refund", "refund_query", "certificates", "notice"},
+    "company": {"find_account", "query_bills", "post_payment", "query_posting", "bill_file", "holder_notice", "event"},
+}
+"""What can go wrong at each kind of counterpart; ``company`` stands for every ``company:{code}``."""
 OUTGOING_OPERATIONS: Final = frozenset({"message_push", "notice", "event"})
 
 _SCHEMA = """
@@ -48,6 +54,9 @@ class Faults:
     def add(self, counterpart: str, operation: str, fault: str, *, times: int | None = None, latency_s: float = 0.0,
             status: int = 500, after: bool = False) -> int:  # fmt: skip
         """Plan a fault; answers its id. Raises FaultRefused."""
+        # A misspelt plan would never come true, and the test that made it would pass for the wrong reason.
+        if operation != "*" and operation not in OPERATIONS.get(counterpart.partition(":")[0], ()):
+            raise FaultRefused(f"{counterpart} has no operation {operation}")
         if fault not in INCOMING | OUTGOING:
             raise FaultRefused(f"unknown fault {fault}")
         if operation != "*" and fault not in (OUTGOING if operation in OUTGOING_OPERATIONS else INCOMING):

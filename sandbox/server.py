@@ -13,9 +13,10 @@ from sanic import Request, Sanic
 from sanic.exceptions import SanicException
 from sanic.server import AsyncioServer
 
-from sandbox import companies, control
+from sandbox import companies, control, wechat, wechat_pay
 from sandbox.context import Context, ControlError
 from sandbox.replies import Reply, json_reply
+from sandbox.wechat_people import People
 
 DRAIN_S = 1.0
 MAX_BODY_BYTES = 1_048_576
@@ -108,14 +109,18 @@ def _app(name: str) -> Sanic:
     app.config.RESPONSE_TIMEOUT = 150
     app.config.REQUEST_TIMEOUT = 30
     app.config.KEEP_ALIVE_TIMEOUT = 30
-    app.exception(Exception)(_refused)
+    app.exception(Exception)(_REFUSALS.get(name, _refused))
     app.add_route(_nothing_here, "/", name="nothing_here")  # Sanic refuses to start an app without routes
     return app
 
 
 def _mount(apps: list[Sanic], context: Context) -> None:
-    wechat_app, _, companies_app = apps
+    wechat_app, wechat_pay_app, companies_app = apps
+    people = People(context)
     control.mount(wechat_app, context)
+    wechat.mount(wechat_app, context, people)
+    if "wechat_pay" in context.config:
+        wechat_pay.mount(wechat_pay_app, wechat_app, context, people)
     companies.mount(companies_app, context)
     companies.mount_control(wechat_app, context)
 
@@ -132,3 +137,6 @@ async def _refused(request: Request, error: Exception) -> Reply:
         return json_reply({"error": str(error)}, error.status_code, headers)
     log.error("%s %s failed", request.method, request.path, exc_info=error)
     return json_reply({"error": type(error).__name__}, 500)
+
+
+_REFUSALS = {"wechat_pay": wechat_pay.refused}

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+_SETTINGS = "CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL)"
+
 
 class State:
     """A connection with three verbs. Rows are :class:`sqlite3.Row`, so ``row["column"]`` works."""
@@ -24,6 +26,7 @@ class State:
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA foreign_keys = ON")
         self._depth = 0
+        self.define(_SETTINGS)
 
     def define(self, schema: str) -> None:
         """Run ``CREATE TABLE IF NOT EXISTS …`` statements; each counterpart defines its tables when it is mounted."""
@@ -58,6 +61,18 @@ class State:
         """One statement, committed (or part of the surrounding transaction); answers how many rows it touched."""
         with self.transaction() as db:
             return db.execute(statement, values).rowcount
+
+    def setting(self, name: str, default: str) -> str:
+        """A standing choice of a control endpoint; `default` until it was made, and again after a reset."""
+        row = self.one("SELECT value FROM setting WHERE name = ?", (name,))
+        return default if row is None else str(row["value"])
+
+    def choose(self, name: str, value: str) -> None:
+        """Keep a standing choice."""
+        self.run(
+            "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (name, value),
+        )
 
     def clear(self) -> None:
         """Empty every table (``POST /control/reset``); the reset hooks load what the configuration holds again."""
