@@ -120,7 +120,7 @@ def test_the_catalogue_covers_the_events_of_paying_binding_and_logging_in() -> N
         "binding.revoked",
         "session.reuse_detected",
     }
-    assert set(CITY.silent) == {"payment.created", "payment.closed", "binding.removed"}
+    assert set(CITY.silent) == {"payment.closed", "payment.failed", "payment.received_late", "posting.refused"}
 
 
 def test_what_people_read_uses_plain_words() -> None:

@@ -235,7 +235,7 @@ FAULTS: list[tuple[str, Fault, str, str]] = [
         "$.messages[0].values[6]",
         "at appears twice",
     ),
-    ("silent twice", again("silent"), "$.silent[3].kind", "payment.created appears twice"),
+    ("silent twice", again("silent"), "$.silent[4].kind", "payment.closed appears twice"),
 ]
 
 
