@@ -18,7 +18,6 @@ from pathlib import Path
 import uvloop
 
 from cities.loader import load_city
-from core import clock, log
 from core import settings as settings_module
 from core.errors import LianbanError
 from core.settings import Settings
@@ -40,7 +39,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run until SIGINT or SIGTERM; 0 then, 1 when something does not start or dies."""
-    log.configure(level="INFO", readable=True)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # also into a pipe or a file, each step is seen when it happens
     var_dir = Path(os.path.abspath(arguments.var))
@@ -67,7 +65,7 @@ async def _main(arguments: argparse.Namespace, var_dir: Path, addresses: engines
     ports = Ports(arguments.port, arguments.sandbox_port)
     settings_path, sandbox_config = ensure_dev_keys(var_dir, ports, arguments.city, addresses)
     settings = settings_module.load({**os.environ, "LIANBAN_SETTINGS": str(settings_path)})
-    clock.follow(Path(settings.clock_file) if settings.clock_file else None)
+    app.prepare_process(settings, readable=True)
     city = load_city(settings.city)
     sandbox = SandboxProcess(sandbox_config, ports.sandbox, log=var_dir / "sandbox.log")
     async with _until_signal() as stop:
