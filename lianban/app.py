@@ -95,8 +95,9 @@ async def running_worker(services: Services) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def running(settings: Settings, sock: socket.socket, *, with_worker: bool = True) -> AsyncIterator[Services]:
+async def running(settings: Settings, *, port: int, host: str = "127.0.0.1", with_worker: bool = True) -> AsyncIterator[Services]:
     """API and worker in this process, as ``lianban dev`` runs them."""
+    sock = listen(host, port)
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(services_for(settings))
         await stack.enter_async_context(running_api(services, sock))

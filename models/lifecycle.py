@@ -128,13 +128,13 @@ class Event(Model):
 
 _MOVE = """
 with moved as (
-  update {table} set status = $3{sets} where id = $1 and status = $2 returning id
+  update {table} set status = $3::text{sets} where id = $1 and status = $2::text returning id
 ), journal_row as (
   insert into journal (id, subject, subject_id, from_state, to_state, event, actor_kind, actor_id, reason, approver, at)
-  select $4, '{table}', id, $2, $3, $5, $6, $7, $8, $9, $10 from moved
+  select $4, '{table}', id, $2::text, $3::text, $5, $6, $7, $8, $9, $10 from moved
 ), event_row as (
   insert into event (id, kind, subject, subject_id, data, at)
-  select $11, $12, '{table}', id, $13::text::jsonb, $10 from moved where $12::text is not null
+  select $11, $12::text, '{table}', id, $13::text::jsonb, $10 from moved where $12::text is not null
   returning id
 )
 select (select count(*) from moved) as moved,
@@ -179,10 +179,10 @@ async def move(
 _BORN = """
 with journal_row as (
   insert into journal (id, subject, subject_id, from_state, to_state, event, actor_kind, actor_id, reason, at)
-  values ($1, $2, $3, null, $4, $5, $6, $7, $8, $9)
+  values ($1, $2::text, $3, null, $4, $5, $6, $7, $8, $9)
 ), event_row as (
   insert into event (id, kind, subject, subject_id, data, at)
-  select $10, $11, $2, $3, $12::text::jsonb, $9 where $11::text is not null returning id
+  select $10, $11::text, $2::text, $3, $12::text::jsonb, $9 where $11::text is not null returning id
 )
 select (select procrastinate_defer_jobs_v1(array[row('default', $13::text, 0, null, null, jsonb_build_object('event_id', id), null)::procrastinate_job_to_defer_v1])
         from event_row) as job

@@ -1,0 +1,167 @@
+"""``lianban demo``: plays a journey over HTTP against a running system and prints each step with what really came back."""
+
+import argparse
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from core import clock
+from core import settings as settings_module
+from core.settings import Settings
+from lianban.phone import CallFailed, Phone
+
+STORY = "pay"
+COMPANY, ACCOUNT = "water", "0203001234"
+_PATIENCE_S = 30.0
+_LOOK_EVERY_S = 0.2
+
+
+class StoryFailed(Exception):
+    """The journey did not end as it should."""
+
+
+class Teller:
+    """Prints numbered steps."""
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    def step(self, who: str, what: str, came_back: str) -> None:
+        self._number += 1
+        print(f"{self._number:>3}. {who}：{what}\n       ← {came_back}", flush=True)
+
+
+async def play(story: str, settings: Settings, sandbox_url: str) -> int:
+    """Play one story; 0 when it ended well. What fails is printed with the step."""
+    print(f"\n—— 演示：{TITLES[story]} ——", flush=True)
+    started = clock.monotonic()
+    try:
+        async with Phone(settings.public_url, sandbox_url, settings.wechat.appid) as phone:
+            await STORIES[story](phone, settings, Teller())
+    except (CallFailed, StoryFailed) as error:
+        print(f"  ✗ {error}", flush=True)
+        return 1
+    print(f"—— 完成，用时 {clock.monotonic() - started:.1f} 秒 ——\n", flush=True)
+    return 0
+
+
+async def pay(phone: Phone, settings: Settings, tell: Teller) -> None:
+    """From the printed bill to the posted payment, the company's own record and the message on the phone."""
+    token = await _printed_bill(phone, tell)
+    person = await phone.become("小明", "13800000001")
+    tokens = await phone.log_in()
+    tell.step("市民", "打开小程序，微信登录", f"会话 {tokens['session_id'][:8]}…，等级 {tokens['level']}，凭据 {tokens['expires_in_s']} 秒内有效")
+    templates = [settings.wechat.templates[name] for name in ("payment_received", "payment_posted") if name in settings.wechat.templates]
+    await phone.allow_messages(templates)
+    tell.step("市民", "同意接收缴费结果消息", f"{len(templates)} 个模板各一次")
+    seen = await phone.call("POST", "/v1/scans", {"token": token})
+    tell.step("市民", "扫账单上的二维码", f"{seen['company_name']} {seen['holder_masked']} 应缴 {_yuan(seen['total_fen'])}（{seen['bill_count']} 张账单）")
+    quote = await phone.call("POST", "/v1/quotes", {"token": token})
+    tell.step("市民", "核对金额", f"报价 {quote['quote_id'][:8]}… 合计 {_yuan(quote['total_fen'])}，{quote['notice']}，{quote['expires_at'][11:19]}Z 前有效")
+    key = str(uuid4())
+    payment = await phone.call("POST", "/v1/payments", {"quote_id": quote["quote_id"]}, key=key)
+    again = await phone.call("POST", "/v1/payments", {"quote_id": quote["quote_id"]}, key=key)
+    tell.step("市民", "点缴费（网络不好，又点了一次）", f"缴费单 {payment['payment_id'][:8]}…，两次{'是同一单' if again == payment else '不是同一单！'}")
+    params = await phone.call("POST", f"/v1/payments/{payment['payment_id']}/pay-params")
+    tell.step("联办", "到微信支付下单并签名", f"{params['package'][:24]}… {params['signType']}")
+    paid = await phone.pay(params)
+    tell.step("市民", "在微信里输入密码付款", f"微信支付：{paid['result']}")
+    if paid["result"] != "ok":
+        raise StoryFailed(f"微信支付没有接受：{paid.get('reason')}")
+    view = await _until_posted(phone, payment["payment_id"])
+    tell.step("联办", "收到通知、验签、记账、销账", f"{view['progress']}，企业流水号 {view['posting_serial']}")
+    await _company_agrees(phone, view, tell)
+    await _told(phone, view, tell)
+    nothing = await _refused(phone, "POST", "/v1/quotes", {"token": token})
+    tell.step("市民", "再扫一次", f"{nothing['title']}（{nothing['code']}）")
+    print(f"     {person['nickname']} 付了 {_yuan(payment['total_fen'])}，企业记了 {_yuan(view['total_fen'])}，两边一致。")
+
+
+async def _printed_bill(phone: Phone, tell: Teller) -> str:
+    """The company issues a bill and prints our QR code on it."""
+    ledger = await phone.control("GET", f"/companies/{COMPANY}/ledger")
+    number = sum(1 for bill in ledger["bills"] if bill["account_number"] == ACCOUNT) + 1
+    today = clock.today()
+    lines = [
+        {"name": "基本水费", "quantity": "17.00", "unit_price": "1.52", "amount_fen": 2584},
+        {"name": "污水处理费", "quantity": "17.00", "unit_price": "0.95", "amount_fen": 1615},
+    ]
+    bill = {
+        "account_number": ACCOUNT, "bill_no": f"W{today:%Y%m%d}-{number:04}", "period": f"{today:%Y-%m}", "issued_on": today.isoformat(),
+        "due_on": today.replace(day=28).isoformat(), "status": "open", "principal_fen": 4199, "late_fee_fen": 0, "payable_fen": 4199,
+        "usage": "17.00", "unit": "m3", "lines": lines, "silent": True,
+    }  # fmt: skip
+    await phone.control("POST", f"/companies/{COMPANY}/bills", bill)
+    issued = await phone.control("POST", f"/companies/{COMPANY}/qr-codes", {"account_number": ACCOUNT, "label": f"{today:%Y-%m} 账单"})
+    token = issued.get("token") or issued["answer"]["token"]
+    tell.step("水务", f"出账 {bill['bill_no']} {_yuan(4199)}，向联办领二维码印在账单上", f"{token[:12]}…")
+    return token
+
+
+async def _until_posted(phone: Phone, payment_id: str) -> dict[str, Any]:
+    """Look at the payment as the page does, until the company has recorded it."""
+    end = clock.monotonic() + _PATIENCE_S
+    while clock.monotonic() < end:
+        view = await phone.call("GET", f"/v1/payments/{payment_id}")
+        if view["progress"] == "posted":
+            return view
+        if view["progress"] not in ("waiting", "posting"):
+            break
+        await asyncio.sleep(_LOOK_EVERY_S)
+    raise StoryFailed(f"缴费单没有入账：{view['status']}/{view['progress']}")
+
+
+async def _company_agrees(phone: Phone, view: dict[str, Any], tell: Teller) -> None:
+    ledger = await phone.control("GET", f"/companies/{COMPANY}/ledger")
+    posting = next((posting for posting in ledger["postings"] if posting.get("serial") == view["posting_serial"]), None)
+    if posting is None or posting["content"]["total_fen"] != view["total_fen"]:
+        raise StoryFailed("企业自己的账和我们的不一致")
+    times = ledger["posting_calls"].get(posting["posting_id"], {}).get("post_payment", 0)
+    tell.step("水务", "查自己的账", f"{posting['serial']} {_yuan(posting['content']['total_fen'])} {posting['status']}，收到销账请求 {times} 次")
+
+
+async def _told(phone: Phone, view: dict[str, Any], tell: Teller) -> None:
+    end = clock.monotonic() + _PATIENCE_S
+    while clock.monotonic() < end:
+        inbox = await phone.call("GET", "/v1/messages?limit=5")
+        about = [message for message in inbox["messages"] if view["payment_id"] in (message["page"] or "")]
+        on_phone = [message for message in await phone.messages() if view["payment_id"] in str(message.get("page", ""))]
+        if {message["kind"] for message in about} >= {"payment.succeeded", "payment.posted"} and len(on_phone) >= 2:
+            tell.step("市民", "看消息", f"站内信“{about[0]['title']}”：{about[0]['body']}")
+            tell.step("市民", "看微信", f"收到 {len(on_phone)} 条订阅消息")
+            return
+        await asyncio.sleep(_LOOK_EVERY_S)
+    raise StoryFailed("消息没有送到")
+
+
+async def _refused(phone: Phone, method: str, path: str, body: Any) -> dict[str, Any]:
+    try:
+        await phone.call(method, path, body)
+    except CallFailed as error:
+        return error.problem
+    raise StoryFailed(f"{path} 应当被拒绝")
+
+
+def _yuan(fen: int | None) -> str:
+    return "未知" if fen is None else f"{fen // 100}.{fen % 100:02}元"
+
+
+STORIES: dict[str, Callable[[Phone, Settings, Teller], Awaitable[None]]] = {"pay": pay}
+TITLES = {"pay": "扫码缴一张水费"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which story, and where the running system keeps its settings."""
+    parser.add_argument("story", nargs="?", default=os.environ.get("STORY") or STORY, choices=sorted(STORIES))
+    parser.add_argument("--var", type=Path, default=Path("var"), help="folder of the running `lianban dev` (default: var)")
+    parser.add_argument("--sandbox-url", default="http://127.0.0.1:9100", help="the running sandbox")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Play it; 1 when it did not end well."""
+    environ = {"LIANBAN_SETTINGS": str(arguments.var / "keys" / "settings.json"), **os.environ}
+    settings = settings_module.load(environ)
+    return asyncio.run(play(arguments.story, settings, arguments.sandbox_url))
