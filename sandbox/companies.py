@@ -37,7 +37,7 @@ def mount(app: Sanic, context: Context) -> None:
     Raises ``ValueError``, ``KeyError`` or :class:`~sandbox.companies_codes.Refusal` when the configuration is wrong.
     """
     companies = _of(context)
-    door = Door(context, companies.books)
+    door = Door(context, companies.books, companies.outbox.wake)
 
     # One route for everything: paths are matched as they were signed, not as a router decodes them.
     @app.route("/<path:path>", methods=METHODS, name="companies")

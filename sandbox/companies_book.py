@@ -71,6 +71,27 @@ CREATE TABLE IF NOT EXISTS company_event (
 CREATE INDEX IF NOT EXISTS company_event_pending ON company_event (company) WHERE status = 'pending';
 """
 
+_PUT_ACCOUNT: Final = """
+INSERT INTO company_account (company, number, status, holder_name, holder_masked, holder_id_last4, holder_mobile,
+    meter_number, address, address_masked, balance_fen)
+VALUES (:company, :number, :status, :holder_name, :holder_masked, :holder_id_last4, :holder_mobile,
+    :meter_number, :address, :address_masked, :balance_fen)
+ON CONFLICT (company, number) DO UPDATE SET status = excluded.status, holder_name = excluded.holder_name,
+    holder_masked = excluded.holder_masked, holder_id_last4 = excluded.holder_id_last4,
+    holder_mobile = excluded.holder_mobile, meter_number = excluded.meter_number, address = excluded.address,
+    address_masked = excluded.address_masked, balance_fen = excluded.balance_fen
+"""
+_PUT_BILL: Final = """
+INSERT INTO company_bill (company, bill_no, account_number, period, issued_on, due_on, status, principal_fen,
+    late_fee_fen, usage, unit, lines, posting_id)
+VALUES (:company, :bill_no, :account_number, :period, :issued_on, :due_on, :status, :principal_fen,
+    :late_fee_fen, :usage, :unit, :lines, :posting_id)
+ON CONFLICT (company, bill_no) DO UPDATE SET period = excluded.period, issued_on = excluded.issued_on,
+    due_on = excluded.due_on, status = excluded.status, principal_fen = excluded.principal_fen,
+    late_fee_fen = excluded.late_fee_fen, usage = excluded.usage, unit = excluded.unit, lines = excluded.lines,
+    posting_id = excluded.posting_id
+"""
+
 
 @dataclass(frozen=True)
 class Company:
@@ -148,23 +169,27 @@ class Book:
             codes.text(account, name, 200)
         if account["status"] not in ACCOUNT_STATUSES:
             raise wrong("status")
-        columns = ("status", "holder_name", "holder_masked", "holder_id_last4", "holder_mobile", "meter_number",
-                   "address", "address_masked", "balance_fen")  # fmt: skip
-        self.state.run(
-            f"INSERT INTO company_account (company, number, {', '.join(columns)}) "
-            f"VALUES (?, ?, {', '.join('?' * len(columns))}) ON CONFLICT (company, number) DO UPDATE SET "
-            + ", ".join(f"{column} = excluded.{column}" for column in columns),
-            (self.company.code, number, *(account[column] for column in columns)),
-        )
+        with self.state.transaction() as db:
+            db.execute(_PUT_ACCOUNT, account | {"company": self.company.code, "number": number})
         return self.account(number)
 
-    def change_account(self, number: str, **columns: Any) -> None:
-        """Set the control columns (`refuse_code` and the like) of an account. Raises :class:`Refusal` EQ0006."""
+    def refuse_postings(self, number: str, code: str | None, form: str = "error") -> None:
+        """Refuse postings of an account with `code` from now on; None ends it. Raises :class:`Refusal` EQ0006."""
         self.account(number)
-        assignments = ", ".join(f"{column} = ?" for column in columns)
         self.state.run(
-            f"UPDATE company_account SET {assignments} WHERE company = ? AND number = ?",
-            (*columns.values(), self.company.code, number),
+            "UPDATE company_account SET refuse_code = ?, refuse_form = ? WHERE company = ? AND number = ?",
+            (code, form, self.company.code, number),
+        )
+
+    def process_postings(self, number: str, seconds: float | None, code: str | None = None) -> None:
+        """Answer postings of an account with processing, settle them after `seconds`: refused when there is a `code`.
+
+        None ends it. Raises :class:`Refusal` EQ0006.
+        """
+        self.account(number)
+        self.state.run(
+            "UPDATE company_account SET processing_s = ?, processing_code = ? WHERE company = ? AND number = ?",
+            (seconds, code, self.company.code, number),
         )
 
     def bills(self, number: str) -> list[dict[str, Any]]:
@@ -195,8 +220,8 @@ class Book:
         is_new = bill is None
         bill = bill or {
             "bill_no": bill_no, "account_number": number, "period": "", "status": "open", "late_fee_fen": 0,
-            "issued_on": today.isoformat(), "due_on": (today + timedelta(days=30)).isoformat(), "usage": None, "unit": None,
-            "posting_id": None, "principal_fen": 0, "lines": [],
+            "issued_on": today.isoformat(), "due_on": (today + timedelta(days=30)).isoformat(), "usage": None,
+            "unit": None, "posting_id": None, "principal_fen": 0, "lines": [],
         }  # fmt: skip
         if bill["account_number"] != number:
             raise wrong("bill_no")
@@ -273,16 +298,9 @@ class Book:
         return base if not rows else f"{base}-{len(rows) + 1}"
 
     def _write_bill(self, bill: Mapping[str, Any], day: date) -> None:
-        columns = ("bill_no", "account_number", "period", "issued_on", "due_on", "status", "principal_fen",
-                   "late_fee_fen", "usage", "unit", "posting_id")  # fmt: skip
         lines = json.dumps(bill["lines"], ensure_ascii=False)
         with self.state.transaction() as db:
-            db.execute(
-                f"INSERT INTO company_bill (company, lines, {', '.join(columns)}) "
-                f"VALUES (?, ?, {', '.join('?' * len(columns))}) ON CONFLICT (company, bill_no) DO UPDATE SET "
-                + ", ".join(f"{column} = excluded.{column}" for column in ("lines", *columns[2:])),
-                (self.company.code, lines, *(bill[column] for column in columns)),
-            )
+            db.execute(_PUT_BILL, {**bill, "company": self.company.code, "lines": lines})
             found = {"account_number": bill["account_number"], **document({**bill, "lines": lines})}
             db.execute(
                 "INSERT INTO company_bill_day (company, day, bill_no, document) VALUES (?, ?, ?, ?) "

@@ -84,7 +84,7 @@ def _refuse(book: Book, _: Outbox, body: dict[str, Any]) -> dict[str, Any]:
         raise ControlError(f"unknown code {code}")
     if form not in ("error", "status"):
         raise ControlError("form is error (the 422 itself) or status (200 with status refused)")
-    book.change_account(body["account_number"], refuse_code=code, refuse_form=form)
+    book.refuse_postings(body["account_number"], code, form)
     return {"code": code, "form": form}
 
 
@@ -93,7 +93,7 @@ def _processing(book: Book, _: Outbox, body: dict[str, Any]) -> dict[str, Any]:
     if code is not None and code not in CODES:
         raise ControlError(f"unknown code {code}")
     seconds = None if seconds is None else float(seconds)
-    book.change_account(body["account_number"], processing_s=seconds, processing_code=code)
+    book.process_postings(body["account_number"], seconds, code)
     return {"seconds": seconds, "code": code}
 
 
@@ -126,8 +126,8 @@ _ACTIONS = {
 
 
 def _ledger(context: Context, book: Book) -> dict[str, Any]:
-    def rows(table: str, order: str) -> list[dict[str, Any]]:
-        found = context.state.all(f"SELECT * FROM {table} WHERE company = ? ORDER BY {order}", (book.company.code,))
+    def rows(query: str) -> list[dict[str, Any]]:
+        found = context.state.all(query, (book.company.code,))
         return [{name: row[name] for name in row.keys() if name != "company"} for row in found]  # noqa: SIM118
 
     calls: dict[str, dict[str, int]] = {}
@@ -137,23 +137,26 @@ def _ledger(context: Context, book: Book) -> dict[str, Any]:
     return {
         "company": book.company.code,
         "signing_key": book.signing_key().keyid,
-        "accounts": rows("company_account", "number"),
+        "accounts": rows("SELECT * FROM company_account WHERE company = ? ORDER BY number"),
         "bills": [
             {"account_number": row["account_number"], **document(row), "posting_id": row["posting_id"]}
-            for row in rows("company_bill", "account_number, period, bill_no")
+            for row in rows("SELECT * FROM company_bill WHERE company = ? ORDER BY account_number, period, bill_no")
         ],
-        "quotes": [row | {"bills": json.loads(row["bills"])} for row in rows("company_quote", "expires_at, quote_id")],
+        "quotes": [
+            row | {"bills": json.loads(row["bills"])}
+            for row in rows("SELECT * FROM company_quote WHERE company = ? ORDER BY expires_at, quote_id")
+        ],
         "postings": [
             answer(row) | {"content": json.loads(row["content"]), "arrived_at": row["arrived_at"]}
-            for row in rows("company_posting", "arrived_at, posting_id")
+            for row in rows("SELECT * FROM company_posting WHERE company = ? ORDER BY arrived_at, posting_id")
         ],
         "posting_calls": calls,
         "holder_notices": [
             {"notice_id": row["notice_id"], **json.loads(row["content"]), "sent_to": row["sent_to"]}
-            for row in rows("company_notice", "at, notice_id")
+            for row in rows("SELECT * FROM company_notice WHERE company = ? ORDER BY at, notice_id")
         ],
         "events": [
             {name: row[name] for name in ("status", "attempts", "last_answer")} | json.loads(row["body"])
-            for row in rows("company_event", "id")
+            for row in rows("SELECT * FROM company_event WHERE company = ? ORDER BY id")
         ],
     }

@@ -59,11 +59,12 @@ OPERATIONS: Final = (
 
 
 class Door:
-    """Takes the requests of all companies."""
+    """Takes the requests of all companies; `later` is called when an answer left something to do."""
 
-    def __init__(self, context: Context, books: Mapping[str, Book]) -> None:
+    def __init__(self, context: Context, books: Mapping[str, Book], later: Callable[[], None]) -> None:
         self._context = context
         self._books = books
+        self._later = later
 
     async def handle(self, http_request: HTTPRequest) -> HTTPResponse:
         """Answer one request to ``/{company}/v1/{operation}``."""
@@ -121,6 +122,8 @@ class Door:
         except Exception:
             log.exception("%s of %s failed", operation.name, book.company.code)
             return self._error(book, request, Refusal("EQ0011"), forge)
+        if isinstance(answer, dict) and answer.get("status") == "processing":
+            self._later()
         body = answer if isinstance(answer, bytes) else encode(answer)
         return self._signed(book, request, 200, body, operation.content_type, forge)
 

@@ -49,11 +49,11 @@ def settle_due(book: Book) -> list[dict[str, Any]]:
         content = json.loads(row["content"])
         if row["due_code"] is None:
             _pay(book, row["posting_id"], content)
-            _write(book, row["posting_id"], _posted(book))
+            _settle(book, row["posting_id"], _posted(book))
         else:
             for bill in content["bills"]:
                 book.hold_bill(bill["bill_no"], None)
-            _write(book, row["posting_id"], _refused(row["due_code"]))
+            _settle(book, row["posting_id"], _refused(row["due_code"]))
         settled = _row(book, row["posting_id"])
         assert settled is not None
         answers.append(answer(settled))
@@ -156,28 +156,34 @@ def _refused(code: str) -> dict[str, Any]:
 
 
 def _insert(book: Book, posting_id: str, content: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
-    values = {
+    names = ("code", "message", "serial", "posted_at", "due_at", "due_code")
+    values = dict.fromkeys(names) | {
         "company": book.company.code,
         "posting_id": posting_id,
         "content": json.dumps(content, ensure_ascii=False),
         "account_number": content["account_number"],
         "form": "error",
         "arrived_at": book.clock.iso(),
-    } | result
-    book.state.run(
-        f"INSERT INTO company_posting ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})",
-        tuple(values.values()),
-    )
+    }
+    with book.state.transaction() as db:
+        db.execute(
+            "INSERT INTO company_posting (company, posting_id, content, account_number, status, form, code, message, "
+            "serial, posted_at, due_at, due_code, arrived_at) "
+            "VALUES (:company, :posting_id, :content, :account_number, :status, :form, :code, :message, "
+            ":serial, :posted_at, :due_at, :due_code, :arrived_at)",
+            values | result,
+        )
     row = _row(book, posting_id)
     assert row is not None
     return row
 
 
-def _write(book: Book, posting_id: str, result: dict[str, Any]) -> None:
-    assignments = ", ".join(f"{name} = ?" for name in result)
+def _settle(book: Book, posting_id: str, result: dict[str, Any]) -> None:
+    names = ("status", "code", "message", "serial", "posted_at")
     book.state.run(
-        f"UPDATE company_posting SET {assignments} WHERE company = ? AND posting_id = ?",
-        (*result.values(), book.company.code, posting_id),
+        "UPDATE company_posting SET status = ?, code = ?, message = ?, serial = ?, posted_at = ? "
+        "WHERE company = ? AND posting_id = ?",
+        (*(result.get(name) for name in names), book.company.code, posting_id),
     )
 
 

@@ -17,9 +17,10 @@ from sandbox import http_signatures as signatures
 from sandbox.http_signatures import PrivateKey, Request, Response
 
 NUMBER = "0203001234"
+LIANBAN = ("lianban-2026a", "lianban-2026b")
 KEYS = {
     name: PrivateKey(name, Ed25519PrivateKey.generate())
-    for name in ("lianban-2026a", "lianban-2026b", "water-2026a", "water-2026b", "gas-2026a")
+    for name in (*LIANBAN, "water-2026a", "water-2026b", "gas-2026a")
 }
 
 
@@ -34,8 +35,10 @@ def public_pem(name: str) -> str:
 def bill(bill_no: str, period: str, principal_fen: int, **more: Any) -> dict[str, Any]:
     lines = [{"name": "基本水费", "quantity": "17.00", "unit_price": "1.52", "amount_fen": principal_fen - 461},
              {"name": "水资源费", "quantity": "17.00", "unit_price": "0.2711", "amount_fen": 461}]  # fmt: skip
-    return {"bill_no": bill_no, "period": period, "issued_on": f"{period}-28", "due_on": "2026-12-31", "status": "open",
-            "principal_fen": principal_fen, "late_fee_fen": 0, "usage": "17.00", "unit": "m3", "lines": lines} | more  # fmt: skip
+    return {
+        "bill_no": bill_no, "period": period, "issued_on": f"{period}-28", "due_on": "2026-12-31", "status": "open",
+        "principal_fen": principal_fen, "late_fee_fen": 0, "usage": "17.00", "unit": "m3", "lines": lines, **more,
+    }  # fmt: skip
 
 
 def configuration(folder: Path, platform: str = "http://127.0.0.1:1") -> dict[str, Any]:
@@ -51,7 +54,7 @@ def configuration(folder: Path, platform: str = "http://127.0.0.1:1") -> dict[st
             "code": code, "service": code, "callback_url": f"{platform}/callbacks/companies/{code}",
             "platform_url": platform, "proof_kind": proof_kind, "accounts": [account],
             "private_keys": [{"keyid": keyid, "key": pem(keyid)} for keyid in keyids],
-            "lianban_public_keys": [{"keyid": keyid, "key": public_pem(keyid)} for keyid in ("lianban-2026a", "lianban-2026b")],
+            "lianban_public_keys": [{"keyid": keyid, "key": public_pem(keyid)} for keyid in LIANBAN],
         }  # fmt: skip
 
     return {
@@ -123,9 +126,11 @@ class Client:
 
 def posting(quote_id: str, posting_id: str = "p-1", /, **more: Any) -> dict[str, Any]:
     """A payment of the bill of October; `paid_at` is long ago, so any quote still covers it."""
-    return {"posting_id": posting_id, "account_number": NUMBER, "quote_id": quote_id, "total_fen": 4660,
-            "bills": [{"bill_no": "W202610-1", "amount_fen": 4660}], "paid_at": "2026-01-01T10:02:11+08:00",
-            "provider": "wechat_pay", "merchant": "1900000101", "provider_transaction": "4200002026"} | more  # fmt: skip
+    return {
+        "posting_id": posting_id, "account_number": NUMBER, "quote_id": quote_id, "total_fen": 4660,
+        "bills": [{"bill_no": "W202610-1", "amount_fen": 4660}], "paid_at": "2026-01-01T10:02:11+08:00",
+        "provider": "wechat_pay", "merchant": "1900000101", "provider_transaction": "4200002026", **more,
+    }  # fmt: skip
 
 
 class Platform:
@@ -171,5 +176,5 @@ def http_answer(status: int, fields: list[tuple[str, str]] | None = None, body: 
 
 @asynccontextmanager
 async def http_client() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=10, trust_env=False) as http:
+    async with httpx.AsyncClient(timeout=10, trust_env=False, verify=False) as http:
         yield http

@@ -5,6 +5,7 @@ import json
 import signal
 import sqlite3
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -53,16 +54,17 @@ class Street:
         return (await self.http.get(f"{self.control_url}/companies/{company}/ledger")).json()
 
 
-@asynccontextmanager
-async def open_street(folder: Path) -> AsyncIterator[Street]:
-    async with Sandbox(configuration(folder), 0) as sandbox, http_client() as http:
-        yield Street(sandbox, http)
+@pytest.fixture(scope="module")
+async def sandbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sandbox]:
+    async with Sandbox(configuration(tmp_path_factory.mktemp("street")), 0) as sandbox:
+        yield sandbox
 
 
 @pytest.fixture
-async def street(tmp_path: Path) -> AsyncIterator[Street]:
-    async with open_street(tmp_path) as street:
-        yield street
+async def street(sandbox: Sandbox) -> AsyncIterator[Street]:
+    await sandbox.context.reset()
+    async with http_client() as http:
+        yield Street(sandbox, http)
 
 
 def is_refused(told: Told, status: int) -> bool:
@@ -208,7 +210,9 @@ async def test_a_signed_request_that_makes_no_sense_is_a_parameter_error(
 
 async def test_a_body_must_be_called_json(street: Street) -> None:
     request = street.client.request("POST", "bills/query", VIEW)
-    fields = [("Content-Type", "text/json") if name == "Content-Type" else (name, value) for name, value in request.fields]
+    fields = [
+        ("Content-Type", "text/json") if name == "Content-Type" else (name, value) for name, value in request.fields
+    ]
     request = resigned(replace(request, fields=fields), signatures.REQUEST_COMPONENTS)
     assert is_refused(await street.client.send(request), 400)
 
@@ -230,7 +234,8 @@ async def test_twenty_postings_at_once_pay_a_bill_once(street: Street) -> None:
     calls = (street.client.post(posting(quote["quote_id"], f"p-{number % 10}")) for number in range(20))
     answers = await asyncio.gather(*calls)
     serials = {told.body["serial"] for told in answers if told.status == 200}
-    assert len(serials) == 1 and sum(told.status == 200 for told in answers) == 2
+    assert len(serials) == 1
+    assert sum(told.status == 200 for told in answers) == 2
     assert {told.body["code"] for told in answers if told.status != 200} == {"EP0003"}
 
 
@@ -357,7 +362,7 @@ async def test_what_was_answered_and_what_is_owed_survive_a_kill_9(tmp_path: Pat
             assert database.execute("SELECT status FROM company_event").fetchall() == [("pending",)]
         database.close()
         (tmp_path / "clock").write_text("16")  # past the first wait of 15 s
-        client.clock = lambda: __import__("time").time() + 16
+        client.clock = lambda: time.time() + 16
         async with process(config, http):
             assert (await platform.next())[1]["event_id"] == event_id
             assert (await client.call("GET", "postings/p-1")).body == told.body

@@ -133,7 +133,7 @@ def test_a_posting_pays_its_bills_once_for_ever(town: Town) -> None:
     town.travel(timedelta(days=400))
     assert postings.post_payment(town.water, posting(quote_id)) == first
     assert postings.query_posting(town.water, "p-1") == first
-    assert town.state.all("SELECT 1 FROM company_posting") and town.water.setting("last_serial", "") == "1"
+    assert town.water.setting("last_serial", "") == "1"
 
 
 @pytest.mark.parametrize(
@@ -235,25 +235,25 @@ def test_an_account_that_is_not_open_takes_no_money(town: Town, status: str) -> 
 @pytest.mark.parametrize("code", sorted(CODES.keys() - FINAL_FOR_POSTING))
 def test_a_refusal_that_may_pass_leaves_no_trace(town: Town, code: str) -> None:
     wanted = posting(town.quote())
-    town.water.change_account(NUMBER, refuse_code=code)
+    town.water.refuse_postings(NUMBER, code)
     assert refused(postings.post_payment, town.water, wanted) == code
     assert refused(postings.query_posting, town.water, "p-1") == "ES0001"
-    town.water.change_account(NUMBER, refuse_code=None)
+    town.water.refuse_postings(NUMBER, None)
     assert postings.post_payment(town.water, wanted)["status"] == "posted"
 
 
 def test_a_refusal_can_be_a_status_instead_of_an_error(town: Town) -> None:
     wanted = posting(town.quote())
-    town.water.change_account(NUMBER, refuse_code="EP0003", refuse_form="status")
+    town.water.refuse_postings(NUMBER, "EP0003", "status")
     answer = postings.post_payment(town.water, wanted)
     assert (answer["status"], answer["code"]) == ("refused", "EP0003")
-    town.water.change_account(NUMBER, refuse_code=None, refuse_form="error")
+    town.water.refuse_postings(NUMBER, None)
     assert postings.post_payment(town.water, wanted) == answer
 
 
 def test_a_posting_in_processing_holds_its_bills_until_it_is_posted(town: Town) -> None:
     wanted = posting(town.quote())
-    town.water.change_account(NUMBER, processing_s=30.0)
+    town.water.process_postings(NUMBER, 30.0)
     assert postings.post_payment(town.water, wanted) == {"posting_id": "p-1", "status": "processing"}
     assert refused(postings.post_payment, town.water, posting(town.quote(), "p-2")) == "EP0003"
     assert statuses(town.water)["W202610-1"] == "open"
@@ -268,11 +268,11 @@ def test_a_posting_in_processing_holds_its_bills_until_it_is_posted(town: Town) 
 
 def test_a_posting_refused_after_processing_lets_its_bills_go(town: Town) -> None:
     wanted = posting(town.quote())
-    town.water.change_account(NUMBER, processing_s=0.0, processing_code="EQ0012")
+    town.water.process_postings(NUMBER, 0.0, "EQ0012")
     postings.post_payment(town.water, wanted)
     (settled,) = postings.settle_due(town.water)
     assert (settled["status"], settled["code"]) == ("refused", "EQ0012")
-    town.water.change_account(NUMBER, processing_s=None)
+    town.water.process_postings(NUMBER, None)
     assert postings.post_payment(town.water, posting(town.quote(), "p-2"))["status"] == "posted"
 
 
@@ -307,7 +307,7 @@ def test_the_file_of_a_day_is_ready_at_two_of_the_next(town: Town) -> None:
     assert refused(operations.bill_file, town.water, today.date().isoformat()) == "EF0001"
     town.travel(timedelta(minutes=2))
     lines = [json.loads(line) for line in operations.bill_file(town.water, today.date().isoformat()).splitlines()]
-    assert lines[0]["account_number"] == NUMBER and lines[0]["bill_no"] == "W202611-1"
+    assert (lines[0]["account_number"], lines[0]["bill_no"]) == (NUMBER, "W202611-1")
     assert lines[-1] == {"trailer": {"date": today.date().isoformat(), "count": 1, "payable_fen": 500}}
 
 
@@ -322,7 +322,7 @@ def test_the_file_shows_a_bill_as_it_stood_that_day(town: Town) -> None:
     town.travel(timedelta(days=2))
     paid_on = (town.clock.now() - timedelta(days=2)).date().isoformat()
     paid, trailer = operations.bill_file(town.water, paid_on).splitlines()
-    assert json.loads(paid)["status"] == "paid" and json.loads(trailer)["trailer"]["count"] == 1
+    assert (json.loads(paid)["status"], json.loads(trailer)["trailer"]["count"]) == ("paid", 1)
 
 
 def test_a_day_without_bills_has_a_file_and_a_day_that_is_none_has_not(town: Town) -> None:
@@ -339,11 +339,15 @@ def test_a_notice_reaches_the_holder_once(town: Town) -> None:
     (row,) = town.state.all("SELECT * FROM company_notice")
     assert row["sent_to"] == "13800000001"
     assert refused(operations.holder_notice, town.water, notice | {"binding_ref": "other"}) == "EP0005"
-    assert refused(operations.holder_notice, town.water, notice | {"notice_id": "n-2", "account_number": "9"}) == "EQ0006"
+    assert (
+        refused(operations.holder_notice, town.water, notice | {"notice_id": "n-2", "account_number": "9"}) == "EQ0006"
+    )
 
 
 def test_a_nonce_is_used_once_in_600_seconds(town: Town) -> None:
-    assert town.water.use_nonce("k", "n") and town.gas.use_nonce("k", "n") and town.water.use_nonce("k2", "n")
+    assert town.water.use_nonce("k", "n")
+    assert town.gas.use_nonce("k", "n")
+    assert town.water.use_nonce("k2", "n")
     town.travel(timedelta(seconds=599))
     assert not town.water.use_nonce("k", "n")
     town.travel(timedelta(seconds=2))

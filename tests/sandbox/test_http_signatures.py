@@ -74,18 +74,15 @@ def test_the_example_of_rfc_9421_b_2_6_comes_out_byte_for_byte() -> None:
     covered = ('"date"', '"@method"', '"@path"', '"@authority"', '"content-type"', '"content-length"')
     parameters = f'({" ".join(covered)});created=1618884473;keyid="test-key-ed25519"'
     base = signatures.signature_base(covered, parameters, signatures.request_values(request, request.fields))
-    assert base.decode() == "\n".join(
-        (
-            '"date": Tue, 20 Apr 2021 02:07:55 GMT',
-            '"@method": POST',
-            '"@path": /foo',
-            '"@authority": example.com',
-            '"content-type": application/json',
-            '"content-length": 18',
-            '"@signature-params": ("date" "@method" "@path" "@authority" "content-type" "content-length")'
-            ';created=1618884473;keyid="test-key-ed25519"',
-        )
-    )
+    assert base.decode().split("\n") == [
+        '"date": Tue, 20 Apr 2021 02:07:55 GMT',
+        '"@method": POST',
+        '"@path": /foo',
+        '"@authority": example.com',
+        '"content-type": application/json',
+        '"content-length": 18',
+        f'"@signature-params": {parameters}',
+    ]
     assert base64.b64encode(key.sign(base)) == (
         b"wqcAqbmYJ2ji2glfAMaRy4gruYYnx2nEFN2HN6jrnDnQCK1u02Gb04v9EDgwUPiu4A0w6vuQv5lIp5WPpBKRCw=="
     )
