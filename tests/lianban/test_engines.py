@@ -100,7 +100,7 @@ def test_after_a_kill_of_everything_the_next_start_recovers_with_the_data_whole(
         assert _read(addresses.database_url) == "committed"
 
 
-@pytest.mark.parametrize("number", [os.getpid(), 999_999_999])
+@pytest.mark.parametrize("number", [pytest.param(os.getpid(), id="alive"), pytest.param(999_999_999, id="nobody")])
 def test_a_stale_pid_file_with_a_number_that_is_now_somebody_elses_is_no_server(
     postgres: EmbeddedPostgres, number: int
 ) -> None:
