@@ -19,6 +19,7 @@ from sandbox.state import State
 
 NONCE_LIFE_S: Final = 600
 ACCOUNT_STATUSES: Final = ("open", "frozen", "closed")
+MAX_LINES: Final = 100
 BILL_STATUSES: Final = ("open", "paid", "void")
 PROOF_KINDS: Final = ("holder_id_last4", "holder_name", "meter_number", "last_bill_fen")
 
@@ -156,16 +157,22 @@ class Book:
 
     def put_account(self, change: Mapping[str, Any]) -> dict[str, Any]:
         """Open an account, or change the members given. Raises :class:`Refusal` EQ0001."""
-        number = codes.identifier(dict(change), "number")
+        number = codes.identifier(dict(change), "number", 32)
         try:
             account = self.account(number)
         except Refusal:
-            account = dict.fromkeys(("holder_name", "holder_id_last4", "holder_mobile", "meter_number", "address"), "")
-            account |= {"status": "open", "balance_fen": 0, "holder_masked": "", "address_masked": "***"}
+            account = dict.fromkeys(("holder_name", "holder_masked", "holder_id_last4", "holder_mobile"), "")
+            account |= {
+                "status": "open",
+                "balance_fen": 0,
+                "meter_number": "",
+                "address": "地址未登记",
+                "address_masked": "***",
+            }
         account |= {name: value for name, value in change.items() if name in account}
         if "holder_name" in change and "holder_masked" not in change:
             account["holder_masked"] = str(change["holder_name"])[:1] + "*"
-        for name in ("holder_name", "holder_masked", "address_masked"):
+        for name in ("holder_name", "holder_masked", "address", "address_masked"):
             codes.text(account, name, 200)
         if account["status"] not in ACCOUNT_STATUSES:
             raise wrong("status")
@@ -318,7 +325,7 @@ def document(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_bill(bill: Mapping[str, Any]) -> None:
-    codes.identifier(dict(bill), "bill_no")
+    codes.bill_no(dict(bill))
     codes.period(bill["period"])
     codes.day(bill["issued_on"], "issued_on")
     codes.day(bill["due_on"], "due_on")
@@ -326,13 +333,15 @@ def _check_bill(bill: Mapping[str, Any]) -> None:
     codes.fen(dict(bill), "late_fee_fen")
     if bill["status"] not in BILL_STATUSES:
         raise wrong("status")
-    if _lines_fen(bill) != total_fen:
+    if _lines_fen(bill) != total_fen or not 1 <= len(bill["lines"]) <= MAX_LINES:
         raise wrong("lines do not add up to principal_fen")
     for line in bill["lines"]:
         codes.text(line, "name", 200)
         codes.decimal(line, "quantity")
         codes.decimal(line, "unit_price")
     codes.decimal(dict(bill), "usage")
+    if bill["unit"] is not None:
+        codes.text(dict(bill), "unit", 16)
 
 
 def _lines_fen(bill: Mapping[str, Any]) -> int:

@@ -35,6 +35,7 @@ FINAL_FOR_POSTING: Final = frozenset(
 """A posting refused with one of these stays refused for ever; with another it never arrived and may come again."""
 
 _DECIMAL = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?", re.ASCII)
+_BILL_NO = re.compile(r"[0-9A-Za-z_.-]{1,64}", re.ASCII)
 _NAME = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -81,11 +82,19 @@ def text(body: dict[str, Any], name: str, limit: int = 64) -> str:
     return value
 
 
-def identifier(body: dict[str, Any], name: str) -> str:
-    """A required string of 1 to 64 of ``[0-9A-Za-z_-]``."""
+def identifier(body: dict[str, Any], name: str, limit: int = 64) -> str:
+    """A required string of 1 to `limit` (at most 64) of ``[0-9A-Za-z_-]``."""
     value = body.get(name)
-    if not isinstance(value, str) or _NAME.fullmatch(value) is None:
+    if not isinstance(value, str) or _NAME.fullmatch(value) is None or len(value) > limit:
         raise wrong(name)
+    return value
+
+
+def bill_no(body: dict[str, Any]) -> str:
+    """A required ``bill_no``: 1 to 64 of ``[0-9A-Za-z_.-]``."""
+    value = body.get("bill_no")
+    if not isinstance(value, str) or _BILL_NO.fullmatch(value) is None:
+        raise wrong("bill_no")
     return value
 
 

@@ -37,7 +37,7 @@ _SIGNATURE = re.compile(rf"{LABEL}=:(?P<bytes>[A-Za-z0-9+/]*={{0,2}}):", re.ASCI
 _DIGEST = re.compile(r"sha-256=:(?P<bytes>[A-Za-z0-9+/]*={0,2}):", re.ASCII)
 _NONCE = re.compile(r"[A-Za-z0-9_-]{22,128}", re.ASCII)
 _BODILESS_METHODS = ("GET", "HEAD")
-_KNOWN_PARAMETERS = {"created": int, "expires": int, "keyid": str, "alg": str, "nonce": str, "tag": str}
+_PARAMETERS = {"created": int, "keyid": str, "alg": str, "nonce": str}
 
 
 class SignatureError(Exception):
@@ -263,7 +263,7 @@ def _parameters(text: str) -> dict[str, int | str]:
             raise SignatureError("a signature parameter cannot be read")
         name = found["name"]
         value: int | str = int(found["number"]) if found["number"] is not None else found["text"]
-        if name not in _KNOWN_PARAMETERS or name in parameters or not isinstance(value, _KNOWN_PARAMETERS[name]):
+        if name not in _PARAMETERS or name in parameters or not isinstance(value, _PARAMETERS[name]):
             raise SignatureError(f"the signature parameter {name} is unknown, comes twice or has the wrong type")
         parameters[name] = value
     return parameters
@@ -275,9 +275,6 @@ def _proof(parameters: Mapping[str, int | str], now_s: float) -> Proof:
         raise SignatureError('created, keyid and alg="ed25519" are required')
     if abs(now_s - created) > MAX_AGE_S:
         raise SignatureError(f"created lies more than {MAX_AGE_S} s from the clock")
-    expires = parameters.get("expires")
-    if isinstance(expires, int) and expires < now_s:
-        raise SignatureError("the signature has expired")
     return Proof(keyid, created, nonce if isinstance(nonce, str) else None)
 
 

@@ -217,7 +217,8 @@ def test_a_right_signature_in_another_order_is_refused() -> None:
         FULL.replace(NONCE, "!" * 24),
         FULL + f";created={NOW}",
         FULL + ';colour="red"',
-        FULL + f";expires={NOW - 1}",
+        FULL + f";expires={NOW + 300}",
+        FULL + ';tag="lianban"',
     ],
 )
 def test_a_right_signature_with_wrong_parameters_is_refused(parameters: str) -> None:
