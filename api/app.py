@@ -102,7 +102,15 @@ def _endpoint(services: Services, route: Route) -> Any:
 
 async def _prepare(services: Services, route: Route, request: Request, request_id: str, path: dict[str, str]) -> Call:
     """Check everything that does not need the handler, cheapest first."""
-    call = Call(services, request_id, request.method, request.path, request.headers, list(request.headers.items()), request.body or b"")
+    call = Call(
+        services,
+        request_id,
+        request.method,
+        request.path,
+        request.headers,
+        list(request.headers.items()),
+        request.body or b"",
+    )
     call.query_text = request.query_string
     if len(call.raw) > BODY_BYTES:
         raise BodyTooLarge
@@ -188,9 +196,17 @@ def _once(services: Services, route: Route, request: Request, call: Call) -> Onc
 
 
 def _render(route: Route, answer: Answer) -> HTTPResponse:
-    content = answer.content if isinstance(answer.content, bytes) else msgspec.json.encode(answer.content) if answer.content is not None else b""
+    content = (
+        answer.content
+        if isinstance(answer.content, bytes)
+        else msgspec.json.encode(answer.content)
+        if answer.content is not None
+        else b""
+    )
     headers = {**_SECURITY_HEADERS, **answer.headers}
-    return HTTPResponse(content or None, status=answer.status, headers=headers, content_type=answer.media_type if content else None)
+    return HTTPResponse(
+        content or None, status=answer.status, headers=headers, content_type=answer.media_type if content else None
+    )
 
 
 def _failure(error: Exception, request_id: str) -> HTTPResponse:
@@ -201,7 +217,10 @@ def _failure(error: Exception, request_id: str) -> HTTPResponse:
     if isinstance(error, SanicException):
         headers |= {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
     return HTTPResponse(
-        msgspec.json.encode(content), status=content.status, headers={**_SECURITY_HEADERS, **headers}, content_type="application/problem+json"
+        msgspec.json.encode(content),
+        status=content.status,
+        headers={**_SECURITY_HEADERS, **headers},
+        content_type="application/problem+json",
     )
 
 

@@ -14,7 +14,14 @@ from core.database import DatabaseAway, is_away, is_unstorable
 from core.errors import LianbanError, NotFound
 from core.redis import LimiterAway, RateLimited
 from domain.billing.accounts import AccountNumberMalformed, AccountOrProofWrong, CompanyAway, ProofMalformed
-from domain.billing.paying import AlreadyPaid, BillNotInQuote, PaymentClosing, PaymentInProgress, QuoteStale, TooManyPayments
+from domain.billing.paying import (
+    AlreadyPaid,
+    BillNotInQuote,
+    PaymentClosing,
+    PaymentInProgress,
+    QuoteStale,
+    TooManyPayments,
+)
 from domain.billing.qr import QrCodeRefused
 from domain.billing.quotes import AccountNotPayable, NothingOwed
 from domain.companies import CompanyNotJoined
@@ -187,4 +194,6 @@ def problem(error: LianbanError, request_id: str) -> tuple[Problem, dict[str, st
         headers["Retry-After"] = str(error.data.get("retry_after_s", RETRY_AFTER_S))
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="lianban"'
-    return Problem(f"urn:lianban:problem:{error.code}", words.title, status, words.detail, error.code, request_id, error.data), headers
+    return Problem(
+        f"urn:lianban:problem:{error.code}", words.title, status, words.detail, error.code, request_id, error.data
+    ), headers

@@ -40,7 +40,9 @@ async def list_messages(call: Call) -> Answer:
         rows = rows.filter(id__lt=query.after)
     found = await rows.order_by("-id").limit(query.limit)
     unread = await Message.filter(person_id=person_id, channel=INBOX, read_at=None).count()
-    return Answer(MessageList([_view(call, row) for row in found], unread, found[-1].id if len(found) == query.limit else None))
+    return Answer(
+        MessageList([_view(call, row) for row in found], unread, found[-1].id if len(found) == query.limit else None)
+    )
 
 
 async def mark_read(call: Call) -> Answer:
@@ -55,4 +57,6 @@ async def mark_read(call: Call) -> Answer:
 
 def _view(call: Call, message: Message) -> MessageView:
     content = call.services.intents.content(message)
-    return MessageView(message.id, message.kind, content["title"], content["body"], message.page, message.created_at, message.read_at)
+    return MessageView(
+        message.id, message.kind, content["title"], content["body"], message.page, message.created_at, message.read_at
+    )

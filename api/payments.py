@@ -13,12 +13,12 @@ from api.texts import Input, Output, Page
 from core import clock
 from core.database import fetch
 from core.errors import NotFound
+from core.outbound import OutboundError
 from domain.billing.paying import Created
 from domain.billing.quotes import OpenQuote
 from models.lifecycle import Actor
 from models.payment import Payment
-from payments.opening import PaymentNotPayable, ProviderBusy
-from core.outbound import OutboundError
+from payments.opening import ProviderBusy
 from payments.providers.port import ProviderRefused
 from payments.views import progress
 
@@ -168,7 +168,10 @@ async def list_payments(call: Call) -> Answer:
     query: Page = call.query
     person_id = call.caller.person_id
     rows = await fetch(
-        "select id from payment where person_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3", person_id, query.after, query.limit
+        "select id from payment where person_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3",
+        person_id,
+        query.after,
+        query.limit,
     )
     found = await progress([row["id"] for row in rows], person_id)
     return Answer(PaymentList([_view(row) for row in found], found[-1]["id"] if len(rows) == query.limit else None))
@@ -183,7 +186,9 @@ async def _own(call: Call) -> Payment:
 
 def _created(created: Created) -> bytes:
     bills = [PaidBill(bill_id, amount) for bill_id, amount in created.bills]
-    return msgspec.json.encode(PaymentCreated(created.payment_id, "created", created.company, created.total_fen, created.expires_at, bills))
+    return msgspec.json.encode(
+        PaymentCreated(created.payment_id, "created", created.company, created.total_fen, created.expires_at, bills)
+    )
 
 
 def _quote(call: Call, found: OpenQuote) -> QuoteView:
@@ -195,7 +200,10 @@ def _quote(call: Call, found: OpenQuote) -> QuoteView:
 
 
 def _view(row: dict) -> PaymentView:
-    bills = [PaidBill(UUID(key.removeprefix("bill:")), amount) for key, amount in zip(row["claim_keys"], row["amounts_fen"], strict=True)]
+    bills = [
+        PaidBill(UUID(key.removeprefix("bill:")), amount)
+        for key, amount in zip(row["claim_keys"], row["amounts_fen"], strict=True)
+    ]
     return PaymentView(
         row["id"], row["status"], row["progress"], row["payee"], row["total_fen"], row["created_at"], row["expires_at"], row["paid_at"],
         row["posted_at"], row["posting_serial"], row["refunded_fen"], row["refund_reason"], bills,

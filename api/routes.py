@@ -9,7 +9,14 @@ from api.errors import RequestMalformed, SignatureWrong
 from core.errors import NotFound
 from core.redis import LimiterAway, RateLimited
 from domain.billing.accounts import AccountNumberMalformed, AccountOrProofWrong, CompanyAway, ProofMalformed
-from domain.billing.paying import AlreadyPaid, BillNotInQuote, PaymentClosing, PaymentInProgress, QuoteStale, TooManyPayments
+from domain.billing.paying import (
+    AlreadyPaid,
+    BillNotInQuote,
+    PaymentClosing,
+    PaymentInProgress,
+    QuoteStale,
+    TooManyPayments,
+)
 from domain.billing.qr import QrCodeRefused
 from domain.billing.quotes import AccountNotPayable, NothingOwed
 from domain.companies import CompanyNotJoined

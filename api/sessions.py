@@ -69,7 +69,14 @@ async def list_sessions(call: Call) -> Answer:
     return Answer(
         SessionList(
             [
-                SessionView(row.id, row.access_point, row.client_label, row.created_at, row.used_at, row.id == call.caller.session_id)
+                SessionView(
+                    row.id,
+                    row.access_point,
+                    row.client_label,
+                    row.created_at,
+                    row.used_at,
+                    row.id == call.caller.session_id,
+                )
                 for row in sessions
             ]
         )

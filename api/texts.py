@@ -6,7 +6,9 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-ClientId = Annotated[str, Meta(pattern=r"\A[0-9A-Za-z_-]{16,64}\Z", description="客户端自己生成并保存的随机编号；刷新登录时必须相同")]
+ClientId = Annotated[
+    str, Meta(pattern=r"\A[0-9A-Za-z_-]{16,64}\Z", description="客户端自己生成并保存的随机编号；刷新登录时必须相同")
+]
 WeChatCode = Annotated[str, Meta(min_length=1, max_length=256, description="wx.login 或手机号按钮给出的一次性代码")]
 CompanyCode = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]{0,29}\Z")]
 Label = Annotated[str, Meta(min_length=1, max_length=20)]

@@ -4,6 +4,7 @@ from datetime import date, datetime
 from typing import Annotated
 from uuid import UUID
 
+import asyncpg
 import msgspec
 from msgspec import Meta
 
@@ -211,15 +212,28 @@ async def list_bills(call: Call) -> Answer:
 
 
 async def show_bill(call: Call) -> Answer:
-    bill = await Bill.get_or_none(id=call.path["bill_id"], account__bindings__person_id=call.caller.person_id, account__bindings__revoked_at=None)
+    bill = await Bill.get_or_none(
+        id=call.path["bill_id"], account__bindings__person_id=call.caller.person_id, account__bindings__revoked_at=None
+    )
     if bill is None:
         raise NotFound("bill")
     return Answer(
         BillDetail(
-            bill.id, bill.bill_no, bill.period, bill.status, bill.issued_on, bill.due_on, bill.principal_fen, bill.late_fee_fen,
-            bill.payable_fen, bill.usage, bill.unit, bill.paid_at,
-            account_id=bill.account_id, lines=msgspec.convert(bill.lines, list[BillLineView]),
-        )  # fmt: skip
+            bill.id,
+            bill.bill_no,
+            bill.period,
+            bill.status,
+            bill.issued_on,
+            bill.due_on,
+            bill.principal_fen,
+            bill.late_fee_fen,
+            bill.payable_fen,
+            bill.usage,
+            bill.unit,
+            bill.paid_at,
+            account_id=bill.account_id,
+            lines=msgspec.convert(bill.lines, list[BillLineView]),
+        )
     )
 
 
@@ -227,7 +241,15 @@ def scan_view(call: Call, owed: Owed) -> ScanView:
     """What a scan shows: nothing but the amount, the masked holder and whom one would pay."""
     account: UtilityAccount = owed.account
     company = call.services.city.company(account.company)
-    return ScanView(account.company, company.name, company.bill_name, owed.holder_masked, owed.total_fen, owed.bill_count, owed.checked_at)
+    return ScanView(
+        account.company,
+        company.name,
+        company.bill_name,
+        owed.holder_masked,
+        owed.total_fen,
+        owed.bill_count,
+        owed.checked_at,
+    )
 
 
 async def _position(bill_id: UUID, account_id: UUID) -> tuple[str, UUID]:
@@ -237,8 +259,7 @@ async def _position(bill_id: UUID, account_id: UUID) -> tuple[str, UUID]:
     return bill.period, bill.id
 
 
-def _bill_row(row: object) -> BillView:
-    r: dict = row  # type: ignore[assignment]
+def _bill_row(r: asyncpg.Record) -> BillView:
     return BillView(
         r["id"], r["bill_no"], r["period"], r["status"], r["issued_on"], r["due_on"], r["principal_fen"], r["late_fee_fen"],
         r["payable_fen"], r["usage"], r["unit"], r["paid_at"],
@@ -247,4 +268,6 @@ def _bill_row(row: object) -> BillView:
 
 def _binding(binding: Binding, person_id: UUID) -> BindingView:
     mine = binding.person_id == person_id
-    return BindingView(binding.id, binding.account_id, binding.reference, mine, binding.created_at, binding.label if mine else None)
+    return BindingView(
+        binding.id, binding.account_id, binding.reference, mine, binding.created_at, binding.label if mine else None
+    )

@@ -20,7 +20,14 @@ from core.errors import LianbanError
 APP_ROLE = "lianban_app"
 OWNER_ROLE = "lianban_owner"
 
-_AWAY_TEXTS = ("released back to the pool", "connection is closed", "connection was closed", "cannot switch to state", "pool is closing", "is closed")
+_AWAY_TEXTS = (
+    "released back to the pool",
+    "connection is closed",
+    "connection was closed",
+    "cannot switch to state",
+    "pool is closing",
+    "is closed",
+)
 _AWAY = (
     OSError,
     TimeoutError,
@@ -45,7 +52,9 @@ class DatabaseAway(LianbanError):
     code = "database_away"
 
 
-def configuration(url: str, modules: Sequence[str], *, role: str | None = APP_ROLE, pool_size: int = 10) -> dict[str, Any]:
+def configuration(
+    url: str, modules: Sequence[str], *, role: str | None = APP_ROLE, pool_size: int = 10
+) -> dict[str, Any]:
     """Tortoise's configuration for `url` (``postgresql://`` with ``host``, ``user`` in the query or in the usual places)."""
     parts = urlsplit(url)
     query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
@@ -74,16 +83,22 @@ def configuration(url: str, modules: Sequence[str], *, role: str | None = APP_RO
         credentials["ssl"] = query["sslmode"]
     return {
         "connections": {"default": {"engine": "core.engine", "credentials": credentials}},
-        "apps": {"models": {"models": list(modules), "default_connection": "default", "migrations": "models.migrations"}},
+        "apps": {
+            "models": {"models": list(modules), "default_connection": "default", "migrations": "models.migrations"}
+        },
         "use_tz": True,
         "timezone": "UTC",
     }
 
 
 @asynccontextmanager
-async def opened(url: str, modules: Sequence[str], *, role: str | None = APP_ROLE, pool_size: int = 10) -> AsyncIterator[None]:
+async def opened(
+    url: str, modules: Sequence[str], *, role: str | None = APP_ROLE, pool_size: int = 10
+) -> AsyncIterator[None]:
     """Open the database for this process, once, around everything that uses it."""
-    await Tortoise.init(config=configuration(url, modules, role=role, pool_size=pool_size), _enable_global_fallback=True)
+    await Tortoise.init(
+        config=configuration(url, modules, role=role, pool_size=pool_size), _enable_global_fallback=True
+    )
     try:
         yield
     finally:
@@ -124,7 +139,9 @@ def is_away(error: BaseException) -> bool:
     for link in chain(error):
         if isinstance(link, _AWAY):
             return True
-        if isinstance(link, asyncpg.InterfaceError | asyncpg.InternalClientError) and any(text in str(link) for text in _AWAY_TEXTS):
+        if isinstance(link, asyncpg.InterfaceError | asyncpg.InternalClientError) and any(
+            text in str(link) for text in _AWAY_TEXTS
+        ):
             return True
     return False
 
@@ -139,6 +156,10 @@ def violated_constraint(error: BaseException) -> str | None:
     for link in chain(error):
         if isinstance(link, asyncpg.IntegrityConstraintViolationError):
             return getattr(link, "constraint_name", None) or ""
-        if isinstance(link, IntegrityError) and link.args and isinstance(link.args[0], asyncpg.IntegrityConstraintViolationError):
+        if (
+            isinstance(link, IntegrityError)
+            and link.args
+            and isinstance(link.args[0], asyncpg.IntegrityConstraintViolationError)
+        ):
             return getattr(link.args[0], "constraint_name", None) or ""
     return None

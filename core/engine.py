@@ -33,7 +33,7 @@ class SafeTransactionContext(TransactionContextPooled):
         await self.ensure_connection()
         client = cast(TransactionWrapper, self.client)
         pool = cast(asyncpg.Pool, client._parent._pool)
-        client._connection = await pool.acquire()
+        client._connection = cast(asyncpg.Connection, await pool.acquire())
         self.token = get_connections().set(self.connection_name, client)
         try:
             await client.begin()
@@ -56,7 +56,13 @@ class Client(AsyncpgDBClient):
             max_queries=50_000,
             max_inactive_connection_lifetime=300.0,
             record_class=asyncpg_protocol.Record,
-            **{"connection_class": asyncpg_connection.Connection, "min_size": 1, "max_size": 10, "loop": None, **kwargs},
+            **{
+                "connection_class": asyncpg_connection.Connection,
+                "min_size": 1,
+                "max_size": 10,
+                "loop": None,
+                **kwargs,
+            },
         )
 
     def _in_transaction(self) -> TransactionContext:

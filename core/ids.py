@@ -13,7 +13,9 @@ def new_id() -> UUID:
     """A version 7 UUID: 48 bits of milliseconds, 74 random bits. Rows created together lie together in the index."""
     milliseconds = int(clock.timestamp() * 1000) & 0xFFFF_FFFF_FFFF
     random = secrets.randbits(74)
-    return UUID(int=milliseconds << 80 | 0x7 << 76 | (random >> 62) << 64 | 0b10 << 62 | (random & 0x3FFF_FFFF_FFFF_FFFF))
+    return UUID(
+        int=milliseconds << 80 | 0x7 << 76 | (random >> 62) << 64 | 0b10 << 62 | (random & 0x3FFF_FFFF_FFFF_FFFF)
+    )
 
 
 def new_secret() -> str:

@@ -38,7 +38,13 @@ class LimiterAway(LianbanError):
 
 def connect(url: str) -> Redis:
     """A client for ``redis://``, ``rediss://`` or ``unix://`` without retries."""
-    return Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, retry=Retry(NoBackoff(), 0), health_check_interval=0)
+    return Redis.from_url(
+        url,
+        socket_timeout=TIMEOUT_S,
+        socket_connect_timeout=TIMEOUT_S,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=0,
+    )
 
 
 class Limiter:

@@ -127,7 +127,9 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     environ = os.environ if environ is None else environ
     path = environ.get("LIANBAN_SETTINGS")
     if not path:
-        raise SettingsInvalid("LIANBAN_SETTINGS names no file; `lianban dev` makes one, docs/operations.md describes it")
+        raise SettingsInvalid(
+            "LIANBAN_SETTINGS names no file; `lianban dev` makes one, docs/operations.md describes it"
+        )
     try:
         values = msgspec.json.decode(Path(path).read_bytes(), type=dict)
     except (OSError, msgspec.DecodeError) as error:
@@ -155,8 +157,18 @@ def check(settings: Settings) -> None:
     Raises:
         SettingsInvalid: naming the setting and what is wrong with it, never its value.
     """
-    symmetric = [*settings.field_keys, *settings.qr_keys, Key("blind_index_key", settings.blind_index_key), Key("refresh_key", settings.refresh_key)]
-    for name, group in (("token_keys", settings.token_keys), ("field_keys", settings.field_keys), ("qr_keys", settings.qr_keys), ("gateway_keys", settings.gateway_keys)):
+    symmetric = [
+        *settings.field_keys,
+        *settings.qr_keys,
+        Key("blind_index_key", settings.blind_index_key),
+        Key("refresh_key", settings.refresh_key),
+    ]
+    for name, group in (
+        ("token_keys", settings.token_keys),
+        ("field_keys", settings.field_keys),
+        ("qr_keys", settings.qr_keys),
+        ("gateway_keys", settings.gateway_keys),
+    ):
         if not group:
             raise SettingsInvalid(f"{name}: at least one key is needed")
         if len({key.keyid for key in group}) != len(group):
@@ -195,10 +207,19 @@ def _check_open_world(settings: Settings) -> None:
             raise SettingsInvalid(f"{name}: missing or weak")
     if settings.clock_file:
         raise SettingsInvalid("clock_file: time does not travel where real people are served")
-    addresses = [settings.public_url, settings.endpoints.wechat, settings.endpoints.wechat_pay, settings.wechat_pay.notify_url, settings.wechat_pay.refund_notify_url]
+    addresses = [
+        settings.public_url,
+        settings.endpoints.wechat,
+        settings.endpoints.wechat_pay,
+        settings.wechat_pay.notify_url,
+        settings.wechat_pay.refund_notify_url,
+    ]
     addresses += [company.base_url for company in settings.companies.values()]
     for address in addresses:
         if urlsplit(address).scheme != "https":
             raise SettingsInvalid(f"{urlsplit(address).hostname}: only https is allowed")
-    if not (settings.wechat_pay.public_key and settings.wechat_pay.public_key_id) and not settings.wechat_pay.platform_certificates:
+    if (
+        not (settings.wechat_pay.public_key and settings.wechat_pay.public_key_id)
+        and not settings.wechat_pay.platform_certificates
+    ):
         raise SettingsInvalid("wechat_pay: neither a public key nor a platform certificate")

@@ -84,7 +84,10 @@ async def _wechat_push(services: Services, content: bytes) -> str:
         return "credits"
     if isinstance(event, SubscribeSent):
         outcomes = [
-            await services.delivery.receipt(result.message_id, user.id, result.delivered, f"receipt_{result.error_code}") for result in event.results
+            await services.delivery.receipt(
+                result.message_id, user.id, result.delivered, f"receipt_{result.error_code}"
+            )
+            for result in event.results
         ]
         if "unknown_message" in outcomes and clock.now() - event.created_at < RECEIPT_GRACE:
             # The receipt has overtaken the commit that writes the message's id: try again shortly.
@@ -126,7 +129,9 @@ async def _binding_revoked(services: Services, company: str, data: BindingRevoke
     if account is None:
         return "unknown_account"
     async with transaction():
-        binding = await Binding.filter(reference=data.binding_ref, account_id=account.id).select_for_update().get_or_none()
+        binding = (
+            await Binding.filter(reference=data.binding_ref, account_id=account.id).select_for_update().get_or_none()
+        )
         if binding is None:
             return "unknown_binding"
         await end_binding(binding, "holder", Actor("company", company))

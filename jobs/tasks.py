@@ -34,7 +34,14 @@ class Patience(BaseRetryStrategy):
         if job.attempts >= _MOST_ATTEMPTS and not is_away(exception):
             log.error("job.given_up", task_name=job.task_name, job_id=job.id, error_type=type(exception).__name__)
             return None
-        log.warning("job.failed", task_name=job.task_name, job_id=job.id, attempts=job.attempts, error_type=type(exception).__name__, exc_info=exception)
+        log.warning(
+            "job.failed",
+            task_name=job.task_name,
+            job_id=job.id,
+            attempts=job.attempts,
+            error_type=type(exception).__name__,
+            exc_info=exception,
+        )
         return RetryDecision(retry_in={"seconds": _WAITS_S[min(job.attempts, len(_WAITS_S) - 1)]})
 
 

@@ -8,6 +8,7 @@ from core import clock
 from core.database import fetch
 from core.log import get_logger
 from core.outbound import OutboundError
+from core.queue import defer_sql
 from domain.billing.accounts import CompanyAway
 from domain.billing.posting import POST_TASK
 from domain.services import Services
@@ -30,9 +31,9 @@ with pending as (
   union all select $3, 'refund_id', r.id from refund r where r.status in ('requested', 'submitting', 'processing') and r.created_at < $5
   union all select $4, 'posting_id', s.id from posting s where s.status not in ('posted', 'refused') and s.created_at < $5
 )
-select procrastinate_defer_jobs_v1(array[row('default', o.task_name, 0, null, null, jsonb_build_object(o.argument, o.id, 'step', 0), null)::procrastinate_job_to_defer_v1])
+select {defer}
 from orphan o where not exists (select 1 from pending p where p.task_name = o.task_name and p.id = o.id::text)
-"""
+""".format(defer=defer_sql("o.task_name", "jsonb_build_object(o.argument, o.id, 'step', 0)"))
 
 
 async def rescue(app: procrastinate.App) -> int:
@@ -49,7 +50,14 @@ async def rescue(app: procrastinate.App) -> int:
 
 async def sweep() -> int:
     """Plan a look at everything unfinished that no job is about, should one ever have been given up; how many."""
-    rows = await fetch(_ORPHANS, [WATCH_TASK, SUBMIT_TASK, POST_TASK], WATCH_TASK, SUBMIT_TASK, POST_TASK, clock.now() - timedelta(minutes=30))
+    rows = await fetch(
+        _ORPHANS,
+        [WATCH_TASK, SUBMIT_TASK, POST_TASK],
+        WATCH_TASK,
+        SUBMIT_TASK,
+        POST_TASK,
+        clock.now() - timedelta(minutes=30),
+    )
     if rows:
         log.error("jobs.orphans_found", count=len(rows))
     return len(rows)
@@ -60,9 +68,13 @@ async def tidy() -> None:
     now = clock.now()
     await fetch("delete from idempotent_answer where created_at < $1", now - KEPT)
     await fetch(
-        "delete from quote q where expires_at < $1 and not exists (select 1 from payment p where p.quote_id = q.id)", now - timedelta(days=2)
+        "delete from quote q where expires_at < $1 and not exists (select 1 from payment p where p.quote_id = q.id)",
+        now - timedelta(days=2),
     )
-    await fetch("delete from refresh_token t using session s where s.id = t.session_id and s.expires_at < $1", now - timedelta(days=30))
+    await fetch(
+        "delete from refresh_token t using session s where s.id = t.session_id and s.expires_at < $1",
+        now - timedelta(days=30),
+    )
 
 
 async def take_bill_files(services: Services) -> None:
@@ -97,7 +109,9 @@ def register(app: procrastinate.App, services: Services) -> None:
 
     async def run_tidy(timestamp: int) -> None:
         await tidy()
-        await app.job_manager.delete_old_jobs(nb_hours=72, include_failed=False, include_cancelled=True, include_aborted=True)
+        await app.job_manager.delete_old_jobs(
+            nb_hours=72, include_failed=False, include_cancelled=True, include_aborted=True
+        )
 
     async def run_receipts(timestamp: int) -> None:
         await services.delivery.expire()

@@ -34,7 +34,12 @@ def connector(database_url: str, concurrency: int) -> procrastinate.PsycopgConne
         "application_name": "lianban-worker",
         "connect_timeout": 3,
     }
-    return procrastinate.PsycopgConnector(kwargs={name: value for name, value in wanted.items() if value}, min_size=1, max_size=max(2, min(4, concurrency)), timeout=5)
+    return procrastinate.PsycopgConnector(
+        kwargs={name: value for name, value in wanted.items() if value},
+        min_size=1,
+        max_size=max(2, min(4, concurrency)),
+        timeout=5,
+    )
 
 
 async def run(services: Services) -> None:

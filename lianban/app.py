@@ -64,7 +64,9 @@ async def running_api(services: Services, *sockets: socket.socket) -> AsyncItera
     app.state.server_info.append(ApplicationServerInfo(settings={"version": HTTP.VERSION_1}, stage=ServerStage.SERVING))
     servers: list[Any] = []
     for sock in sockets:
-        server = await app.create_server(sock=sock, return_asyncio_server=True, asyncio_server_kwargs={"start_serving": False})
+        server = await app.create_server(
+            sock=sock, return_asyncio_server=True, asyncio_server_kwargs={"start_serving": False}
+        )
         assert server is not None
         servers.append(server)
     await servers[0].startup()
@@ -72,7 +74,7 @@ async def running_api(services: Services, *sockets: socket.socket) -> AsyncItera
     for server in servers:
         await server.start_serving()
     await servers[0].after_start()
-    watcher = asyncio.create_task(_watch_ended_sessions(services))
+    watcher = asyncio.create_task(_watch_ended_sessions(services))  # noqa: TID251 -- outside any transaction
     try:
         yield app
     finally:
@@ -85,7 +87,7 @@ async def running_api(services: Services, *sockets: socket.socket) -> AsyncItera
 @asynccontextmanager
 async def running_worker(services: Services) -> AsyncIterator[None]:
     """Work jobs until the end of the block; those in flight get five seconds."""
-    task = asyncio.create_task(worker.run(services))
+    task = asyncio.create_task(worker.run(services))  # noqa: TID251 -- outside any transaction
     try:
         yield
     finally:
@@ -95,7 +97,9 @@ async def running_worker(services: Services) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def running(settings: Settings, *, port: int, host: str = "127.0.0.1", with_worker: bool = True) -> AsyncIterator[Services]:
+async def running(
+    settings: Settings, *, port: int, host: str = "127.0.0.1", with_worker: bool = True
+) -> AsyncIterator[Services]:
     """API and worker in this process, as ``lianban dev`` runs them."""
     sock = listen(host, port)
     async with AsyncExitStack() as stack:
@@ -135,7 +139,10 @@ async def _drain(app: Sanic, servers: list[Any]) -> None:
     connections = {connection for server in servers for connection in (getattr(server, "connections", None) or ())}
     for connection in connections:
         connection.close_if_idle()
-    while any(not connection.close_if_idle() and connection.transport and not connection.transport.is_closing() for connection in connections):
+    while any(
+        not connection.close_if_idle() and connection.transport and not connection.transport.is_closing()
+        for connection in connections
+    ):
         if clock.monotonic() > deadline:
             break
         await asyncio.sleep(0.05)

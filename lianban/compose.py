@@ -3,8 +3,10 @@
 import base64
 from urllib.parse import urlsplit
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from cities.loader import load_city
-from cities.schema import ChoiceValue, City
+from cities.schema import ChoiceValue, City, Gateway
 from core import redis as redis_module
 from core.crypto import Vault
 from core.outbound import CircuitSettings, Counterpart
@@ -50,7 +52,9 @@ def compose(settings: Settings) -> Services:
 
     wechat_side = Counterpart("wechat", settings.endpoints.wechat)
     app = settings.wechat
-    mini_program = MiniProgram(app.appid, app.secret, wechat_side, TokenKeeper(app.appid, app.secret, wechat_side, redis, vault))
+    mini_program = MiniProgram(
+        app.appid, app.secret, wechat_side, TokenKeeper(app.appid, app.secret, wechat_side, redis, vault)
+    )
 
     companies = _companies(settings, city)
     accounts = Accounts(companies, city, vault, limiter)
@@ -118,11 +122,11 @@ def _companies(settings: Settings, city: City) -> Companies:
     return Companies(joined)
 
 
-def _gateway(code: str, rules, keys: CompanyKeys, signing_key: SigningKey) -> CompanyGateway:
+def _gateway(code: str, rules: Gateway, keys: CompanyKeys, signing_key: SigningKey) -> CompanyGateway:
     circuit = CircuitSettings(rules.circuit.window, rules.circuit.failure_share, rules.circuit.pause)
     counterpart = Counterpart(f"company:{code}", keys.base_url, timeout=rules.timeout, circuit=circuit)
     return CompanyGateway(code, counterpart, urlsplit(keys.base_url).netloc, signing_key, _public_keys(keys))
 
 
-def _public_keys(keys: CompanyKeys):
+def _public_keys(keys: CompanyKeys) -> dict[str, Ed25519PublicKey]:
     return {key.keyid: load_public_key(key.key) for key in keys.public_keys}

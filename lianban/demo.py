@@ -53,18 +53,38 @@ async def pay(phone: Phone, settings: Settings, tell: Teller) -> None:
     token = await _printed_bill(phone, tell)
     person = await phone.become("小明", "13800000001")
     tokens = await phone.log_in()
-    tell.step("市民", "打开小程序，微信登录", f"会话 {tokens['session_id'][:8]}…，等级 {tokens['level']}，凭据 {tokens['expires_in_s']} 秒内有效")
-    templates = [settings.wechat.templates[name] for name in ("payment_received", "payment_posted") if name in settings.wechat.templates]
+    tell.step(
+        "市民",
+        "打开小程序，微信登录",
+        f"会话 {tokens['session_id'][:8]}…，等级 {tokens['level']}，凭据 {tokens['expires_in_s']} 秒内有效",
+    )
+    templates = [
+        settings.wechat.templates[name]
+        for name in ("payment_received", "payment_posted")
+        if name in settings.wechat.templates
+    ]
     await phone.allow_messages(templates)
     tell.step("市民", "同意接收缴费结果消息", f"{len(templates)} 个模板各一次")
-    seen = await phone.call("POST", "/v1/scans", {"token": token})
-    tell.step("市民", "扫账单上的二维码", f"{seen['company_name']} {seen['holder_masked']} 应缴 {_yuan(seen['total_fen'])}（{seen['bill_count']} 张账单）")
+    seen = await _until_owed(phone, token)
+    tell.step(
+        "市民",
+        "扫账单上的二维码",
+        f"{seen['company_name']} {seen['holder_masked']} 应缴 {_yuan(seen['total_fen'])}（{seen['bill_count']} 张账单）",
+    )
     quote = await phone.call("POST", "/v1/quotes", {"token": token})
-    tell.step("市民", "核对金额", f"报价 {quote['quote_id'][:8]}… 合计 {_yuan(quote['total_fen'])}，{quote['notice']}，{quote['expires_at'][11:19]}Z 前有效")
+    tell.step(
+        "市民",
+        "核对金额",
+        f"报价 {quote['quote_id'][:8]}… 合计 {_yuan(quote['total_fen'])}，{quote['notice']}，{quote['expires_at'][11:19]}Z 前有效",
+    )
     key = str(uuid4())
     payment = await phone.call("POST", "/v1/payments", {"quote_id": quote["quote_id"]}, key=key)
     again = await phone.call("POST", "/v1/payments", {"quote_id": quote["quote_id"]}, key=key)
-    tell.step("市民", "点缴费（网络不好，又点了一次）", f"缴费单 {payment['payment_id'][:8]}…，两次{'是同一单' if again == payment else '不是同一单！'}")
+    tell.step(
+        "市民",
+        "点缴费（网络不好，又点了一次）",
+        f"缴费单 {payment['payment_id'][:8]}…，两次{'是同一单' if again == payment else '不是同一单！'}",
+    )
     params = await phone.call("POST", f"/v1/payments/{payment['payment_id']}/pay-params")
     tell.step("联办", "到微信支付下单并签名", f"{params['package'][:24]}… {params['signType']}")
     paid = await phone.pay(params)
@@ -77,7 +97,9 @@ async def pay(phone: Phone, settings: Settings, tell: Teller) -> None:
     await _told(phone, view, tell)
     nothing = await _refused(phone, "POST", "/v1/quotes", {"token": token})
     tell.step("市民", "再扫一次", f"{nothing['title']}（{nothing['code']}）")
-    print(f"     {person['nickname']} 付了 {_yuan(payment['total_fen'])}，企业记了 {_yuan(view['total_fen'])}，两边一致。")
+    print(
+        f"     {person['nickname']} 付了 {_yuan(payment['total_fen'])}，企业记了 {_yuan(view['total_fen'])}，两边一致。"
+    )
 
 
 async def _printed_bill(phone: Phone, tell: Teller) -> str:
@@ -92,13 +114,26 @@ async def _printed_bill(phone: Phone, tell: Teller) -> str:
     bill = {
         "account_number": ACCOUNT, "bill_no": f"W{today:%Y%m%d}-{number:04}", "period": f"{today:%Y-%m}", "issued_on": today.isoformat(),
         "due_on": today.replace(day=28).isoformat(), "status": "open", "principal_fen": 4199, "late_fee_fen": 0, "payable_fen": 4199,
-        "usage": "17.00", "unit": "m3", "lines": lines, "silent": True,
+        "usage": "17.00", "unit": "m3", "lines": lines,
     }  # fmt: skip
     await phone.control("POST", f"/companies/{COMPANY}/bills", bill)
-    issued = await phone.control("POST", f"/companies/{COMPANY}/qr-codes", {"account_number": ACCOUNT, "label": f"{today:%Y-%m} 账单"})
-    token = issued.get("token") or issued["answer"]["token"]
+    issued = await phone.control(
+        "POST", f"/companies/{COMPANY}/qr-codes", {"account_number": ACCOUNT, "label": f"{today:%Y-%m} 账单"}
+    )
+    token = issued["answer"]["token"]
     tell.step("水务", f"出账 {bill['bill_no']} {_yuan(4199)}，向联办领二维码印在账单上", f"{token[:12]}…")
     return token
+
+
+async def _until_owed(phone: Phone, token: str) -> dict[str, Any]:
+    """Scan until the company's word about its new bill has arrived; it sends an event the moment it issues one."""
+    end = clock.monotonic() + _PATIENCE_S
+    while clock.monotonic() < end:
+        seen = await phone.call("POST", "/v1/scans", {"token": token})
+        if seen["total_fen"]:
+            return seen
+        await asyncio.sleep(_LOOK_EVERY_S)
+    raise StoryFailed("没有看到新账单")
 
 
 async def _until_posted(phone: Phone, payment_id: str) -> dict[str, Any]:
@@ -109,9 +144,9 @@ async def _until_posted(phone: Phone, payment_id: str) -> dict[str, Any]:
         if view["progress"] == "posted":
             return view
         if view["progress"] not in ("waiting", "posting"):
-            break
+            raise StoryFailed(f"缴费单没有入账：{view['status']}/{view['progress']}")
         await asyncio.sleep(_LOOK_EVERY_S)
-    raise StoryFailed(f"缴费单没有入账：{view['status']}/{view['progress']}")
+    raise StoryFailed("缴费单还没有入账")
 
 
 async def _company_agrees(phone: Phone, view: dict[str, Any], tell: Teller) -> None:
@@ -120,7 +155,11 @@ async def _company_agrees(phone: Phone, view: dict[str, Any], tell: Teller) -> N
     if posting is None or posting["content"]["total_fen"] != view["total_fen"]:
         raise StoryFailed("企业自己的账和我们的不一致")
     times = ledger["posting_calls"].get(posting["posting_id"], {}).get("post_payment", 0)
-    tell.step("水务", "查自己的账", f"{posting['serial']} {_yuan(posting['content']['total_fen'])} {posting['status']}，收到销账请求 {times} 次")
+    tell.step(
+        "水务",
+        "查自己的账",
+        f"{posting['serial']} {_yuan(posting['content']['total_fen'])} {posting['status']}，收到销账请求 {times} 次",
+    )
 
 
 async def _told(phone: Phone, view: dict[str, Any], tell: Teller) -> None:
@@ -128,7 +167,9 @@ async def _told(phone: Phone, view: dict[str, Any], tell: Teller) -> None:
     while clock.monotonic() < end:
         inbox = await phone.call("GET", "/v1/messages?limit=5")
         about = [message for message in inbox["messages"] if view["payment_id"] in (message["page"] or "")]
-        on_phone = [message for message in await phone.messages() if view["payment_id"] in str(message.get("page", ""))]
+        on_phone = [
+            message for message in await phone.messages() if view["payment_id"] in message["content"].get("page", "")
+        ]
         if {message["kind"] for message in about} >= {"payment.succeeded", "payment.posted"} and len(on_phone) >= 2:
             tell.step("市民", "看消息", f"站内信“{about[0]['title']}”：{about[0]['body']}")
             tell.step("市民", "看微信", f"收到 {len(on_phone)} 条订阅消息")
@@ -156,7 +197,9 @@ TITLES = {"pay": "扫码缴一张水费"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which story, and where the running system keeps its settings."""
     parser.add_argument("story", nargs="?", default=os.environ.get("STORY") or STORY, choices=sorted(STORIES))
-    parser.add_argument("--var", type=Path, default=Path("var"), help="folder of the running `lianban dev` (default: var)")
+    parser.add_argument(
+        "--var", type=Path, default=Path("var"), help="folder of the running `lianban dev` (default: var)"
+    )
     parser.add_argument("--sandbox-url", default="http://127.0.0.1:9100", help="the running sandbox")
 
 

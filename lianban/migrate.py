@@ -43,7 +43,10 @@ async def migrate(database_url: str) -> list[str]:
     finally:
         await connection.close()
     config = configuration(database_url, MODULES, role=OWNER_ROLE, pool_size=2)
-    config["connections"]["default"]["credentials"]["server_settings"] |= {"statement_timeout": "0", "idle_in_transaction_session_timeout": "0"}
+    config["connections"]["default"]["credentials"]["server_settings"] |= {
+        "statement_timeout": "0",
+        "idle_in_transaction_session_timeout": "0",
+    }
     config["connections"]["default"]["credentials"]["command_timeout"] = 300
     async with await Tortoise.init(config=config):
         async with in_transaction("default") as transaction:

@@ -12,7 +12,9 @@ class CallFailed(Exception):
 
     def __init__(self, response: httpx.Response) -> None:
         body = response.json() if "json" in response.headers.get("content-type", "") else {}
-        super().__init__(f"{response.request.method} {response.request.url.path} → {response.status_code} {body.get('code', '')} {body.get('title', '')}")
+        super().__init__(
+            f"{response.request.method} {response.request.url.path} → {response.status_code} {body.get('code', '')} {body.get('title', '')}"
+        )
         self.status = response.status_code
         self.problem = body
 
@@ -31,7 +33,9 @@ class Phone:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         await self._api.aclose()
         await self.sandbox.aclose()
 
@@ -66,20 +70,32 @@ class Phone:
 
     async def log_in(self) -> dict[str, Any]:
         """wx.login and our login."""
-        code = (await self.control("POST", f"/people/{self.person['person_id']}/login-code", {"appid": self._appid}))["code"]
-        self.tokens = await self.call("POST", "/v1/sessions/wechat-mini-program", {"code": code, "client_id": self._client_id, "client_label": "演示手机"})
+        code = (await self.control("POST", f"/people/{self.person['person_id']}/login-code", {"appid": self._appid}))[
+            "code"
+        ]
+        self.tokens = await self.call(
+            "POST",
+            "/v1/sessions/wechat-mini-program",
+            {"code": code, "client_id": self._client_id, "client_label": "演示手机"},
+        )
         return self.tokens
 
     async def prove_phone(self) -> dict[str, Any]:
         """The phone number button and our level 2."""
-        code = (await self.control("POST", f"/people/{self.person['person_id']}/phone-code", {"appid": self._appid}))["code"]
+        code = (await self.control("POST", f"/people/{self.person['person_id']}/phone-code", {"appid": self._appid}))[
+            "code"
+        ]
         raised = await self.call("POST", "/v1/me/phone", {"code": code})
         self.tokens["access_token"] = raised["access_token"]
         return raised
 
     async def allow_messages(self, template_ids: list[str]) -> Any:
         """The subscription pop-up, accepted."""
-        return await self.control("POST", f"/people/{self.person['person_id']}/subscribe", {"appid": self._appid, "template_ids": template_ids, "accept": True})
+        return await self.control(
+            "POST",
+            f"/people/{self.person['person_id']}/subscribe",
+            {"appid": self._appid, "template_ids": template_ids, "accept": True},
+        )
 
     async def pay(self, params: dict[str, Any]) -> dict[str, Any]:
         """wx.requestPayment with the password typed."""

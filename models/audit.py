@@ -28,7 +28,14 @@ class AuditEntry(Model):
         indexes = (("subject", "subject_id"), ("at",))
 
 
-async def record(actor: Actor, action: str, subject: str, subject_id: UUID | str, detail: str | None = None, request_id: str | None = None) -> None:
+async def record(
+    actor: Actor,
+    action: str,
+    subject: str,
+    subject_id: UUID | str,
+    detail: str | None = None,
+    request_id: str | None = None,
+) -> None:
     """Write one audit row in the current transaction."""
     await fetch(
         "insert into audit (id, at, actor_kind, actor_id, action, subject, subject_id, detail, request_id) values ($1,$2,$3,$4,$5,$6,$7,$8,$9)",

@@ -60,9 +60,14 @@ class Bill(Model):
         table = "bill"
         constraints = (
             UniqueConstraint(name="bill_number_once", fields=("company", "bill_no")),
-            CheckConstraint(name="bill_amounts_add_up", check="payable_fen = principal_fen + late_fee_fen and principal_fen >= 0 and late_fee_fen >= 0"),
+            CheckConstraint(
+                name="bill_amounts_add_up",
+                check="payable_fen = principal_fen + late_fee_fen and principal_fen >= 0 and late_fee_fen >= 0",
+            ),
             CheckConstraint(name="bill_period_shape", check="period ~ '^[0-9]{4}-(0[1-9]|1[0-2])$'"),
-            CheckConstraint(name="bill_paid_has_time", check="status not in ('posted', 'paid_elsewhere') or paid_at is not null"),
+            CheckConstraint(
+                name="bill_paid_has_time", check="status not in ('posted', 'paid_elsewhere') or paid_at is not null"
+            ),
         )
         indexes = (("account_id", "period"),)
 

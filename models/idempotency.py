@@ -61,7 +61,7 @@ class Once:
     @property
     def row_id(self) -> str:
         """Different persons and operations never share a row."""
-        return hashlib.sha256("\0".join((self.subject, self.operation, self.key)).encode()).hexdigest()
+        return hashlib.sha256(f"{self.subject}\0{self.operation}\0{self.key}".encode()).hexdigest()
 
     async def begin(self) -> tuple[int, bytes] | None:
         """Take the key for this transaction; the kept (status, body) if it was used before.
@@ -84,7 +84,11 @@ class Once:
 
     async def find(self) -> tuple[int, bytes] | None:
         """The kept answer, without taking the key: a quick look before work outside a transaction."""
-        row = await fetch_one("select fingerprint, status_code, body from idempotent_answer where id = $1 and created_at >= $2", self.row_id, clock.now() - KEPT)
+        row = await fetch_one(
+            "select fingerprint, status_code, body from idempotent_answer where id = $1 and created_at >= $2",
+            self.row_id,
+            clock.now() - KEPT,
+        )
         return self._kept(row["fingerprint"], row["status_code"], row["body"]) if row else None
 
     async def keep(self, status_code: int, body: bytes) -> None:

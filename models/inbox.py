@@ -9,7 +9,7 @@ from tortoise.models import Model
 from core import clock, ids
 from core.crypto import Vault
 from core.database import fetch_one
-
+from core.queue import defer_sql
 
 PROCESS_TASK = "inbox.process"
 
@@ -28,9 +28,7 @@ class InboxItem(Model):
 
     class Meta:
         table = "inbox"
-        constraints = (
-            UniqueConstraint(name="inbox_once", fields=("source", "key")),
-        )
+        constraints = (UniqueConstraint(name="inbox_once", fields=("source", "key")),)
         indexes = (("received_at",),)
 
 
@@ -39,9 +37,9 @@ with stored as (
   insert into inbox (id, source, key, kind, content, received_at) values ($1, $2, $3, $4, $5, $6)
   on conflict (source, key) do nothing returning id
 )
-select id, procrastinate_defer_jobs_v1(array[row('default', $7::text, 0, null, null, jsonb_build_object('inbox_id', id), null)::procrastinate_job_to_defer_v1]) as job
+select id, {defer} as job
 from stored
-"""
+""".format(defer=defer_sql("$7::text", "jsonb_build_object('inbox_id', id)"))
 
 
 async def store(vault: Vault, source: str, key: str, kind: str, content: bytes) -> UUID | None:
@@ -51,5 +49,7 @@ async def store(vault: Vault, source: str, key: str, kind: str, content: bytes) 
     encrypted, its row id is part of the seal.
     """
     item_id = ids.new_id()
-    row = await fetch_one(_STORE, item_id, source, key, kind, vault.seal(content, "inbox.content", item_id), clock.now(), PROCESS_TASK)
+    row = await fetch_one(
+        _STORE, item_id, source, key, kind, vault.seal(content, "inbox.content", item_id), clock.now(), PROCESS_TASK
+    )
     return row["id"] if row else None

@@ -45,7 +45,9 @@ class LedgerEntry(Model):
     """One leg. Positive is debit; the legs of a transaction sum to 0 (deferred constraint trigger)."""
 
     id = fields.UUIDField(primary_key=True)
-    transaction: Any = fields.ForeignKeyField("models.LedgerTransaction", related_name="entries", on_delete=fields.RESTRICT)
+    transaction: Any = fields.ForeignKeyField(
+        "models.LedgerTransaction", related_name="entries", on_delete=fields.RESTRICT
+    )
     transaction_id: Any
     account: Any = fields.ForeignKeyField("models.LedgerAccount", related_name="entries", on_delete=fields.RESTRICT)
     account_id: Any
@@ -53,7 +55,5 @@ class LedgerEntry(Model):
 
     class Meta:
         table = "ledger_entry"
-        constraints = (
-            CheckConstraint(name="ledger_entry_not_zero", check="amount_fen <> 0"),
-        )
+        constraints = (CheckConstraint(name="ledger_entry_not_zero", check="amount_fen <> 0"),)
         indexes = (("transaction_id",), ("account_id",))

@@ -4,7 +4,7 @@ A move checks the table, writes the state, a journal row and (where the table sa
 statement, hence in one transaction with whatever the caller writes around it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -16,6 +16,7 @@ from tortoise.models import Model
 from core import clock, ids
 from core.database import fetch
 from core.errors import LianbanError
+from core.queue import defer_sql
 
 DISPATCH_TASK = "events.dispatch"
 
@@ -59,7 +60,9 @@ class Lifecycle:
     `subject` is the table; `initial` the states a row may be created in; `terminal` the states nobody leaves by himself.
     """
 
-    def __init__(self, subject: str, states: type[StrEnum], *, initial: str, terminal: Iterable[str], edges: Iterable[Edge]) -> None:
+    def __init__(
+        self, subject: str, states: type[StrEnum], *, initial: str, terminal: Iterable[str], edges: Iterable[Edge]
+    ) -> None:
         self.subject = subject
         self.states = states
         self.initial = initial
@@ -78,7 +81,9 @@ class Lifecycle:
         """
         edge = self._law.get((state, event))
         if edge is None or actor.kind not in edge.who:
-            raise IllegalMove(f"{self.subject}: {event} in {state} by {actor.kind}", subject=self.subject, state=state, event=event)
+            raise IllegalMove(
+                f"{self.subject}: {event} in {state} by {actor.kind}", subject=self.subject, state=state, event=event
+            )
         return edge
 
     def allows(self, state: str, event: str) -> bool:
@@ -126,6 +131,8 @@ class Event(Model):
         indexes = (("subject", "subject_id"),)
 
 
+_DISPATCH = defer_sql(f"'{DISPATCH_TASK}'", "jsonb_build_object('event_id', id)")
+
 _MOVE = """
 with moved as (
   update {table} set status = $3::text{sets} where id = $1 and status = $2::text returning id
@@ -138,7 +145,7 @@ with moved as (
   returning id
 )
 select (select count(*) from moved) as moved,
-       (select procrastinate_defer_jobs_v1(array[row('default', '{task}', 0, null, null, jsonb_build_object('event_id', id), null)::procrastinate_job_to_defer_v1])
+       (select {dispatch}
         from event_row) as job
 """
 
@@ -152,7 +159,7 @@ async def move(
     reason: str | None = None,
     approver: str | None = None,
     data: dict[str, Any] | None = None,
-    **columns: Any,
+    columns: Mapping[str, Any] | None = None,
 ) -> None:
     """Move `row` (a model instance with ``id`` and ``status``) along `event`, writing `columns` with it.
 
@@ -163,9 +170,10 @@ async def move(
         StaleState: the row's state in the database is not the one of `row`.
     """
     edge = lifecycle.edge(str(row.status), event, actor)
+    columns = columns or {}
     sets = "".join(f", {name} = ${14 + number}" for number, name in enumerate(columns))
     found = await fetch(
-        _MOVE.format(table=lifecycle.subject, sets=sets, task=DISPATCH_TASK),
+        _MOVE.format(table=lifecycle.subject, sets=sets, dispatch=_DISPATCH),
         row.id, edge.state, edge.next_state, ids.new_id(), event, actor.kind, actor.id, reason, approver, clock.now(),
         ids.new_id(), edge.announces, msgspec.json.encode(data or {}).decode(), *columns.values(),
     )  # fmt: skip
@@ -176,7 +184,7 @@ async def move(
         setattr(row, name, value)
 
 
-_BORN = """
+_BORN = f"""
 with journal_row as (
   insert into journal (id, subject, subject_id, from_state, to_state, event, actor_kind, actor_id, reason, at)
   values ($1, $2::text, $3, null, $4, $5, $6, $7, $8, $9)
@@ -184,13 +192,20 @@ with journal_row as (
   insert into event (id, kind, subject, subject_id, data, at)
   select $10, $11::text, $2::text, $3, $12::text::jsonb, $9 where $11::text is not null returning id
 )
-select (select procrastinate_defer_jobs_v1(array[row('default', $13::text, 0, null, null, jsonb_build_object('event_id', id), null)::procrastinate_job_to_defer_v1])
+select (select {_DISPATCH}
         from event_row) as job
 """
 
 
 async def born(
-    lifecycle: Lifecycle, row: Any, actor: Actor, *, event: str = "created", announces: str | None = None, reason: str | None = None, data: dict[str, Any] | None = None
+    lifecycle: Lifecycle,
+    row: Any,
+    actor: Actor,
+    *,
+    event: str = "created",
+    announces: str | None = None,
+    reason: str | None = None,
+    data: dict[str, Any] | None = None,
 ) -> None:
     """Journal the creation of `row` in its initial state, in the caller's transaction."""
     if str(row.status) != lifecycle.initial:
@@ -203,8 +218,17 @@ async def announce(kind: str, subject: str, subject_id: UUID, actor: Actor, data
     await _record(subject, subject_id, "-", kind, actor, kind, None, data)
 
 
-async def _record(subject: str, subject_id: UUID, state: str, event: str, actor: Actor, announces: str | None, reason: str | None, data: dict[str, Any] | None) -> None:
+async def _record(
+    subject: str,
+    subject_id: UUID,
+    state: str,
+    event: str,
+    actor: Actor,
+    announces: str | None,
+    reason: str | None,
+    data: dict[str, Any] | None,
+) -> None:
     await fetch(
         _BORN, ids.new_id(), subject, subject_id, state, event, actor.kind, actor.id, reason, clock.now(),
-        ids.new_id(), announces, msgspec.json.encode(data or {}).decode(), DISPATCH_TASK,
+        ids.new_id(), announces, msgspec.json.encode(data or {}).decode(),
     )  # fmt: skip

@@ -67,9 +67,7 @@ class Message(Model):
 
     class Meta:
         table = "message"
-        constraints = (
-            UniqueConstraint(name="message_once", fields=("event_id", "person_id", "channel")),
-        )
+        constraints = (UniqueConstraint(name="message_once", fields=("event_id", "person_id", "channel")),)
         indexes = (("person_id", "created_at"), ("provider_message",))
 
 

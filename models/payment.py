@@ -48,7 +48,10 @@ PAYMENT = Lifecycle(
             Edge(state, "money_received", _S.SUCCEEDED, _PROVIDER, "payment.succeeded")
             for state in (_S.CREATED, _S.ORDERING, _S.ORDER_UNKNOWN, _S.AWAITING_PAYER, _S.CLOSING)
         ),
-        *(Edge(state, "money_received", _S.RECEIVED_LATE, _PROVIDER, "payment.received_late") for state in (_S.CLOSED, _S.FAILED)),
+        *(
+            Edge(state, "money_received", _S.RECEIVED_LATE, _PROVIDER, "payment.received_late")
+            for state in (_S.CLOSED, _S.FAILED)
+        ),
         *(Edge(state, "money_returned", _S.REFUNDED, _PROVIDER) for state in (_S.SUCCEEDED, _S.RECEIVED_LATE)),
     ),
 )
@@ -64,7 +67,9 @@ class Payment(Model):
     status = fields.CharField(max_length=20)
     person: Any = fields.ForeignKeyField("models.Person", related_name="payments", on_delete=fields.RESTRICT, null=True)
     person_id: Any
-    organization: Any = fields.ForeignKeyField("models.Organization", related_name="payments", on_delete=fields.RESTRICT, null=True)
+    organization: Any = fields.ForeignKeyField(
+        "models.Organization", related_name="payments", on_delete=fields.RESTRICT, null=True
+    )
     organization_id: Any
     actor_user_id = fields.UUIDField()
     basis = fields.CharField(max_length=10)
@@ -85,8 +90,13 @@ class Payment(Model):
             CheckConstraint(name="payment_one_principal", check="num_nonnulls(person_id, organization_id) = 1"),
             CheckConstraint(name="payment_amount_sane", check="total_fen between 1 and 1000000000"),
             CheckConstraint(name="payment_currency_known", check="currency = 'CNY'"),
-            CheckConstraint(name="payment_paid_has_time", check="status not in ('succeeded', 'received_late', 'refunded') or paid_at is not null"),
-            CheckConstraint(name="payment_awaiting_has_prepay", check="status <> 'awaiting_payer' or prepay_id is not null"),
+            CheckConstraint(
+                name="payment_paid_has_time",
+                check="status not in ('succeeded', 'received_late', 'refunded') or paid_at is not null",
+            ),
+            CheckConstraint(
+                name="payment_awaiting_has_prepay", check="status <> 'awaiting_payer' or prepay_id is not null"
+            ),
         )
         indexes = (("person_id", "created_at"),)
 
@@ -109,9 +119,14 @@ class PaymentPart(Model):
         table = "payment_part"
         constraints = (
             UniqueConstraint(name="payment_part_order_number_once", fields=("order_number",)),
-            UniqueConstraint(name="payment_part_provider_transaction_once", fields=("provider", "provider_transaction")),
+            UniqueConstraint(
+                name="payment_part_provider_transaction_once", fields=("provider", "provider_transaction")
+            ),
             CheckConstraint(name="payment_part_amount_positive", check="amount_fen > 0"),
-            CheckConstraint(name="payment_part_received_whole", check="received_fen is null or (received_fen = amount_fen and provider_transaction is not null)"),
+            CheckConstraint(
+                name="payment_part_received_whole",
+                check="received_fen is null or (received_fen = amount_fen and provider_transaction is not null)",
+            ),
         )
         indexes = (("payment_id",),)
 
@@ -128,9 +143,7 @@ class PaymentLine(Model):
 
     class Meta:
         table = "payment_line"
-        constraints = (
-            CheckConstraint(name="payment_line_amount_positive", check="amount_fen > 0"),
-        )
+        constraints = (CheckConstraint(name="payment_line_amount_positive", check="amount_fen > 0"),)
         indexes = (("part_id",), ("payment_id",), ("claim_key",))
 
 
@@ -145,7 +158,5 @@ class Claim(Model):
 
     class Meta:
         table = "claim"
-        constraints = (
-            UniqueConstraint(name="claim_live_once", fields=("claim_key",), condition="freed_at is null"),
-        )
+        constraints = (UniqueConstraint(name="claim_live_once", fields=("claim_key",), condition="freed_at is null"),)
         indexes = (("payment_id",),)

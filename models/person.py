@@ -24,8 +24,14 @@ class Person(Model):
         table = "person"
         constraints = (
             CheckConstraint(name="person_level_known", check="level between 1 and 3"),
-            CheckConstraint(name="person_phone_whole", check="(phone is null) = (phone_index is null) and (phone is null) = (phone_proved_at is null)"),
-            CheckConstraint(name="person_level_proved", check="level < 2 or phone_proved_at is not null or id_number_index is not null"),
+            CheckConstraint(
+                name="person_phone_whole",
+                check="(phone is null) = (phone_index is null) and (phone is null) = (phone_proved_at is null)",
+            ),
+            CheckConstraint(
+                name="person_level_proved",
+                check="level < 2 or phone_proved_at is not null or id_number_index is not null",
+            ),
             UniqueConstraint(name="person_id_number_once", fields=("id_number_index",)),
         )
         indexes = (("phone_index",),)
@@ -42,9 +48,7 @@ class Organization(Model):
 
     class Meta:
         table = "organization"
-        constraints = (
-            UniqueConstraint(name="organization_credit_code_once", fields=("credit_code_index",)),
-        )
+        constraints = (UniqueConstraint(name="organization_credit_code_once", fields=("credit_code_index",)),)
 
 
 class User(Model):
@@ -62,7 +66,5 @@ class User(Model):
 
     class Meta:
         table = "login_user"
-        constraints = (
-            UniqueConstraint(name="login_user_subject_once", fields=("source", "realm", "subject_index")),
-        )
+        constraints = (UniqueConstraint(name="login_user_subject_once", fields=("source", "realm", "subject_index")),)
         indexes = (("person_id",),)

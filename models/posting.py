@@ -64,7 +64,9 @@ class Posting(Model):
         constraints = (
             UniqueConstraint(name="posting_live_once_per_part", fields=("part_id",), condition="status <> 'refused'"),
             CheckConstraint(name="posting_total_positive", check="total_fen > 0"),
-            CheckConstraint(name="posting_end_has_time", check="(status in ('posted', 'refused')) = (ended_at is not null)"),
+            CheckConstraint(
+                name="posting_end_has_time", check="(status in ('posted', 'refused')) = (ended_at is not null)"
+            ),
         )
         indexes = (("payment_id",), ("account_id",))
 

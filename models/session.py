@@ -53,7 +53,5 @@ class RefreshToken(Model):
 
     class Meta:
         table = "refresh_token"
-        constraints = (
-            UniqueConstraint(name="refresh_token_once", fields=("token_hash",)),
-        )
+        constraints = (UniqueConstraint(name="refresh_token_once", fields=("token_hash",)),)
         indexes = (("session_id",),)

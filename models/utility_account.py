@@ -30,7 +30,9 @@ class UtilityAccount(Model):
         table = "utility_account"
         constraints = (
             UniqueConstraint(name="utility_account_number_once", fields=("company", "number_index")),
-            CheckConstraint(name="utility_account_company_state_known", check="company_state in ('open', 'frozen', 'closed')"),
+            CheckConstraint(
+                name="utility_account_company_state_known", check="company_state in ('open', 'frozen', 'closed')"
+            ),
         )
 
 
@@ -42,7 +44,9 @@ class Binding(Model):
     account_id: Any
     person: Any = fields.ForeignKeyField("models.Person", related_name="bindings", on_delete=fields.RESTRICT, null=True)
     person_id: Any
-    organization: Any = fields.ForeignKeyField("models.Organization", related_name="bindings", on_delete=fields.RESTRICT, null=True)
+    organization: Any = fields.ForeignKeyField(
+        "models.Organization", related_name="bindings", on_delete=fields.RESTRICT, null=True
+    )
     organization_id: Any
     actor_user_id = fields.UUIDField()
     reference = fields.CharField(max_length=9)
@@ -55,8 +59,14 @@ class Binding(Model):
         table = "binding"
         constraints = (
             CheckConstraint(name="binding_one_principal", check="num_nonnulls(person_id, organization_id) = 1"),
-            UniqueConstraint(name="binding_live_once_per_person", fields=("account_id", "person_id"), condition="revoked_at is null"),
-            UniqueConstraint(name="binding_live_once_per_organization", fields=("account_id", "organization_id"), condition="revoked_at is null"),
+            UniqueConstraint(
+                name="binding_live_once_per_person", fields=("account_id", "person_id"), condition="revoked_at is null"
+            ),
+            UniqueConstraint(
+                name="binding_live_once_per_organization",
+                fields=("account_id", "organization_id"),
+                condition="revoked_at is null",
+            ),
             UniqueConstraint(name="binding_reference_once", fields=("reference",)),
             CheckConstraint(name="binding_end_has_author", check="(revoked_at is null) = (revoked_by is null)"),
         )
@@ -90,5 +100,8 @@ async def account_for_person(account_id: UUID, person_id: UUID) -> UtilityAccoun
 
 async def bound_people(account_id: UUID) -> list[UUID]:
     """Persons with a live binding, in the order they bound."""
-    rows = await fetch("select person_id from binding where account_id = $1 and revoked_at is null and person_id is not null order by created_at", account_id)
+    rows = await fetch(
+        "select person_id from binding where account_id = $1 and revoked_at is null and person_id is not null order by created_at",
+        account_id,
+    )
     return [row["person_id"] for row in rows]

@@ -36,7 +36,9 @@ class MiniProgramSender(Protocol):
 
     appid: str
 
-    async def send_subscription_message(self, openid: str, template_id: str, data: Mapping[str, str], *, page: str | None = None) -> str | None: ...
+    async def send_subscription_message(
+        self, openid: str, template_id: str, data: Mapping[str, str], *, page: str | None = None
+    ) -> str | None: ...
 
 
 class Delivery:
@@ -73,25 +75,27 @@ class Delivery:
             return
         except TemplateValueWrong as error:
             log.error("message.value_wrong", message_id=str(message_id), error_code=error.code)
-            await self._move(message, "refused", failure="template_value")
+            await self._move(message, "refused", columns={"failure": "template_value"})
             return
         except OutcomeUnknown:
             await self._move(message, "lost")
             return
         failpoint("message.answered")
-        await self._move(message, "accepted", provider_message=sent, sent_at=clock.now())
+        await self._move(message, "accepted", columns={"provider_message": sent, "sent_at": clock.now()})
 
     async def receipt(self, provider_message: str, openid_user: UUID, delivered: bool, failure: str) -> str:
         """Take WeChat's receipt of a message; what it did, or ``unknown_message`` or ``already``."""
         async with transaction():
             person_id = (await User.get(id=openid_user)).person_id
-            message = await Message.filter(provider_message=provider_message, person_id=person_id).select_for_update().first()
+            message = (
+                await Message.filter(provider_message=provider_message, person_id=person_id).select_for_update().first()
+            )
             if message is None:
                 return "unknown_message"
             event = "receipt_delivered" if delivered else "receipt_failed"
             if not MESSAGE.allows(str(message.status), event):
                 return "already"
-            await move(MESSAGE, message, event, _WECHAT, **({} if delivered else {"failure": failure[:30]}))
+            await move(MESSAGE, message, event, _WECHAT, columns=None if delivered else {"failure": failure[:30]})
             return event
 
     async def expire(self) -> int:
@@ -104,9 +108,15 @@ class Delivery:
     async def _begin(self, message: Message, template_id: str | None) -> UUID | None:
         """Spend a credit and mark the message as leaving, in one commit; None when there is nothing to send it with."""
         async with transaction():
-            user_id = await credits.spend(message.person_id, self._sender.appid, template_id, message.id) if template_id else None
+            user_id = (
+                await credits.spend(message.person_id, self._sender.appid, template_id, message.id)
+                if template_id
+                else None
+            )
             if user_id is None:
-                await move(MESSAGE, message, "skip", SYSTEM, failure="no_credit" if template_id else "no_template")
+                await move(
+                    MESSAGE, message, "skip", SYSTEM, columns={"failure": "no_credit" if template_id else "no_template"}
+                )
             else:
                 await move(MESSAGE, message, "send", SYSTEM)
         return user_id
@@ -124,12 +134,13 @@ class Delivery:
                 await move(MESSAGE, message, "not_sent", SYSTEM)
                 await enqueue(DELIVER_TASK, at=clock.now() + timedelta(minutes=1), message_id=message.id)
             else:
-                await move(MESSAGE, message, "refused", _WECHAT, failure=f"errcode_{error.errcode}" if isinstance(error, WeChatRefused) else "unreachable")
+                failure = f"errcode_{error.errcode}" if isinstance(error, WeChatRefused) else "unreachable"
+                await move(MESSAGE, message, "refused", _WECHAT, columns={"failure": failure})
 
-    async def _move(self, message: Message, event: str, **columns: object) -> None:
+    async def _move(self, message: Message, event: str, columns: dict[str, object] | None = None) -> None:
         actor = SYSTEM if event in ("lost", "no_receipt") else _WECHAT
         try:
             async with transaction():
-                await move(MESSAGE, message, event, actor, **columns)
+                await move(MESSAGE, message, event, actor, columns=columns)
         except StaleState:
             log.info("message.moved_meanwhile", message_id=str(message.id))

@@ -35,9 +35,11 @@ class Intents:
         """
         rendered = render(self._city, kind, values, on=clock.today())
         async with transaction():
-            inbox = await self._write(kind, event_id, person_id, INBOX, {"title": rendered.inbox_title, "body": rendered.inbox_body}, rendered)
+            inbox = await self._write(
+                kind, event_id, person_id, INBOX, {"title": rendered.inbox_title, "body": rendered.inbox_body}, rendered
+            )
             if inbox is not None:
-                await move(MESSAGE, inbox, "deliver", SYSTEM, sent_at=clock.now())
+                await move(MESSAGE, inbox, "deliver", SYSTEM, columns={"sent_at": clock.now()})
             if rendered.mini_program is not None:
                 content = {"template": rendered.mini_program.template, "data": rendered.mini_program.data}
                 message = await self._write(kind, event_id, person_id, MINI_PROGRAM, content, rendered)
@@ -48,7 +50,9 @@ class Intents:
         """What the message says: {title, body} of the inbox, {template, data} of the mini-program."""
         return msgspec.json.decode(self._vault.open_bytes(message.text, _COLUMN, message.id))
 
-    async def _write(self, kind: str, event_id: UUID, person_id: UUID, channel: str, content: dict[str, Any], rendered: Rendered) -> Message | None:
+    async def _write(
+        self, kind: str, event_id: UUID, person_id: UUID, channel: str, content: dict[str, Any], rendered: Rendered
+    ) -> Message | None:
         """The new row, or None when this intent was written before."""
         message_id = ids.new_id()
         row = await fetch_one(

@@ -21,7 +21,11 @@ from core.database import fetch
 from core.errors import LianbanError
 
 Booking = Literal["received", "posted", "refunded"]
-_LEGS: dict[Booking, tuple[str, str]] = {"received": ("clearing", "suspense"), "posted": ("suspense", "posted"), "refunded": ("suspense", "clearing")}
+_LEGS: dict[Booking, tuple[str, str]] = {
+    "received": ("clearing", "suspense"),
+    "posted": ("suspense", "posted"),
+    "refunded": ("suspense", "clearing"),
+}
 
 _BOOK = """
 with booking as (
@@ -59,6 +63,8 @@ async def book(kind: Booking, subject: str, subject_id: UUID, *, provider: str, 
         IntegrityConstraintViolationError: booked before (``ledger_transaction_once``).
     """
     debit, credit = _LEGS[kind]
-    legs = await fetch(_BOOK, ids.new_id(), kind, subject, subject_id, clock.now(), provider, merchant, amount_fen, debit, credit)
+    legs = await fetch(
+        _BOOK, ids.new_id(), kind, subject, subject_id, clock.now(), provider, merchant, amount_fen, debit, credit
+    )
     if len(legs) != 2:
         raise LedgerAccountMissing(f"{provider} {merchant}")

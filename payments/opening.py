@@ -12,6 +12,7 @@ from core.database import fetch_one, transaction
 from core.errors import LianbanError, NotFound
 from core.failpoint import failpoint
 from core.outbound import NotSent, OutcomeUnknown
+from core.queue import defer_sql
 from models.lifecycle import SYSTEM, Actor, StaleState, move
 from models.payment import PAYMENT, Payment, PaymentPart, PaymentStatus
 from models.person import User
@@ -70,6 +71,8 @@ class Opening:
         return sum(line.amount_fen for line in self.lines)
 
 
+_WATCH = defer_sql(f"'{WATCH_TASK}'", "$20::text::jsonb", at="$21::timestamptz")
+
 _INSERT = f"""
 with payment_row as (
   insert into payment (id, status, person_id, actor_user_id, basis, quote_id, provider, method, total_fen, currency, description, created_at, expires_at)
@@ -87,7 +90,7 @@ with payment_row as (
   insert into journal (id, subject, subject_id, from_state, to_state, event, actor_kind, actor_id, at)
   select $19, 'payment', id, null, 'created', 'created', 'person', $2::uuid::text, $10 from payment_row
 )
-select procrastinate_defer_jobs_v1(array[row('default', '{WATCH_TASK}', 0, null, null, $20::text::jsonb, $21::timestamptz)::procrastinate_job_to_defer_v1]) as job
+select {_WATCH} as job
 """
 
 
@@ -173,15 +176,24 @@ class Cashier:
             await self._note(payment, "order_refused", Actor("provider", payment.provider), reason=error.provider_code)
             raise OrderRefused(provider_code=error.provider_code) from error
         failpoint("payment.order_answered")
-        await self._note(payment, "order_opened", Actor("provider", payment.provider), prepay_id=opened.prepay)
+        await self._note(
+            payment, "order_opened", Actor("provider", payment.provider), columns={"prepay_id": opened.prepay}
+        )
 
-    async def _note(self, payment: Payment, event: str, actor: Actor, reason: str | None = None, **columns: str) -> None:
+    async def _note(
+        self,
+        payment: Payment,
+        event: str,
+        actor: Actor,
+        reason: str | None = None,
+        columns: dict[str, str] | None = None,
+    ) -> None:
         """Write what became of the order, unless the payment has gone on meanwhile (a notice, a close, a second call)."""
         if not PAYMENT.allows(str(payment.status), event):
             return
         try:
             async with transaction():
-                await move(PAYMENT, payment, event, actor, reason=reason, **columns)
+                await move(PAYMENT, payment, event, actor, reason=reason, columns=columns)
                 if event == "order_refused":
                     await free_claims(payment.id)
         except StaleState:

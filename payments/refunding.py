@@ -15,15 +15,26 @@ from models.lifecycle import SYSTEM, Actor, born, move
 from models.payment import PAYMENT, Payment, PaymentPart
 from models.refund import REFUND, Refund, RefundStatus
 from payments import ledger
-from payments.providers.port import PaymentProvider, ProviderRefused, RefundAnswer, RefundRequest, RefundState, refund_matches
+from payments.providers.port import (
+    PaymentProvider,
+    ProviderRefused,
+    RefundAnswer,
+    RefundRequest,
+    RefundState,
+    refund_matches,
+)
 from payments.settling import free_claims
 
 log = get_logger(__name__)
 
 SUBMIT_TASK = "payments.follow_refund"
 _PAUSES = tuple(timedelta(seconds=seconds) for seconds in (15, 30, 60, 180, 600, 1800, 3600))
-_EVENTS = {RefundState.SUCCESS: "succeeded", RefundState.ABNORMAL: "abnormal", RefundState.CLOSED: "closed", RefundState.PROCESSING: "accepted"}
-
+_EVENTS = {
+    RefundState.SUCCESS: "succeeded",
+    RefundState.ABNORMAL: "abnormal",
+    RefundState.CLOSED: "closed",
+    RefundState.PROCESSING: "accepted",
+}
 
 
 class RefundMismatch(LianbanError):
@@ -85,11 +96,21 @@ class Refunding:
             if answer is not None:
                 await self.apply(answer)
         except (OutboundError, ProviderRefused, RefundMismatch) as error:
-            log.warning("refund.postponed", refund_id=str(refund_id), error_code=error.code, provider_word=getattr(error, "provider_code", None))
+            log.warning(
+                "refund.postponed",
+                refund_id=str(refund_id),
+                error_code=error.code,
+                provider_word=getattr(error, "provider_code", None),
+            )
         await refund.refresh_from_db()
         if refund.status in (RefundStatus.SUBMITTING, RefundStatus.PROCESSING):
             async with transaction():
-                await enqueue(SUBMIT_TASK, at=clock.now() + _PAUSES[min(step, len(_PAUSES) - 1)], refund_id=refund_id, step=step + 1)
+                await enqueue(
+                    SUBMIT_TASK,
+                    at=clock.now() + _PAUSES[min(step, len(_PAUSES) - 1)],
+                    refund_id=refund_id,
+                    step=step + 1,
+                )
 
     async def apply(self, answer: RefundAnswer) -> str:
         """Apply a verified word about a refund; what it did: the lifecycle event, ``already`` or ``unknown_refund``.
@@ -112,7 +133,13 @@ class Refunding:
             if not REFUND.allows(str(refund.status), event):
                 return "already"
             ended = {} if event in ("accepted", "abnormal") else {"ended_at": clock.now()}
-            await move(REFUND, refund, event, Actor("provider", self._provider.name), provider_refund=answer.refund_id, **ended)
+            await move(
+                REFUND,
+                refund,
+                event,
+                Actor("provider", self._provider.name),
+                columns={"provider_refund": answer.refund_id, **ended},
+            )
             if event == "succeeded":
                 await self._book(payment, part, refund)
             failpoint("refund.applied_before_commit")
@@ -120,7 +147,14 @@ class Refunding:
         return event
 
     async def _book(self, payment: Payment, part: PaymentPart, refund: Refund) -> None:
-        await ledger.book("refunded", "refund", refund.id, provider=part.provider, merchant=part.merchant, amount_fen=refund.amount_fen)
+        await ledger.book(
+            "refunded",
+            "refund",
+            refund.id,
+            provider=part.provider,
+            merchant=part.merchant,
+            amount_fen=refund.amount_fen,
+        )
         returned = await Refund.filter(payment_id=payment.id, status=RefundStatus.SUCCEEDED)
         if sum(row.amount_fen for row in returned) == payment.total_fen:
             await move(PAYMENT, payment, "money_returned", Actor("provider", self._provider.name))

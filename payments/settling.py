@@ -58,7 +58,13 @@ class Settling:
 
     async def _refuse(self, part: PaymentPart, wrong: list[str]) -> None:
         async with transaction():
-            await audit.record(Actor("provider", self._provider), "payment.trade_mismatch", "payment_part", part.id, ",".join(wrong)[:200])
+            await audit.record(
+                Actor("provider", self._provider),
+                "payment.trade_mismatch",
+                "payment_part",
+                part.id,
+                ",".join(wrong)[:200],
+            )
         log.error("payment.trade_mismatch", part_id=str(part.id), fields=wrong)
         raise TradeMismatch(fields=wrong)
 
@@ -67,9 +73,24 @@ class Settling:
             payment = await Payment.filter(id=part.payment_id).select_for_update().get()
             if not PAYMENT.allows(str(payment.status), "money_received"):
                 return "already"
-            await move(PAYMENT, payment, "money_received", Actor("provider", self._provider), paid_at=trade.succeeded_at or clock.now())
-            await PaymentPart.filter(id=part.id).update(provider_transaction=trade.transaction_id, received_fen=trade.amount_fen)
-            await ledger.book("received", "payment_part", part.id, provider=self._provider, merchant=part.merchant, amount_fen=part.amount_fen)
+            await move(
+                PAYMENT,
+                payment,
+                "money_received",
+                Actor("provider", self._provider),
+                columns={"paid_at": trade.succeeded_at or clock.now()},
+            )
+            await PaymentPart.filter(id=part.id).update(
+                provider_transaction=trade.transaction_id, received_fen=trade.amount_fen
+            )
+            await ledger.book(
+                "received",
+                "payment_part",
+                part.id,
+                provider=self._provider,
+                merchant=part.merchant,
+                amount_fen=part.amount_fen,
+            )
             failpoint("payment.received_before_commit")
         failpoint("payment.received_committed")
         log.info("payment.received", payment_id=str(payment.id), status=str(payment.status))

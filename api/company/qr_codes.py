@@ -1,7 +1,7 @@
 """QR codes that companies print on bills and meters."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from msgspec import Meta
 
@@ -10,6 +10,8 @@ from api.company.signed import joined_company
 from api.errors import RequestMalformed
 from api.texts import Input, Output
 from core.strict_json import JsonRefused, decode
+
+T = TypeVar("T")
 
 
 class QrCodeRequest(Input, frozen=True):
@@ -47,7 +49,7 @@ async def revoke(call: Call) -> Answer:
     return Answer(None, 204)
 
 
-def _read(call: Call, type_):
+def _read(call: Call, type_: type[T]) -> T:
     """Read the body only after the signature over it has been verified."""
     try:
         return decode(call.raw, type_)

@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 from api.calls import Call
 from api.errors import SignatureWrong
 from core import clock
-from core.errors import NotFound
 from core.log import get_logger
+from domain.companies import JoinedCompany
 from gateways.companies import SignatureRefused, verify_company_request
 
 log = get_logger(__name__)
@@ -35,9 +35,6 @@ def verified_company(call: Call, company: str | None = None) -> str:
     raise SignatureWrong
 
 
-def joined_company(call: Call):
+def joined_company(call: Call) -> JoinedCompany:
     """The joined company that signed this request."""
-    try:
-        return call.services.companies.get(verified_company(call))
-    except LookupError:
-        raise NotFound("company") from None
+    return call.services.companies.get(verified_company(call))

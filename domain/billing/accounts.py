@@ -64,7 +64,9 @@ class Accounts:
         self._vault = vault
         self._limiter = limiter
 
-    async def bind(self, caller: Caller, company_code: str, number: str, proof_value: str, label: str | None) -> Binding:
+    async def bind(
+        self, caller: Caller, company_code: str, number: str, proof_value: str, label: str | None
+    ) -> Binding:
         """Bind an account to the caller after the company has checked his proof. Binding it again gives the same binding.
 
         The earlier binders and the holder are told and may revoke.
@@ -140,7 +142,12 @@ class Accounts:
 
     async def mine(self, person_id: UUID) -> list[tuple[Binding, AccountView]]:
         """The caller's live bindings with their accounts, oldest first."""
-        bindings = await Binding.filter(person_id=person_id, revoked_at=None).prefetch_related("account").order_by("created_at").limit(200)
+        bindings = (
+            await Binding.filter(person_id=person_id, revoked_at=None)
+            .prefetch_related("account")
+            .order_by("created_at")
+            .limit(200)
+        )
         return [(binding, self.view(binding.account)) for binding in bindings]
 
     def view(self, account: UtilityAccount) -> AccountView:
@@ -182,13 +189,19 @@ class Accounts:
                 earlier = await Binding.live(binding.account_id, person_id)
                 if earlier is None or earlier.created_at >= binding.created_at:
                     raise NotFound("binding")
-            await end_binding(binding, "owner" if binding.person_id == person_id else "earlier_binder", Actor("person", str(person_id)))
+            await end_binding(
+                binding,
+                "owner" if binding.person_id == person_id else "earlier_binder",
+                Actor("person", str(person_id)),
+            )
         failpoint("binding.revoked_committed")
 
     async def _count_try(self, caller: Caller, company: JoinedCompany, number: str) -> None:
         rule = self._city.payment_rules(clock.today()).binding_limit
         await self._limiter.take(f"bind:person:{caller.person_id}", rule.per_person, rule.window)
-        await self._limiter.take(f"bind:account:{self._number_index(company, number).hex()}", rule.per_account, rule.window)
+        await self._limiter.take(
+            f"bind:account:{self._number_index(company, number).hex()}", rule.per_account, rule.window
+        )
 
     async def _ask(self, company: JoinedCompany, number: str, proof_value: str) -> Account:
         try:
@@ -234,4 +247,8 @@ async def end_binding(binding: Binding, by: str, actor: Actor) -> None:
 
 def tidy(text: str) -> str:
     """What people type, without spaces and dashes, full-width digits and letters made plain; wrong input stays wrong."""
-    return "".join(character for character in unicodedata.normalize("NFKC", text) if not character.isspace() and character not in "-－")
+    return "".join(
+        character
+        for character in unicodedata.normalize("NFKC", text)
+        if not character.isspace() and character not in "-－"
+    )

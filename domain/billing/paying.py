@@ -112,14 +112,23 @@ _DONE = (PaymentStatus.SUCCEEDED, PaymentStatus.REFUNDED)
 class Paying:
     """Creates payments of bills."""
 
-    def __init__(self, companies: Companies, refresher: Refresher, follower: Follower, city: City, provider: str) -> None:
+    def __init__(
+        self, companies: Companies, refresher: Refresher, follower: Follower, city: City, provider: str
+    ) -> None:
         self._companies = companies
         self._refresher = refresher
         self._follower = follower
         self._city = city
         self._provider = provider
 
-    async def create(self, caller: Caller, quote_id: UUID, bill_ids: Sequence[UUID] | None, once: Once, render: Callable[[Created], bytes]) -> bytes:
+    async def create(
+        self,
+        caller: Caller,
+        quote_id: UUID,
+        bill_ids: Sequence[UUID] | None,
+        once: Once,
+        render: Callable[[Created], bytes],
+    ) -> bytes:
         """Create a payment of the quote's bills (or of those named), and keep the rendered answer under the client's key.
 
         Raises:
@@ -133,10 +142,19 @@ class Paying:
                 quote = await fetch_one(_QUOTE, quote_id, caller.person_id)
                 if quote is None:
                     raise NotFound("quote") from None
-                await self._make_room(caller, quote["basis"], [f"bill:{bill_id}" for bill_id in _wanted(quote["lines"], bill_ids)])
+                await self._make_room(
+                    caller, quote["basis"], [f"bill:{bill_id}" for bill_id in _wanted(quote["lines"], bill_ids)]
+                )
         raise PaymentInProgress(retry_after_s=5)
 
-    async def _create_once(self, caller: Caller, quote_id: UUID, bill_ids: Sequence[UUID] | None, once: Once, render: Callable[[Created], bytes]) -> bytes:
+    async def _create_once(
+        self,
+        caller: Caller,
+        quote_id: UUID,
+        bill_ids: Sequence[UUID] | None,
+        once: Once,
+        render: Callable[[Created], bytes],
+    ) -> bytes:
         rules = self._city.payment_rules(clock.today())
         try:
             async with transaction():
@@ -147,7 +165,9 @@ class Paying:
                     raise NotFound("quote")
                 amounts = _wanted(quote["lines"], bill_ids)
                 expires_at = min(clock.now() + rules.order.life, quote["expires_at"] - rules.order.quote_margin)
-                if expires_at - clock.now() >= rules.order.shortest_life and await self._bills_stand(caller, quote, amounts, rules):
+                if expires_at - clock.now() >= rules.order.shortest_life and await self._bills_stand(
+                    caller, quote, amounts, rules
+                ):
                     created = await self._insert(caller, quote, amounts, expires_at, rules)
                     body = render(created)
                     await once.keep(201, body)
@@ -173,7 +193,9 @@ class Paying:
             raise TooManyPayments(retry_after_s=int(rules.creation_limit.window.total_seconds()))
         return {row["id"]: row["payable_fen"] for row in locked if row["status"] == "open"} == amounts
 
-    async def _insert(self, caller: Caller, quote: Any, amounts: dict[UUID, int], expires_at: datetime, rules: PaymentRules) -> Created:
+    async def _insert(
+        self, caller: Caller, quote: Any, amounts: dict[UUID, int], expires_at: datetime, rules: PaymentRules
+    ) -> Created:
         company = self._companies.get(quote["company"])
         payment_id = await opening.insert(
             Opening(
@@ -202,7 +224,8 @@ class Paying:
             return QuoteStale(bills=None, total_fen=None)
         now = [bill for bill in await open_bills(account_id) if bill.id in asked]
         return QuoteStale(
-            bills=[{"bill_id": str(bill.id), "payable_fen": bill.payable_fen} for bill in now], total_fen=sum(bill.payable_fen for bill in now)
+            bills=[{"bill_id": str(bill.id), "payable_fen": bill.payable_fen} for bill in now],
+            total_fen=sum(bill.payable_fen for bill in now),
         )
 
     async def _make_room(self, caller: Caller, basis: str, claim_keys: list[str]) -> None:
@@ -229,7 +252,10 @@ class Paying:
 
 def _wanted(lines: Any, bill_ids: Sequence[UUID] | None) -> dict[UUID, int]:
     """{bill id: fen} of the quote's bills, or of those named, in the order of their ids."""
-    quoted = {UUID(bill_id): amount for bill_id, amount in (msgspec.json.decode(lines) if isinstance(lines, str) else lines).items()}
+    quoted = {
+        UUID(bill_id): amount
+        for bill_id, amount in (msgspec.json.decode(lines) if isinstance(lines, str) else lines).items()
+    }
     for bill_id in bill_ids or ():
         if bill_id not in quoted:
             raise BillNotInQuote(bill_id=str(bill_id))

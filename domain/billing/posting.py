@@ -66,7 +66,12 @@ class BillPosting:
                         created_at=clock.now(),
                     )
                     for line in own:
-                        await PostingBill.create(id=ids.new_id(), posting_id=posting.id, bill_id=line["bill_id"], amount_fen=line["amount_fen"])
+                        await PostingBill.create(
+                            id=ids.new_id(),
+                            posting_id=posting.id,
+                            bill_id=line["bill_id"],
+                            amount_fen=line["amount_fen"],
+                        )
                     await born(POSTING, posting, SYSTEM)
                     await enqueue(POST_TASK, posting_id=posting.id, step=0)
             except Exception as error:
@@ -90,7 +95,12 @@ class BillPosting:
         await posting.refresh_from_db()
         if posting.status not in POSTING.terminal:
             async with transaction():
-                await enqueue(POST_TASK, at=clock.now() + _PAUSES[min(step, len(_PAUSES) - 1)], posting_id=posting_id, step=step + 1)
+                await enqueue(
+                    POST_TASK,
+                    at=clock.now() + _PAUSES[min(step, len(_PAUSES) - 1)],
+                    posting_id=posting_id,
+                    step=step + 1,
+                )
 
     async def apply(self, posting_id: UUID, answer: PostingAnswer | None) -> str:
         """Apply a company's verified word about a posting (None: it never arrived); what it did, or ``already``."""
@@ -103,10 +113,12 @@ class BillPosting:
                 return "already"
             actor = Actor("company", posting.company)
             if isinstance(answer, Posted):
-                await move(POSTING, posting, event, actor, serial=answer.serial, ended_at=clock.now())
+                await move(POSTING, posting, event, actor, columns={"serial": answer.serial, "ended_at": clock.now()})
                 await self._book(posting, answer, actor)
             elif isinstance(answer, Refused) and event == "refused":
-                await move(POSTING, posting, event, actor, refusal_code=answer.code, ended_at=clock.now())
+                await move(
+                    POSTING, posting, event, actor, columns={"refusal_code": answer.code, "ended_at": clock.now()}
+                )
                 await PostingBill.filter(posting_id=posting.id).update(live=False)
             else:
                 await move(POSTING, posting, event, actor, reason=answer.code if isinstance(answer, Refused) else None)
@@ -142,7 +154,8 @@ class BillPosting:
         payment = await Payment.get(id=posting.payment_id)
         part = await PaymentPart.get(id=posting.part_id)
         rows = await PostingBill.filter(posting_id=posting.id).prefetch_related("bill").order_by("bill_id")
-        assert payment.paid_at is not None and part.provider_transaction is not None
+        assert payment.paid_at is not None
+        assert part.provider_transaction is not None
         return gateway.Posting(
             posting_id=str(posting.id),
             account_number=self._accounts.number(account),
@@ -157,11 +170,18 @@ class BillPosting:
 
     async def _book(self, posting: Posting, answer: Posted, actor: Actor) -> None:
         part = await PaymentPart.get(id=posting.part_id)
-        await ledger.book("posted", "posting", posting.id, provider=part.provider, merchant=part.merchant, amount_fen=posting.total_fen)
+        await ledger.book(
+            "posted",
+            "posting",
+            posting.id,
+            provider=part.provider,
+            merchant=part.merchant,
+            amount_fen=posting.total_fen,
+        )
         bill_ids = await PostingBill.filter(posting_id=posting.id).values_list("bill_id", flat=True)
         for bill in await Bill.filter(id__in=list(bill_ids)).order_by("id").select_for_update():
             if BILL.allows(str(bill.status), "post"):
-                await move(BILL, bill, "post", actor, paid_at=answer.posted_at)
+                await move(BILL, bill, "post", actor, columns={"paid_at": answer.posted_at})
             else:
                 log.error("posting.bill_in_odd_state", bill_id=str(bill.id), status=str(bill.status))
 
@@ -176,7 +196,14 @@ class BillPosting:
 
     async def _give_up(self, posting: Posting) -> None:
         async with transaction():
-            await move(POSTING, posting, "give_up", SYSTEM, reason="the company could not be told in time", ended_at=clock.now())
+            await move(
+                POSTING,
+                posting,
+                "give_up",
+                SYSTEM,
+                reason="the company could not be told in time",
+                columns={"ended_at": clock.now()},
+            )
             await PostingBill.filter(posting_id=posting.id).update(live=False)
 
 

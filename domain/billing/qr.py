@@ -43,7 +43,9 @@ class IssuedQrCode:
 class QrCodes:
     """Issues, reads and revokes codes."""
 
-    def __init__(self, keys: Sequence[tuple[str, bytes]], public_url: str, accounts: Accounts, limiter: Limiter) -> None:
+    def __init__(
+        self, keys: Sequence[tuple[str, bytes]], public_url: str, accounts: Accounts, limiter: Limiter
+    ) -> None:
         """`keys`: (key id, 32 bytes); the first character of a key id stands in the token, the first key issues."""
         self._keys = {keyid[0]: key for keyid, key in keys}
         self._issuing = keys[0][0][0]
@@ -96,7 +98,11 @@ class QrCodes:
 
     def _identifier(self, token: str) -> str:
         text = token.removeprefix(f"{self._public_url}/q/")
-        if not _TOKEN.fullmatch(text) or text[1] not in self._keys or not hmac.compare_digest(text, self._token(text[1], text[2:18])):
+        if (
+            not _TOKEN.fullmatch(text)
+            or text[1] not in self._keys
+            or not hmac.compare_digest(text, self._token(text[1], text[2:18]))
+        ):
             raise QrCodeRefused
         return text[2:18]
 

@@ -140,7 +140,11 @@ class Quotes:
         if account.company_state != "open":
             raise AccountNotPayable(company=account.company, state=account.company_state)
         said = {bill.bill_no: bill.payable_fen for bill in answer.bills}
-        bills = [bill for bill in await open_bills(account.id) if said.get(bill.bill_no) == bill.payable_fen and bill.payable_fen > 0]
+        bills = [
+            bill
+            for bill in await open_bills(account.id)
+            if said.get(bill.bill_no) == bill.payable_fen and bill.payable_fen > 0
+        ]
         if answer.quote is None or not bills:
             raise NothingOwed
         quote = await Quote.create(

@@ -47,7 +47,12 @@ class Refresher:
         try:
             answer = await company.gateway.query_bills(self._accounts.number(account), purpose)
         except (OutboundError, CompanyRefusal) as error:
-            log.warning("bills.company_away", company=company.code, error_code=error.code, company_code=getattr(error, "company_code", None))
+            log.warning(
+                "bills.company_away",
+                company=company.code,
+                error_code=error.code,
+                company_code=getattr(error, "company_code", None),
+            )
             raise CompanyAway(company=company.code) from error
         failpoint("bills.answered")
         async with transaction():
@@ -86,7 +91,10 @@ class Refresher:
     async def _write(self, company: JoinedCompany, account: UtilityAccount, bills: Iterable[CompanyBill]) -> None:
         """Insert and update the bills of a locked account."""
         wanted = list(bills)
-        known = {bill.bill_no: bill for bill in await Bill.filter(company=company.code, bill_no__in=[bill.bill_no for bill in wanted])}
+        known = {
+            bill.bill_no: bill
+            for bill in await Bill.filter(company=company.code, bill_no__in=[bill.bill_no for bill in wanted])
+        }
         actor = Actor("company", company.code)
         for said in wanted:
             row = known.get(said.bill_no)
@@ -99,10 +107,14 @@ class Refresher:
                 await _amend(row, said)
             event = _EVENTS.get((BillStatus(row.status), str(said.status)))
             if event is not None:
-                await move(BILL, row, event, actor, **({"paid_at": clock.now()} if event == "pay_elsewhere" else {}))
+                await move(
+                    BILL, row, event, actor, columns={"paid_at": clock.now()} if event == "pay_elsewhere" else None
+                )
 
     async def _insert(self, company: JoinedCompany, account: UtilityAccount, said: CompanyBill, actor: Actor) -> Bill:
-        row = Bill(id=ids.new_id(), account_id=account.id, company=company.code, bill_no=said.bill_no, status=BillStatus.OPEN)
+        row = Bill(
+            id=ids.new_id(), account_id=account.id, company=company.code, bill_no=said.bill_no, status=BillStatus.OPEN
+        )
         _copy(row, said)
         await row.save(force_create=True)
         await born(BILL, row, actor)
@@ -147,4 +159,17 @@ async def _amend(row: Bill, said: CompanyBill) -> None:
     if row.status == BillStatus.POSTED:
         return
     _copy(row, said)
-    await row.save(update_fields=["period", "issued_on", "due_on", "principal_fen", "late_fee_fen", "payable_fen", "usage", "unit", "lines", "checked_at"])
+    await row.save(
+        update_fields=[
+            "period",
+            "issued_on",
+            "due_on",
+            "principal_fen",
+            "late_fee_fen",
+            "payable_fen",
+            "usage",
+            "unit",
+            "lines",
+            "checked_at",
+        ]
+    )

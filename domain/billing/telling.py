@@ -22,7 +22,12 @@ from notifications.intents import Intents
 
 log = get_logger(__name__)
 
-REFUND_REASONS = {"EP0001": "quote_expired", "EP0002": "amount_changed", "EP0003": "already_paid", "EP0004": "account_closed"}
+REFUND_REASONS = {
+    "EP0001": "quote_expired",
+    "EP0002": "amount_changed",
+    "EP0003": "already_paid",
+    "EP0004": "account_closed",
+}
 """A company's refusal code → the reason the payer reads."""
 
 _REVOKED_BY = {"holder": "holder_objected", "earlier_binder": "earlier_binder"}
@@ -59,7 +64,13 @@ class Telling:
     async def refund_requested(self, event: Event) -> None:
         """The payer: his money is on its way back, and why."""
         refund = await Refund.get(id=event.subject_id)
-        await self._tell_payer(event, "payment.refund_started", await Payment.get(id=refund.payment_id), refund.created_at, refund_reason=refund.reason)
+        await self._tell_payer(
+            event,
+            "payment.refund_started",
+            await Payment.get(id=refund.payment_id),
+            refund.created_at,
+            refund_reason=refund.reason,
+        )
 
     async def refund_succeeded(self, event: Event) -> None:
         """The payer: his money is back."""
@@ -75,7 +86,12 @@ class Telling:
         """The earlier binders, on our side; the holder, through his company."""
         binding = await Binding.get(id=event.subject_id).prefetch_related("account")
         account: UtilityAccount = binding.account
-        values = {"company": self._short_name(account), "account_number": self._accounts.number(account), "at": binding.created_at, "account_id": str(account.id)}
+        values = {
+            "company": self._short_name(account),
+            "account_number": self._accounts.number(account),
+            "at": binding.created_at,
+            "account_id": str(account.id),
+        }
         for earlier in await Binding.filter(account_id=account.id, revoked_at=None, created_at__lt=binding.created_at):
             if earlier.person_id not in (None, binding.person_id):
                 await self._intents.intend("binding.created", event.id, earlier.person_id, values)
@@ -104,13 +120,20 @@ class Telling:
         if reason is None or binding.person_id is None:
             return
         account: UtilityAccount = binding.account
-        values = {"company": self._short_name(account), "account_number": self._accounts.number(account), "at": binding.revoked_at, "revocation_reason": reason}
+        values = {
+            "company": self._short_name(account),
+            "account_number": self._accounts.number(account),
+            "at": binding.revoked_at,
+            "revocation_reason": reason,
+        }
         await self._intents.intend("binding.revoked", event.id, binding.person_id, values)
 
     async def session_reuse(self, event: Event) -> None:
         """The owner of a session whose refresh token was used twice."""
         session = await Session.get(id=event.subject_id)
-        await self._intents.intend("session.reuse_detected", event.id, session.person_id, {"at": session.ended_at or clock.now()})
+        await self._intents.intend(
+            "session.reuse_detected", event.id, session.person_id, {"at": session.ended_at or clock.now()}
+        )
 
     async def _tell_payer(self, event: Event, kind: str, payment: Payment, at: datetime | None, **more: Any) -> None:
         row = await fetch_one(_ACCOUNT_OF_PAYMENT, payment.id)

@@ -1,6 +1,6 @@
 """The public-service companies (公共服务企业) that have joined: their rules, their gateway, their merchant number."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from cities.schema import Company
@@ -34,7 +34,7 @@ class Companies:
     def __init__(self, joined: Mapping[str, JoinedCompany]) -> None:
         self._joined = dict(joined)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[JoinedCompany]:
         return iter(self._joined.values())
 
     def get(self, code: str) -> JoinedCompany:

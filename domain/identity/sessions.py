@@ -82,12 +82,18 @@ class Sessions:
         """A fresh access token for the caller's session after his level has changed: (token, life in s, level)."""
         person = await Person.get(id=caller.person_id)
         proved_at = clock.timestamp() if proved else caller.proved_at
-        token, life_s = self._access.issue(Caller(person.id, caller.user_id, caller.session_id, person.level, proved_at), str(ids.new_id()))
+        token, life_s = self._access.issue(
+            Caller(person.id, caller.user_id, caller.session_id, person.level, proved_at), str(ids.new_id())
+        )
         return token, life_s, person.level
 
     async def list(self, person_id: UUID) -> list[Session]:
         """The live sessions of a person, newest first."""
-        return await Session.filter(person_id=person_id, ended_at=None, expires_at__gt=clock.now()).order_by("-used_at").limit(100)
+        return (
+            await Session.filter(person_id=person_id, ended_at=None, expires_at__gt=clock.now())
+            .order_by("-used_at")
+            .limit(100)
+        )
 
     async def end(self, session_id: UUID, person_id: UUID) -> None:
         """End one of one's own sessions; ending it again changes nothing.
@@ -118,9 +124,13 @@ class Sessions:
             await session.save(update_fields=["used_at"])
             return await self._hand_out(session, await Person.get(id=session.person_id), self._refresh.successor(token))
         if same_client and row.used_at is not None and now - row.used_at <= REPEAT_GRACE:
-            return await self._hand_out(session, await Person.get(id=session.person_id), self._refresh.successor(token), stored=True)
+            return await self._hand_out(
+                session, await Person.get(id=session.person_id), self._refresh.successor(token), stored=True
+            )
         await self._end(session, "refresh_token_reused" if row.used_at else "refresh_from_other_client")
-        await announce("session.reuse_detected", "session", session.id, Actor("system"), {"person_id": str(session.person_id)})
+        await announce(
+            "session.reuse_detected", "session", session.id, Actor("system"), {"person_id": str(session.person_id)}
+        )
         return None
 
     async def _end(self, session: Session, reason: str) -> None:

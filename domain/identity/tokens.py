@@ -56,7 +56,9 @@ class TokenKeys:
 
     def sign(self, claims: dict[str, Any]) -> str:
         """A signed token."""
-        return jwt.encode(claims, self._private[self.signing_keyid], "EdDSA", {"typ": "at+jwt", "kid": self.signing_keyid})
+        return jwt.encode(
+            claims, self._private[self.signing_keyid], "EdDSA", {"typ": "at+jwt", "kid": self.signing_keyid}
+        )
 
     def verify(self, token: str, audience: str, issuer: str) -> dict[str, Any]:
         """The claims of a token whose signature, type, audience, issuer and form are right. Times are the caller's to check.
@@ -78,7 +80,11 @@ class TokenKeys:
 
     def published(self) -> dict[str, Any]:
         """The JWK set (RFC 7517, RFC 8037)."""
-        return {"keys": [_jwk(keyid, key.public_bytes(Encoding.Raw, PublicFormat.Raw)) for keyid, key in self._public.items()]}
+        return {
+            "keys": [
+                _jwk(keyid, key.public_bytes(Encoding.Raw, PublicFormat.Raw)) for keyid, key in self._public.items()
+            ]
+        }
 
 
 class AccessTokens:
