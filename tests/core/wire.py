@@ -2,7 +2,7 @@
 
 import asyncio
 import errno
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -14,6 +14,8 @@ _PORTS = range(19_300, 19_400)
 class Wire:
     port: int
     requests: list[bytes] = field(default_factory=list)
+    inbox: asyncio.Queue[bytes] = field(default_factory=asyncio.Queue)
+    """The same requests, for a test that waits for them."""
 
     @property
     def url(self) -> str:
@@ -21,8 +23,8 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire(behaviour: Behaviour) -> AsyncIterator[Wire]:
-    """Listen while the block runs. Each connection carries one request."""
+async def wire(behaviour: Behaviour, port: int | None = None) -> AsyncIterator[Wire]:
+    """Listen while the block runs, on `port` or any free one. Each connection carries one request."""
     state = Wire(0)
     writers: set[asyncio.StreamWriter] = set()
 
@@ -35,13 +37,14 @@ async def wire(behaviour: Behaviour) -> AsyncIterator[Wire]:
             )
             request = head + await reader.readexactly(length)
             state.requests.append(request)
+            state.inbox.put_nowait(request)
             await behaviour(request, writer)
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
             writer.close()
 
-    server = await _listen(serve)
+    server = await _listen(serve, [port] if port else _PORTS)
     state.port = server.sockets[0].getsockname()[1]
     try:
         yield state
@@ -75,8 +78,8 @@ async def hang(_request: bytes, _writer: asyncio.StreamWriter) -> None:
     await asyncio.Event().wait()
 
 
-async def _listen(serve: Callable[..., Awaitable[None]]) -> asyncio.Server:
-    for port in _PORTS:
+async def _listen(serve: Callable[..., Awaitable[None]], ports: Iterable[int]) -> asyncio.Server:
+    for port in ports:
         try:
             return await asyncio.start_server(serve, "127.0.0.1", port)
         except OSError as error:
