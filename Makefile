@@ -14,6 +14,11 @@ SUM := $(shell cat $(LOCKS) 2>/dev/null | cksum | cut -d' ' -f1)
 BOOT := .venv/boot-$(SUM)
 READY := .venv/run-$(SUM)
 DEV := .venv/dev-$(SUM)
+# uv is quick but knows neither pip's mirror nor pip's certificates: it is told the first, and pip takes over where it fails.
+install = mirror="$${PIP_INDEX_URL:-$$($(IN) pip config get global.index-url 2>/dev/null)}"; \
+	if [ -n "$$mirror" ]; then export UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$mirror}"; fi; \
+	.venv/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes $(1) requirements-boot.lock || \
+	$(IN) pip install --quiet --disable-pip-version-check --require-hashes -r $(1) -r requirements-boot.lock
 JOBS ?= 2
 ARGS ?=
 
@@ -65,9 +70,9 @@ $(BOOT):
 
 # run needs the plain dependencies only; where the tools are in already, they contain them.
 $(READY): | $(BOOT)
-	@test -e $(DEV) || .venv/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes requirements.lock requirements-boot.lock
+	@test -e $(DEV) || { $(call install,requirements.lock); }
 	@rm -f .venv/run-* && touch $@
 
 $(DEV): | $(BOOT)
-	@.venv/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes requirements-dev.lock requirements-boot.lock
+	@$(call install,requirements-dev.lock)
 	@rm -f .venv/run-* .venv/dev-* && touch $@ $(READY)
