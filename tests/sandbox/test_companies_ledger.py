@@ -171,6 +171,7 @@ def test_the_same_content_spelled_otherwise_is_the_same(town: Town) -> None:
         ({"bills": [{"bill_no": "W202610-1", "amount_fen": 4661}], "total_fen": 4661}, "EP0002"),
         ({"bills": [{"bill_no": "G1", "amount_fen": 7700}], "total_fen": 7700}, "EP0002"),
         ({"bills": [{"bill_no": "W202610-1", "amount_fen": 4660}] * 2, "total_fen": 9320}, "EP0002"),
+        ({"bills": [{"bill_no": "W202610-1", "amount_fen": 4660}] * 2}, "EP0002"),
         ({"account_number": "9"}, "EQ0006"),
     ],
 )
@@ -323,6 +324,14 @@ def test_the_file_shows_a_bill_as_it_stood_that_day(town: Town) -> None:
     paid_on = (town.clock.now() - timedelta(days=2)).date().isoformat()
     paid, trailer = operations.bill_file(town.water, paid_on).splitlines()
     assert (json.loads(paid)["status"], json.loads(trailer)["trailer"]["count"]) == ("paid", 1)
+
+
+def test_a_bill_that_is_changed_is_in_the_file_of_the_day_of_the_change(town: Town) -> None:
+    changed_on = town.clock.now().date().isoformat()
+    town.water.put_bill({"account_number": NUMBER, "bill_no": "W202610-1", "late_fee_fen": 40})
+    town.travel(timedelta(days=2))
+    bill, _ = operations.bill_file(town.water, changed_on).splitlines()
+    assert json.loads(bill)["payable_fen"] == 4700
 
 
 def test_a_day_without_bills_has_a_file_and_a_day_that_is_none_has_not(town: Town) -> None:
