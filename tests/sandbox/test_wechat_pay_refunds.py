@@ -10,7 +10,12 @@ from tests.sandbox.wechat_support import SP_MCHID, SUB_MCHID, World, unsealed
 
 def asked(out_trade_no: str, out_refund_no: str, refund: int, total: int = 4660, **more: Any) -> dict[str, Any]:
     amount = {"refund": refund, "total": total, "currency": "CNY"}
-    return {"sub_mchid": SUB_MCHID, "out_trade_no": out_trade_no, "out_refund_no": out_refund_no, "amount": amount} | more
+    return {
+        "sub_mchid": SUB_MCHID,
+        "out_trade_no": out_trade_no,
+        "out_refund_no": out_refund_no,
+        "amount": amount,
+    } | more
 
 
 def code_of(response: httpx.Response) -> tuple[int, str]:

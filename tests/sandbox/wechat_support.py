@@ -125,7 +125,9 @@ class Merchant:
         key = spoiled.get("key", MERCHANT_KEY)
         signed = signature(key, method, target, timestamp, nonce, spoiled.get("signed_body", body))
         mchid, serial = spoiled.get("mchid", SP_MCHID), spoiled.get("serial", SERIAL)
-        fields = f'mchid="{mchid}",nonce_str="{nonce}",signature="{signed}",timestamp="{timestamp}",serial_no="{serial}"'
+        fields = (
+            f'mchid="{mchid}",nonce_str="{nonce}",signature="{signed}",timestamp="{timestamp}",serial_no="{serial}"'
+        )
         return f"{spoiled.get('scheme', SCHEME)} {fields}"
 
     async def call(
@@ -199,7 +201,9 @@ class Product:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
                 method, target, _ = head[0].split(" ")
-                headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
+                headers = {
+                    name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)
+                }
                 body = await reader.readexactly(int(headers.get("content-length", 0)))
                 path, _, query = target.partition("?")
                 status, answer = self._answer(Received(method, path, query, headers, body))
@@ -276,7 +280,10 @@ class World:
 @asynccontextmanager
 async def world(folder: Path, answer_with: str = "public_key") -> AsyncIterator[World]:
     """A sandbox in this loop, on free ports, with a product that listens."""
-    async with Product().serving() as product, httpx.AsyncClient(trust_env=False, timeout=10) as http:
-        async with Sandbox(configuration(folder, product.url, answer_with), port=0) as sandbox:
-            base_url, pay_url = (f"http://127.0.0.1:{port}" for port in sandbox.ports[:2])
-            yield World(folder, base_url, Merchant(pay_url, http), http, product)
+    async with (
+        Product().serving() as product,
+        httpx.AsyncClient(trust_env=False, timeout=10) as http,
+        Sandbox(configuration(folder, product.url, answer_with), port=0) as sandbox,
+    ):
+        base_url, pay_url = (f"http://127.0.0.1:{port}" for port in sandbox.ports[:2])
+        yield World(folder, base_url, Merchant(pay_url, http), http, product)
