@@ -16,6 +16,7 @@ from sanic import HTTPResponse, Request, Sanic
 from sanic.exceptions import SanicException
 
 from api.calls import Answer, Call, Route
+from api.company.signed import answer_signature
 from api.errors import (
     BodyTooLarge,
     IdempotencyKeyMissing,
@@ -93,6 +94,11 @@ def _endpoint(services: Services, route: Route) -> Any:
                 raise
             except Exception as error:
                 response = _failure(error, request_id)
+        if route.access.who == "company":
+            pairs = list(request.headers.items())
+            response.headers.update(
+                answer_signature(services, pairs, response.status, response.content_type or "", response.body or b"")
+            )
         response.headers["X-Request-ID"] = request_id
         observe(route.name, response.status, clock.monotonic() - started)
         return response

@@ -111,7 +111,7 @@ ROUTES: tuple[Route, ...] = (
         errors=(SignatureWrong, RequestMalformed), tag="收费单位",
     ),
     Route(
-        "POST", "/company/v1/qr-codes", qr_codes.issue, COMPANY, "收费单位领取二维码", qr_codes.QrCodeAnswer, 201, raw=True, body=qr_codes.QrCodeRequest,
+        "POST", "/company/v1/qr-codes", qr_codes.issue, COMPANY, "收费单位领取二维码", qr_codes.QrCodeAnswer, raw=True, body=qr_codes.QrCodeRequest,
         errors=(SignatureWrong, RequestMalformed, NotFound, CompanyAway, RateLimited), tag="收费单位",
     ),
     Route(

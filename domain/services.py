@@ -21,6 +21,7 @@ from domain.companies import Companies
 from domain.identity.login import Login
 from domain.identity.sessions import Sessions
 from domain.identity.tokens import AccessTokens, TokenKeys
+from gateways.companies import SigningKey
 from notifications.delivery import Delivery
 from notifications.intents import Intents
 from payments.following import Follower
@@ -62,4 +63,5 @@ class Services:
     wechat_pay: WeChatPay
     wechat_pay_notices: WeChatPayNotices
     push: PushReceiver
+    gateway_key: SigningKey
     company_keys: Mapping[str, Mapping[str, Ed25519PublicKey]]

@@ -8,6 +8,7 @@ shape or not the answer to the question is :class:`core.outbound.MalformedAnswer
 import asyncio
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
+from functools import partial
 from typing import Literal, TypeVar
 
 import msgspec
@@ -60,6 +61,7 @@ from gateways.message_signatures import (
     SigningKey,
     load_public_key,
     load_signing_key,
+    sign_answer,
     sign_request,
     verify_answer,
     verify_company_request,
@@ -97,6 +99,7 @@ __all__ = [
     "load_public_key",
     "load_signing_key",
     "parse_event",
+    "sign_answer",
     "verify_company_request",
 ]
 
@@ -249,7 +252,9 @@ class CompanyGateway:
         )
         if answer.status not in _SIGNED_STATUSES:
             raise self._unsigned(operation, answer)
-        self._verify(operation, answer, headers)
+        # The digest of 64 MB would hold up the loop.
+        verify = partial(self._verify, operation, answer, headers)
+        await asyncio.to_thread(verify) if file else verify()
         media_type = (answer.header("content-type") or "").partition(";")[0].strip().lower()
         if media_type != ("application/x-ndjson" if file and answer.status == 200 else "application/json"):
             raise self._malformed(operation, "media_type")

@@ -156,6 +156,28 @@ def verify_answer(
     return stated.keyid
 
 
+def sign_answer(
+    status: int, content_type: str, body: bytes, request_headers: Headers, key: SigningKey, now: datetime
+) -> dict[str, str]:
+    """The headers that sign our answer to a company's request and bind it to that request.
+
+    Raises:
+        SignatureRefused: the request carries no signature to bind to.
+    """
+    request_signature = _one(request_headers, "signature").removeprefix("sig1=")
+    names = f'("@status" "content-type" "content-digest" {_REQUEST_SIGNATURE})'
+    parameters = f'{names};created={int(now.timestamp())};keyid="{key.keyid}";alg="ed25519"'
+    digest = content_digest(body)
+    lines = [
+        f'"@status": {status}',
+        f'"content-type": {content_type}',
+        f'"content-digest": {digest}',
+        f"{_REQUEST_SIGNATURE}: {request_signature}",
+    ]
+    signature = base64.b64encode(key.key.sign(_base(lines, parameters))).decode()
+    return {"Content-Digest": digest, "Signature-Input": f"sig1={parameters}", "Signature": f"sig1=:{signature}:"}
+
+
 @dataclass(frozen=True, slots=True)
 class _Stated:
     parameters: str

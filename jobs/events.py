@@ -9,6 +9,7 @@ from uuid import UUID
 
 from core import clock
 from core.database import transaction
+from core.failpoint import failpoint
 from core.queue import enqueue
 from domain.billing.telling import refund_reason
 from domain.services import Services
@@ -74,3 +75,4 @@ async def dispatch(event_id: UUID) -> None:
             await enqueue(task, event_id=event.id)
         event.dispatched_at = clock.now()
         await event.save(update_fields=["dispatched_at"])
+    failpoint("events.dispatched")

@@ -6,6 +6,7 @@ from uuid import UUID
 from core import clock
 from core.database import fetch, transaction
 from core.errors import LianbanError
+from core.failpoint import failpoint
 from core.log import get_logger
 from domain.billing.accounts import end_binding
 from domain.services import Services
@@ -54,6 +55,7 @@ async def process(services: Services, inbox_id: UUID) -> None:
         outcome = await _company(services, item.source.removeprefix(COMPANY), content)
     else:
         raise InboxSourceUnknown(item.source)
+    failpoint("inbox.applied")
     await fetch("update inbox set processed_at = $2, outcome = $3 where id = $1", item.id, clock.now(), outcome)
     log.info("inbox.processed", source=item.source, kind=item.kind, outcome=outcome)
 

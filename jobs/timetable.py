@@ -12,6 +12,7 @@ from core.queue import defer_sql
 from domain.billing.accounts import CompanyAway
 from domain.billing.posting import POST_TASK
 from domain.services import Services
+from models.bill import BillFile
 from models.idempotency import KEPT
 from payments.opening import WATCH_TASK
 from payments.providers.port import ProviderRefused
@@ -81,6 +82,8 @@ async def take_bill_files(services: Services) -> None:
     """Yesterday's files of all joined companies; a company whose file is not ready is asked again at the next hour."""
     yesterday = clock.today() - timedelta(days=1)
     for company in services.companies:
+        if await BillFile.exists(company=company.code, day=yesterday):
+            continue
         try:
             written = await services.refresher.take_file(company.code, yesterday)
             log.info("bills.file_taken", company=company.code, written=written)
@@ -122,12 +125,13 @@ def register(app: procrastinate.App, services: Services) -> None:
     async def run_certificates(timestamp: int) -> None:
         await refresh_certificates(services)
 
+    # Hours are UTC: the companies' files are ready at 02:00 in Ezhou, which is 18:00.
     for name, cron, work in (
         ("jobs.rescue", "* * * * * */5", run_rescue),
         ("jobs.sweep", "*/10 * * * * 7", run_sweep),
         ("jobs.tidy", "17 * * * * 11", run_tidy),
         ("notifications.expire", "*/10 * * * * 23", run_receipts),
-        ("bills.daily_file", "40 2-12 * * * 5", run_files),
+        ("bills.daily_file", "40 0-4,18-23 * * * 5", run_files),
         ("wechat_pay.certificates", "37 * * * * 41", run_certificates),
     ):
         app.periodic(cron=cron)(app.task(name=name, pass_context=False, queueing_lock=name)(work))

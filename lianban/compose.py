@@ -106,12 +106,13 @@ def compose(settings: Settings) -> Services:
         wechat_pay=wechat_pay,
         wechat_pay_notices=WeChatPayNotices(pay_config),
         push=PushReceiver(app.appid, app.push_token, app.push_encoding_aes_key),
+        gateway_key=_signing_key(settings),
         company_keys={code: _public_keys(keys) for code, keys in settings.companies.items()},
     )
 
 
 def _companies(settings: Settings, city: City) -> Companies:
-    signing_key = load_signing_key(settings.gateway_keys[0].keyid, settings.gateway_keys[0].key)
+    signing_key = _signing_key(settings)
     joined: dict[str, JoinedCompany] = {}
     for rules in city.joined_companies():
         keys = settings.companies.get(rules.code)
@@ -120,6 +121,10 @@ def _companies(settings: Settings, city: City) -> Companies:
             continue
         joined[rules.code] = JoinedCompany(rules, _gateway(rules.code, rules.gateway, keys, signing_key), merchant)
     return Companies(joined)
+
+
+def _signing_key(settings: Settings) -> SigningKey:
+    return load_signing_key(settings.gateway_keys[0].keyid, settings.gateway_keys[0].key)
 
 
 def _gateway(code: str, rules: Gateway, keys: CompanyKeys, signing_key: SigningKey) -> CompanyGateway:

@@ -14,5 +14,6 @@ MODULES = (
     "models.inbox",
     "models.idempotency",
     "models.audit",
+    "models.staff",
 )
 """What Tortoise loads; the composition root hands it to core.database."""

@@ -96,3 +96,18 @@ class Quote(Model):
             CheckConstraint(name="quote_lives_forward", check="expires_at > created_at"),
         )
         indexes = (("account_id",),)
+
+
+class BillFile(Model):
+    """A company's daily file that was taken whole; its trailer's count and sum."""
+
+    id = fields.UUIDField(primary_key=True)
+    company = fields.CharField(max_length=30)
+    day = fields.DateField()
+    bills = fields.IntField()
+    payable_fen = fields.BigIntField()
+    taken_at = fields.DatetimeField()
+
+    class Meta:
+        table = "bill_file"
+        constraints = (UniqueConstraint(name="bill_file_once", fields=("company", "day")),)

@@ -179,6 +179,7 @@ class Cashier:
         await self._note(
             payment, "order_opened", Actor("provider", payment.provider), columns={"prepay_id": opened.prepay}
         )
+        failpoint("payment.awaiting_committed")
 
     async def _note(
         self,

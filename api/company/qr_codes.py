@@ -39,7 +39,7 @@ async def issue(call: Call) -> Answer:
     company = joined_company(call)
     body = _read(call, QrCodeRequest)
     issued = await call.services.qr_codes.issue(company, body.account_number, body.label)
-    return Answer(QrCodeAnswer(issued.token, issued.url, issued.code.created_at), 201)
+    return Answer(QrCodeAnswer(issued.token, issued.url, issued.code.created_at))
 
 
 async def revoke(call: Call) -> Answer:

@@ -7,9 +7,12 @@ from api.errors import SignatureWrong
 from core import clock
 from core.log import get_logger
 from domain.companies import JoinedCompany
-from gateways.companies import SignatureRefused, verify_company_request
+from domain.services import Services
+from gateways.companies import SignatureRefused, sign_answer, verify_company_request
 
 log = get_logger(__name__)
+
+_SIGNED_STATUSES = (200, 404, 409, 422)
 
 
 def verified_company(call: Call, company: str | None = None) -> str:
@@ -38,3 +41,15 @@ def verified_company(call: Call, company: str | None = None) -> str:
 def joined_company(call: Call) -> JoinedCompany:
     """The joined company that signed this request."""
     return call.services.companies.get(verified_company(call))
+
+
+def answer_signature(
+    services: Services, headers: list[tuple[str, str]], status: int, content_type: str, body: bytes
+) -> dict[str, str]:
+    """The headers that sign an answer to a company, where the protocol asks for it (§1)."""
+    if status not in _SIGNED_STATUSES or not body:
+        return {}
+    try:
+        return sign_answer(status, content_type, body, headers, services.gateway_key, clock.now())
+    except SignatureRefused:
+        return {}

@@ -10,6 +10,7 @@ from cities.schema import City
 from core import clock, ids
 from core.database import fetch
 from core.errors import LianbanError, NotFound
+from core.failpoint import failpoint
 from domain.billing.accounts import Accounts, CompanyAway
 from domain.billing.qr import QrCodes
 from domain.billing.refresh import Refresher, is_fresh, open_bills
@@ -158,4 +159,5 @@ class Quotes:
             created_at=clock.now(),
             expires_at=answer.quote.expires_at,
         )
+        failpoint("quote.committed")
         return OpenQuote(quote, bills)

@@ -16,7 +16,7 @@ from domain.billing.accounts import Accounts, CompanyAway
 from domain.companies import Companies, JoinedCompany
 from gateways.companies import Bill as CompanyBill
 from gateways.companies import Bills, CompanyRefusal, FileBill
-from models.bill import BILL, Bill, BillStatus
+from models.bill import BILL, Bill, BillFile, BillStatus
 from models.lifecycle import Actor, born, move
 from models.utility_account import UtilityAccount
 
@@ -86,6 +86,15 @@ class Refresher:
                 if account is not None:
                     await self._write(company, account, bills)
                     written += len(bills)
+            failpoint("bill_file.account_committed")
+        await BillFile.create(
+            id=ids.new_id(),
+            company=company.code,
+            day=day,
+            bills=len(file.bills),
+            payable_fen=file.payable_fen,
+            taken_at=clock.now(),
+        )
         return written
 
     async def _write(self, company: JoinedCompany, account: UtilityAccount, bills: Iterable[CompanyBill]) -> None:

@@ -7,6 +7,7 @@ from uuid import UUID
 from cities.schema import City
 from core import clock
 from core.database import fetch_one
+from core.failpoint import failpoint
 from core.log import get_logger
 from core.outbound import OutboundError
 from domain.billing.accounts import Accounts
@@ -112,6 +113,7 @@ class Telling:
         except (OutboundError, CompanyRefusal) as error:
             log.warning("holder_notice.postponed", binding_id=str(binding.id), error_code=error.code)
             raise
+        failpoint("holder_notice.accepted")
 
     async def binding_revoked(self, event: Event) -> None:
         """The binder, unless he ended it himself."""

@@ -116,6 +116,9 @@ class Migration(migrations.Migration):
             model_name="Quote", constraint=CheckConstraint(name="quote_lives_forward", check="expires_at > created_at")
         ),
         ops.AddConstraint(
+            model_name="BillFile", constraint=UniqueConstraint(name="bill_file_once", fields=("company", "day"))
+        ),
+        ops.AddConstraint(
             model_name="Payment",
             constraint=CheckConstraint(
                 name="payment_one_principal", check="num_nonnulls(person_id, organization_id) = 1"
@@ -242,5 +245,12 @@ class Migration(migrations.Migration):
         ),
         ops.AddConstraint(
             model_name="InboxItem", constraint=UniqueConstraint(name="inbox_once", fields=("source", "key"))
+        ),
+        ops.AddConstraint(
+            model_name="StaffUser", constraint=UniqueConstraint(name="staff_user_login_once", fields=("login",))
+        ),
+        ops.AddConstraint(
+            model_name="StaffUser",
+            constraint=CheckConstraint(name="staff_user_login_plain", check="login ~ '^[a-z][a-z0-9._-]{2,39}$'"),
         ),
     ]

@@ -39,7 +39,7 @@ grant usage on schema public to lianban_app;
 grant select on all tables in schema public to lianban_app;
 grant insert on journal, audit, ledger_account, ledger_transaction, ledger_entry to lianban_app;
 grant insert, update on person, organization, login_user, session, utility_account, binding, qr_code, bill, payment, payment_part,
-  payment_line, claim, refund, posting, posting_bill, message, subscription_credit, event, inbox to lianban_app;
+  payment_line, claim, refund, posting, posting_bill, message, subscription_credit, event, inbox, bill_file, staff_user to lianban_app;
 grant insert, update, delete on idempotent_answer, quote, refresh_token to lianban_app;
 grant insert, update, delete on procrastinate_jobs, procrastinate_events, procrastinate_periodic_defers, procrastinate_workers to lianban_app;
 grant usage on all sequences in schema public to lianban_app;
