@@ -120,6 +120,8 @@ async def _printed_bill(phone: Phone, tell: Teller) -> str:
     issued = await phone.control(
         "POST", f"/companies/{COMPANY}/qr-codes", {"account_number": ACCOUNT, "label": f"{today:%Y-%m} 账单"}
     )
+    if issued["status"] != 200 or issued["signature_error"]:
+        raise StoryFailed(f"企业没有领到二维码：{issued}")
     token = issued["answer"]["token"]
     tell.step("水务", f"出账 {bill['bill_no']} {_yuan(4199)}，向联办领二维码印在账单上", f"{token[:12]}…")
     return token
