@@ -7,6 +7,7 @@ and keys.
 
 import argparse
 import asyncio
+import errno
 import io
 import os
 import signal
@@ -54,7 +55,10 @@ def run(arguments: argparse.Namespace) -> int:
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
     except engines.AlreadyRunning as error:
         print(f"这个目录里已经有一个联办在运行：{error}", file=sys.stderr)
-    except (LianbanError, OSError) as error:
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        print(f"启动失败：{f'端口 {arguments.port} 已被占用，可用 --port 换一个' if taken else error}", file=sys.stderr)
+    except LianbanError as error:
         print(f"启动失败：{error}", file=sys.stderr)
     except KeyboardInterrupt:
         return 0

@@ -36,7 +36,7 @@ class EmbeddedPostgres:
 
     def __init__(self, data_dir: Path, socket_dir: Path, *, database: str = "lianban", durable: bool = True) -> None:
         self._account = os_account.for_postgres()
-        self._database = database
+        self.database = database
         self._durable = durable
         self._child: subprocess.Popen[bytes] | None = None
         self._wanted_data_dir = Path(os.path.abspath(data_dir))
@@ -63,7 +63,7 @@ class EmbeddedPostgres:
     def url(self, database: str | None = None) -> str:
         """The address of `database` (ours by default) for psycopg, asyncpg and libpq; the user owns the server."""
         query = urlencode({"host": str(self.socket_dir), "user": "postgres"}, quote_via=quote)
-        return f"postgresql:///{database or self._database}?{query}"
+        return f"postgresql:///{database or self.database}?{query}"
 
     def stop(self) -> None:
         """Stop whatever server runs on these data, also one that another process started. Stopped already is fine.
@@ -152,9 +152,9 @@ class EmbeddedPostgres:
 
     def _ensure_database(self) -> None:
         with psycopg.connect(self.url("postgres"), autocommit=True, connect_timeout=5) as connection:
-            found = connection.execute("select 1 from pg_database where datname = %s", [self._database]).fetchone()
+            found = connection.execute("select 1 from pg_database where datname = %s", [self.database]).fetchone()
             if not found:
-                connection.execute(sql.SQL("create database {}").format(sql.Identifier(self._database)))
+                connection.execute(sql.SQL("create database {}").format(sql.Identifier(self.database)))
 
     def _postmaster(self) -> psutil.Process | None:
         """The live server on our data. A number alone proves nothing: after a crash it may be anybody's."""

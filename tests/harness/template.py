@@ -23,7 +23,7 @@ _KEPT = _ROOT / "var" / "test-postgres"
 
 def start(postgres: EmbeddedPostgres) -> str:
     """Start `postgres`, which has no data yet, with its database migrated; returns the address of that database."""
-    kept = _KEPT / _digest()
+    kept = _KEPT / f"{_digest()}-{postgres.database}"
     if kept.is_dir():
         copy(kept, postgres.data_dir)
         return postgres.start()
@@ -32,8 +32,9 @@ def start(postgres: EmbeddedPostgres) -> str:
     with ThreadPoolExecutor(1) as executor:
         executor.submit(lambda: asyncio.run(migrate(url))).result()
     postgres.stop()
-    for older in _KEPT.glob("[!.]*"):
-        shutil.rmtree(older, ignore_errors=True)
+    for other in _KEPT.glob("[!.]*"):
+        if not other.name.startswith(_digest()):
+            shutil.rmtree(other, ignore_errors=True)
     fresh = _KEPT / f".{secrets.token_hex(8)}"
     shutil.copytree(postgres.data_dir, fresh)
     with suppress(OSError):  # another run was faster

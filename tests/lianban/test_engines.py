@@ -5,9 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import textwrap
-from collections.abc import Callable, Generator
 from pathlib import Path
 
 import psutil
@@ -18,33 +16,9 @@ from redis import Redis
 from lianban import engine_host, os_account
 from lianban.engines import AlreadyRunning, EmbeddedPostgres, EmbeddedValkey, EngineFailed, locked, running
 from tests.harness import template
+from tests.harness.processes import is_alive, processes_below, select
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def home() -> Generator[Path]:
-    """A folder below which nothing of ours is left alive. Its name has a space and Chinese in it."""
-    # Not tmp_path: that is closed to the OS user PostgreSQL runs as where we are root, as a checkout normally is not.
-    folder = Path(tempfile.mkdtemp(prefix="lianban 联办 "))
-    folder.chmod(0o711)
-    yield folder
-    for process in _processes_below(folder):
-        process.kill()
-    engine_host.wait_until(lambda: not _processes_below(folder), 5.0)
-    shutil.rmtree(folder)
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Generator[Path]:
-    """Fresh data of a stopped server, to copy: initdb takes a second, a copy a tenth."""
-    folder = Path(tempfile.mkdtemp(prefix="lianban-cluster-"))
-    folder.chmod(0o711)
-    made = EmbeddedPostgres(folder / "postgres", folder / "run", durable=False)
-    made.start()
-    made.stop()
-    yield folder / "postgres"
-    shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -69,7 +43,7 @@ def test_only_the_owner_can_reach_the_sockets_and_no_port_is_open(home: Path) ->
             assert redis.config_get("port") == {"port": "0"} or redis.config_get("port") == {b"port": b"0"}
         for folder in (home / "run", home / "valkey", home / "postgres"):
             assert folder.stat().st_mode & 0o077 == 0
-    assert _processes_below(home) == []
+    assert processes_below(home) == []
 
 
 def test_named_engines_are_not_started(home: Path) -> None:
@@ -81,19 +55,19 @@ def test_named_engines_are_not_started(home: Path) -> None:
 def test_after_a_kill_of_the_starter_the_next_start_goes_on_with_the_same_engines(home: Path, cluster: Path) -> None:
     template.copy(cluster, home / "postgres")
     first = _starter(home)
-    before = {process.pid for process in _processes_below(home)}
+    before = {process.pid for process in processes_below(home)}
     _end(first)
     with running(home, {}) as addresses:
         _write(addresses.database_url, "whole")
         assert {process.pid for process in _postmasters(home)} <= before
-    assert _processes_below(home) == []
+    assert processes_below(home) == []
 
 
 def test_after_a_kill_of_everything_the_next_start_recovers_with_the_data_whole(home: Path) -> None:
     first = _starter(home)
     postgres = EmbeddedPostgres(home / "postgres", home / "run")
     _write(postgres.start(), "committed")
-    for process in [*_postmasters(home), *_processes_below(home)]:
+    for process in [*_postmasters(home), *processes_below(home)]:
         process.kill()
     _end(first)
     with running(home, {}) as addresses:
@@ -122,7 +96,7 @@ def test_an_orphaned_backend_is_ended_before_the_next_server_writes(postgres: Em
     postmaster.kill()
     other = EmbeddedPostgres(home / "postgres", home / "run", durable=False)
     _write(other.start(), "safe")
-    assert not _is_alive(backend)
+    assert not is_alive(backend)
     other.stop()
     postgres.stop()
     busy.close()
@@ -134,7 +108,7 @@ def test_stop_also_stops_a_server_that_somebody_else_started_since(postgres: Emb
     other = EmbeddedPostgres(home / "postgres", home / "run", durable=False)
     other.start()
     postgres.stop()
-    assert _processes_below(home) == []
+    assert processes_below(home) == []
     other.stop()
 
 
@@ -142,7 +116,7 @@ def test_stop_waits_for_no_client_that_stays(postgres: EmbeddedPostgres, home: P
     connection = psycopg.connect(postgres.start(), autocommit=True)
     connection.execute("select 1")
     postgres.stop()
-    assert _processes_below(home) == []
+    assert processes_below(home) == []
     connection.close()
 
 
@@ -214,12 +188,12 @@ def test_two_checkouts_run_side_by_side(home: Path, cluster: Path) -> None:
 def test_a_frozen_valkey_is_replaced(home: Path) -> None:
     frozen = EmbeddedValkey(home / "valkey")
     frozen.start()
-    (process,) = _processes_below(home)
+    (process,) = processes_below(home)
     process.suspend()
     fresh = EmbeddedValkey(home / "valkey")
     with Redis.from_url(fresh.start()) as redis:
         assert redis.ping()
-    assert not _is_alive(process.pid)
+    assert not is_alive(process.pid)
     fresh.stop()
     frozen.stop()
 
@@ -294,27 +268,5 @@ def _read(url: str) -> str:
         return text
 
 
-def _processes_below(folder: Path) -> list[psutil.Process]:
-    return _select(lambda process: Path(process.cwd()).is_relative_to(folder))
-
-
 def _postmasters(folder: Path) -> list[psutil.Process]:
-    return _select(lambda process: Path(process.cwd()).is_relative_to(folder) and "-D" in process.cmdline())
-
-
-def _select(wanted: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
-    found: list[psutil.Process] = []
-    for process in psutil.process_iter():
-        try:
-            if process.status() != psutil.STATUS_ZOMBIE and wanted(process):
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
-
-
-def _is_alive(number: int) -> bool:
-    try:
-        return psutil.Process(number).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    return select(lambda process: Path(process.cwd()).is_relative_to(folder) and "-D" in process.cmdline())

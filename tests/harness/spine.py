@@ -1,0 +1,335 @@
+"""The whole business in one process: services on the test's database, the API on its port, jobs by hand, the outside world.
+
+Fixture: ``spine``. The outside world begins silent: its notices, pushes and events leave only when a test says so
+(:meth:`Spine.let_speak`) or sends them by hand, so that nothing arrives at a moment of its own choosing.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import msgspec
+import pytest
+from sanic import Sanic
+
+from api import payments as payments_api
+from core import clock
+from core.database import fetch, fetch_one
+from core.settings import Settings
+from domain.billing.quotes import OpenQuote
+from domain.identity.sessions import Opened
+from domain.identity.tokens import Caller
+from domain.services import Services
+from lianban.app import listen, running_api, services_for
+from lianban.keys import Ports
+from lianban.sandbox import SandboxProcess
+from models.idempotency import Once
+from models.payment import Payment
+from models.utility_account import Binding, UtilityAccount
+from notifications import credits
+from tests.harness.invariants import violations
+from tests.harness.jobs import Jobs, Travel
+
+WATER = "water"
+MINUTE = timedelta(minutes=1)
+_PATIENCE_S = 10.0
+_SPEAKERS = (("wechat_pay", "notice"), ("wechat", "message_push"), ("company:water", "event"))
+_ALL_TABLES = (
+    "person", "login_user", "session", "refresh_token", "utility_account", "binding", "bill", "quote", "payment", "payment_part",
+    "payment_line", "claim", "refund", "ledger_transaction", "ledger_entry", "posting", "posting_bill", "message", "subscription_credit",
+    "event", "journal",
+)  # fmt: skip
+BUSINESS = _ALL_TABLES
+"""Every table of the business; the inbox, the audit and the queue record what came in, not what became of it."""
+
+
+@dataclass
+class Citizen:
+    """A person with a phone: known to the sandbox's WeChat, logged in with us."""
+
+    phone_id: str
+    openid: str
+    phone: str
+    opened: Opened
+    caller: Caller
+    client_id: str
+
+    @property
+    def id(self) -> UUID:
+        """The person."""
+        return self.caller.person_id
+
+
+class Spine:
+    """What a test holds in its hand."""
+
+    def __init__(self, services: Services, sandbox: httpx.AsyncClient, jobs: Jobs, travel: Travel) -> None:
+        self.services = services
+        self.jobs = jobs
+        self._sandbox = sandbox
+        self._travel = travel
+        self._numbers = iter(range(1, 1_000))
+
+    # The outside world
+
+    async def control(self, method: str, path: str, body: Any = None) -> Any:
+        """One control call of the sandbox."""
+        response = await self._sandbox.request(method, f"/control{path}", json=body)
+        assert response.is_success, f"{path}: {response.status_code} {response.text}"
+        return response.json() if response.content else None
+
+    async def fault(self, counterpart: str, operation: str, fault: str, *, times: int | None = 1, **more: Any) -> None:
+        """Plan a fault of the sandbox."""
+        plan = {"counterpart": counterpart, "operation": operation, "fault": fault, **more}
+        await self.control("POST", "/faults", plan if times is None else {**plan, "times": times})
+
+    async def all_well(self) -> None:
+        """End every fault; the outside world stays silent."""
+        await self.control("DELETE", "/faults")
+        for counterpart, operation in _SPEAKERS:
+            await self.fault(counterpart, operation, "silence", times=None)
+
+    async def let_speak(self, *faults: tuple[str, str, str]) -> None:
+        """End every fault; from now on notices, pushes and events leave by themselves, but for these faults, once each."""
+        await self.control("DELETE", "/faults")
+        for counterpart, operation, fault in faults:
+            await self.fault(counterpart, operation, fault)
+
+    async def calls(self, counterpart: str, operation: str) -> dict[str, int]:
+        """How often an operation was called, by the id in the call."""
+        found = (await self.control("GET", f"/calls?counterpart={counterpart}"))["calls"]
+        return {call["id"]: call["count"] for call in found if call["operation"] == operation}
+
+    # Time
+
+    async def travel(self, by: timedelta) -> None:
+        """Let `by` pass at once, here and outside. Jobs that are due by then do not run yet."""
+        await self._travel.forward(by)
+
+    async def until(self, condition: Callable[[], Awaitable[Any]], what: str = "it") -> Any:
+        """Wait for what the outside world does by itself; the condition's first true value."""
+        end = clock.monotonic() + _PATIENCE_S
+        while not (value := await condition()):
+            assert clock.monotonic() < end, f"{what} did not happen"
+            await asyncio.sleep(0.02)
+        return value
+
+    async def until_inbox(self, count: int, source: str = "wechat_pay") -> None:
+        """Wait until so many deliveries of a source have been stored."""
+
+        async def stored() -> bool:
+            row = await fetch_one("select count(*) from inbox where source = $1", source)
+            return row is not None and row["count"] >= count
+
+        await self.until(stored, f"{count} deliveries of {source}")
+
+    # People
+
+    async def citizen(self, nickname: str | None = None, *, phone: str | None = None) -> Citizen:
+        """Somebody new, logged in by WeChat."""
+        number = next(self._numbers)
+        phone = phone or f"139{number:08}"
+        body = {"nickname": nickname or f"市民{number}", "phone": phone}
+        person = await self.control("POST", "/people", body)
+        client_id = uuid4().hex
+        opened = await self.services.login.by_wechat(await self.login_code(person["person_id"]), client_id, "测试手机")
+        caller = self.services.access_tokens.check(opened.access_token)
+        return Citizen(person["person_id"], await self.openid_of(caller), phone, opened, caller, client_id)
+
+    async def openid_of(self, caller: Caller) -> str:
+        """The openid we keep of a login."""
+        row = await fetch_one("select subject from login_user where id = $1", caller.user_id)
+        assert row is not None
+        return self.services.vault.open(row["subject"], "login_user.subject", caller.user_id)
+
+    async def login_code(self, phone_id: str) -> str:
+        """What wx.login gives."""
+        appid = self.services.settings.wechat.appid
+        return (await self.control("POST", f"/people/{phone_id}/login-code", {"appid": appid}))["code"]
+
+    async def phone_code(self, phone_id: str) -> str:
+        """What the getPhoneNumber button gives."""
+        appid = self.services.settings.wechat.appid
+        return (await self.control("POST", f"/people/{phone_id}/phone-code", {"appid": appid}))["code"]
+
+    async def credit(self, citizen: Citizen, template: str, count: int = 1) -> str:
+        """Accepted subscriptions, here and at WeChat; the template's id."""
+        template_id = self.services.settings.wechat.templates[template]
+        for _ in range(count):
+            await credits.grant(citizen.caller.user_id, template_id, uuid4().hex)
+            body = {"appid": self.services.settings.wechat.appid, "template_ids": [template_id], "accept": True}
+            await self.control("POST", f"/people/{citizen.phone_id}/subscribe", body)
+        return template_id
+
+    # Bills
+
+    async def account(self, *fens: int, holder: str = "张三", proof: str = "123X") -> str:
+        """A new account at the water company with an open bill for each amount, oldest first; its number."""
+        number = f"02090{next(self._numbers):05}"
+        body = {
+            "number": number, "holder_name": holder, "holder_id_last4": proof, "holder_mobile": "13800000009", "address": "鄂城区某路1号1栋",
+            "address_masked": "鄂城区***1栋", "status": "open",
+        }  # fmt: skip
+        await self.control("POST", f"/companies/{WATER}/accounts", body)
+        for month, fen in enumerate(fens, 1):
+            await self.bill(number, fen, period=f"2026-{month:02}")
+        return number
+
+    async def bill(self, number: str, fen: int, *, period: str = "2026-10", bill_no: str | None = None, **more: Any) -> str:
+        """Issue a bill, or change the one with this number; its number."""
+        bill_no = bill_no or f"T{number}-{period}-{next(self._numbers)}"
+        body = {
+            "account_number": number, "bill_no": bill_no, "period": period, "issued_on": f"{period}-01", "status": "open", "principal_fen": fen,
+            "late_fee_fen": 0, "payable_fen": fen, "lines": [{"name": "水费", "amount_fen": fen}], "event": False, **more,
+        }  # fmt: skip
+        await self.control("POST", f"/companies/{WATER}/bills", body)
+        return bill_no
+
+    async def qr(self, number: str) -> str:
+        """The code that the company prints for an account."""
+        company = self.services.companies.get(WATER)
+        return (await self.services.qr_codes.issue(company, number, "账单")).token
+
+    async def bind(self, citizen: Citizen, number: str, proof: str = "123X") -> Binding:
+        """Bind an account with its proof."""
+        return await self.services.accounts.bind(citizen.caller, WATER, number, proof, None)
+
+    async def row_of(self, number: str) -> UtilityAccount:
+        """Our row of an account."""
+        account = await self.services.accounts.known(self.services.companies.get(WATER), number)
+        assert account is not None
+        return account
+
+    async def company_bill(self, bill_no: str) -> dict[str, Any]:
+        """A bill as the company's own books have it."""
+        bills = (await self.ledger())["bills"]
+        return next(bill for bill in bills if bill["bill_no"] == bill_no)
+
+    async def ledger(self) -> dict[str, Any]:
+        """The water company's own record."""
+        return await self.control("GET", f"/companies/{WATER}/ledger")
+
+    # Payments
+
+    async def quote(self, citizen: Citizen, number: str) -> OpenQuote:
+        """A quote as its binder, or by scanning the account's code."""
+        account = await self.services.accounts.known(self.services.companies.get(WATER), number)
+        if account is not None and await Binding.live(account.id, citizen.id):
+            return await self.services.quotes.for_binding(citizen.caller, account.id)
+        return await self.services.quotes.for_scan(citizen.caller, await self.qr(number))
+
+    async def create(
+        self, citizen: Citizen, quote: OpenQuote, *, bills: Sequence[UUID] | None = None, key: str | None = None
+    ) -> bytes:
+        """Create a payment as the API does; the answer's bytes."""
+        return await self.services.paying.create(
+            citizen.caller, quote.quote.id, bills, self.once(citizen, quote.quote.id, bills, key), payments_api._created
+        )
+
+    def once(self, citizen: Citizen, quote_id: UUID, bills: Sequence[UUID] | None = None, key: str | None = None) -> Once:
+        """A keyed request for :meth:`create`."""
+        fingerprint = msgspec.json.encode([str(quote_id), [str(bill) for bill in bills or ()]])
+        return Once(self.services.vault, str(citizen.id), "payments_create", key or uuid4().hex, fingerprint)
+
+    async def payment(self, citizen: Citizen, number: str) -> Payment:
+        """Quote everything that is open on an account and create a payment of it."""
+        return await self.created(await self.create(citizen, await self.quote(citizen, number)))
+
+    async def created(self, answer: bytes) -> Payment:
+        """The payment an answer is about."""
+        return await Payment.get(id=msgspec.json.decode(answer)["payment_id"])
+
+    async def order(self, citizen: Citizen, payment: Payment) -> dict[str, str]:
+        """Ask for the cashier's parameters, which opens the order."""
+        return await self.services.cashier.client_params(payment.id, citizen.id)
+
+    async def pay(self, citizen: Citizen, payment: Payment, **more: Any) -> str:
+        """Pay in WeChat with fresh parameters; our order number."""
+        answer = await self.control(
+            "POST", f"/people/{citizen.phone_id}/pay", {**await self.order(citizen, payment), **more}
+        )
+        assert answer == {"result": "ok"}, answer
+        return await self.order_no(payment)
+
+    async def order_no(self, payment: Payment) -> str:
+        """Our number of a payment's order."""
+        row = await fetch_one("select order_number from payment_part where payment_id = $1", payment.id)
+        assert row is not None
+        return row["order_number"]
+
+    async def order_at_provider(self, payment: Payment) -> dict[str, Any] | None:
+        """The order as WeChat Pay has it."""
+        orders = (await self.control("GET", "/wechat-pay/orders"))["orders"]
+        number = await self.order_no(payment)
+        found = [order for order in orders if order["out_trade_no"] == number]
+        assert len(found) <= 1
+        return found[0] if found else None
+
+    async def notify(self, order_no: str, **spoiled: Any) -> list[int | str]:
+        """WeChat Pay sends the notice of an order (again, or spoiled); what our door answered."""
+        return (await self.control("POST", f"/wechat-pay/orders/{order_no}/notify", spoiled))["answers"]
+
+    async def refunds(self) -> list[dict[str, Any]]:
+        """The refunds as WeChat Pay has them."""
+        return (await self.control("GET", "/wechat-pay/refunds"))["refunds"]
+
+    async def paid(self, citizen: Citizen, number: str) -> Payment:
+        """A payment that has been paid, told of and posted, as far as nobody hinders it."""
+        payment = await self.payment(citizen, number)
+        assert await self.notify(await self.pay(citizen, payment)) == [204]
+        await self.jobs.run()
+        await payment.refresh_from_db()
+        return payment
+
+    # Rows
+
+    async def rows(self, tables: Iterable[str] = BUSINESS) -> dict[str, str | None]:
+        """A fingerprint of every table: equal when every row is."""
+        return {
+            table: (await fetch(f"select md5(string_agg(t::text, '|' order by t.id::text)) as sum from {table} t"))[0]["sum"]
+            for table in tables
+        }
+
+    async def balance(self, kind: str) -> int:
+        """What an account of the ledger holds over all merchants, as a positive number."""
+        query = "select coalesce(sum(e.amount_fen), 0) as fen from ledger_entry e join ledger_account a on a.id = e.account_id where a.kind = $1"
+        row = await fetch_one(query, kind)
+        assert row is not None
+        return abs(int(row["fen"]))
+
+    async def told(self, citizen: Citizen) -> list[str]:
+        """The kinds of in-app messages a person has got, in order."""
+        rows = await fetch("select kind from message where person_id = $1 and channel = 'inbox' order by created_at", citizen.id)
+        return [row["kind"] for row in rows]
+
+
+@pytest.fixture
+async def spine(
+    clean: None, settings: Settings, sandbox: SandboxProcess, ports: Ports
+) -> AsyncGenerator[Spine]:
+    """Everything composed and running but the worker; at the end no job has failed unexpectedly and every rule holds."""
+    assert settings.clock_file is not None
+    travel = Travel(Path(settings.clock_file))
+    travel.home()
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(httpx.AsyncClient(base_url=sandbox.url, timeout=20, trust_env=False))
+        services = await stack.enter_async_context(services_for(settings))
+        app = await stack.enter_async_context(running_api(services, listen("127.0.0.1", ports.api)))
+        stack.callback(Sanic._app_registry.pop, app.name, None)
+        spine = Spine(services, client, Jobs(services, travel), travel)
+        await spine.control("POST", "/reset")
+        await spine.all_well()
+        try:
+            yield spine
+            assert spine.jobs.failures == []
+            assert await violations() == []
+        finally:
+            travel.home()
+            await spine.all_well()
+
