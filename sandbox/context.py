@@ -142,6 +142,9 @@ class Context:
     async def reset(self) -> None:
         """Back to the configuration file."""
         self.state.clear()
+        for held in [event for events in self._held.values() for event in events]:
+            held.set()  # what was held finds itself forgotten
+        self._held.clear()
         for hook in self._reset_hooks:
             await _run(hook)
 

@@ -55,7 +55,8 @@ class Faults:
             status: int = 500, after: bool = False) -> int:  # fmt: skip
         """Plan a fault; answers its id. Raises FaultRefused."""
         # A misspelt plan would never come true, and the test that made it would pass for the wrong reason.
-        if operation != "*" and operation not in OPERATIONS.get(counterpart.partition(":")[0], ()):
+        operations = OPERATIONS.get(counterpart.partition(":")[0], set())
+        if not operations or (operation != "*" and operation not in operations):
             raise FaultRefused(f"{counterpart} has no operation {operation}")
         if fault not in INCOMING | OUTGOING:
             raise FaultRefused(f"unknown fault {fault}")

@@ -20,7 +20,7 @@ PACE = "pace"
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS outbox (
-    id INTEGER PRIMARY KEY, name TEXT NOT NULL, subject TEXT NOT NULL, message TEXT NOT NULL, status TEXT NOT NULL,
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, subject TEXT NOT NULL, message TEXT NOT NULL, status TEXT NOT NULL,
     attempts INTEGER NOT NULL, tried_at REAL, last_answer TEXT
 );
 CREATE INDEX IF NOT EXISTS outbox_pending ON outbox (name) WHERE status = 'pending';
@@ -127,10 +127,14 @@ class Outbox:
 
         async def send(forge: bool) -> bool:
             nonlocal last_answer
+            if self._context.state.one("SELECT 1 FROM outbox WHERE id = ?", (message_id,)) is None:
+                return True  # a reset has forgotten it meanwhile
             try:
                 response = await self._send(message, forge)
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
+            except Exception as error:
                 last_answer = type(error).__name__
+                if not isinstance(error, httpx.HTTPError | httpx.InvalidURL):
+                    log.exception("the outbox %s cannot send", self._name)
                 return False
             last_answer = str(response.status_code)
             return self._accepts(response)

@@ -25,9 +25,9 @@ class Merchant:
     @classmethod
     def read(cls, config: Mapping[str, Any]) -> "Merchant":
         certificate = crypto.load_certificate(config["certificate"])
-        serial = crypto.serial_of(certificate)
-        if serial.lstrip("0") != str(config["serial"]).upper().lstrip("0"):
-            raise ValueError(f"merchant {config['mchid']}: the serial is not that of the certificate ({serial})")
+        serial = str(config["serial"])
+        if int(serial, 16) != certificate.serial_number:
+            raise ValueError(f"merchant {config['mchid']}: the serial is not that of the certificate")
         if len(config["api_v3_key"].encode()) != 32:
             raise ValueError(f"merchant {config['mchid']}: an APIv3 key has 32 bytes")
         key = crypto.public_key_of(certificate)
@@ -66,7 +66,7 @@ class Parties:
     def signer_for(self, wanted_serial: str | None) -> Signer:
         """The key asked for by the request header Wechatpay-Serial; without one, that of ``answer_with``."""
         for signer in (self._by_public_key, self._by_certificate):
-            if signer is not None and signer.serial == wanted_serial:
+            if signer is not None and wanted_serial and signer.serial.lstrip("0") == wanted_serial.lstrip("0"):
                 return signer
         return self.signer
 

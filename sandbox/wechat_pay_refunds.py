@@ -1,6 +1,7 @@
 """The refunds of WeChat Pay: accepted at once, settled later, repeatable under their own number."""
 
 import asyncio
+import logging
 import secrets
 import sqlite3
 from collections.abc import Callable, Mapping
@@ -21,6 +22,8 @@ LEAST_APART_S: Final = 60.0
 OUTCOME: Final = "wechat_pay.refund_outcome"
 """The setting that says what becomes of new refunds: an OUTCOMES member."""
 OUTCOMES: Final = ("SUCCESS", "ABNORMAL", "CLOSED", "NOT_ENOUGH")
+
+log = logging.getLogger("sandbox")
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS wechat_pay_refund (
@@ -208,4 +211,7 @@ class Refunds:
             wait_s = SETTLES_AFTER_S / float(self._state.setting(PACE, "1"))
             due = "SELECT * FROM wechat_pay_refund WHERE status = 'PROCESSING' AND abs(? - created_at) >= ?"
             for refund in self._state.all(due, (self._clock.timestamp(), wait_s)):
-                self.settle(refund, refund["outcome"])
+                try:
+                    self.settle(refund, refund["outcome"])
+                except Exception:
+                    log.exception("the refund %s cannot be settled", refund["refund_id"])

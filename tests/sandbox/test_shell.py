@@ -189,7 +189,7 @@ async def test_an_error_of_the_platform_is_busy(wechat: World) -> None:
     "body",
     [
         {"counterpart": "wechat_pay", "operation": "orders", "fault": "drop"},
-        {"counterpart": "wechatpay", "operation": "order", "fault": "drop"},
+        {"counterpart": "wechatpay", "operation": "*", "fault": "drop"},
         {"counterpart": "wechat_pay", "operation": "order", "fault": "silence"},
         {"counterpart": "wechat_pay", "operation": "notice", "fault": "drop"},
         {"counterpart": "wechat_pay", "operation": "order", "fault": "explode"},
@@ -228,3 +228,15 @@ async def test_a_reset_brings_back_the_configuration(wechat: World) -> None:
     ):
         assert await wechat.control("GET", path) == empty
     assert (await wechat.person())["openid"]
+
+
+async def test_a_message_held_back_does_not_outlive_a_reset(wechat: World) -> None:
+    await wechat.fault("wechat_pay", "notice", "reorder", times=1)
+    await wechat.paid_order("HELD-0001")
+    while (await wechat.control("GET", "/faults"))["faults"]:
+        pass  # until the notice is held
+    await wechat.control("POST", "/reset")
+    await wechat.paid_order("HELD-0002")
+    notice = json.loads((await wechat.product.next()).body)
+    assert unsealed(notice["resource"])["out_trade_no"] == "HELD-0002"
+    assert wechat.product.received.empty()
