@@ -70,10 +70,16 @@ def _no_constant(_name: str) -> NoReturn:
 
 
 def _is_clean(value: Any) -> bool:
-    if isinstance(value, str):
-        return not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in value)
-    if isinstance(value, dict):
-        return all(_is_clean(key) and _is_clean(item) for key, item in value.items())
-    if isinstance(value, list):
-        return all(_is_clean(item) for item in value)
+    """A loop, not a recursion: a text may be nested deeper than Python calls."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in item):
+                return False
+        elif isinstance(item, dict):
+            waiting += item.keys()
+            waiting += item.values()
+        elif isinstance(item, list):
+            waiting += item
     return True

@@ -45,6 +45,17 @@ def test_unknown_members_are_ignored_and_escaped_chinese_is_read() -> None:
     assert parse(b'{"a": "\\u738b\\ud83d\\ude00"}') == {"a": "王😀"}
 
 
+@pytest.mark.parametrize("depth", [300, 600, 900, 5000])
+def test_no_depth_breaks_the_search_for_bad_text(depth: int) -> None:
+    for inner in (b'"\\u0041"', b'"\\u0000"'):
+        try:
+            parse(b"[" * depth + inner + b"]" * depth)
+        except JsonRefused as refused:
+            assert refused.reason in ("not_json", "bad_text")
+        else:
+            assert b"41" in inner
+
+
 def test_the_refusal_does_not_repeat_the_value() -> None:
     with pytest.raises(JsonRefused) as caught:
         decode('{"total_fen": "王小明"}'.encode(), Amount)
