@@ -57,6 +57,7 @@ async def process(services: Services, inbox_id: UUID) -> None:
         raise InboxSourceUnknown(item.source)
     failpoint("inbox.applied")
     await fetch("update inbox set processed_at = $2, outcome = $3 where id = $1", item.id, clock.now(), outcome)
+    failpoint("inbox.processed_committed")
     log.info("inbox.processed", source=item.source, kind=item.kind, outcome=outcome)
 
 
@@ -81,6 +82,7 @@ async def _wechat_push(services: Services, content: bytes) -> str:
         for choice in event.choices:
             if choice.accepted and isinstance(event, SubscribePopup):
                 await credits.grant(user.id, choice.template_id, f"{event.dedupe_key}:{choice.template_id}"[:120])
+                failpoint("credit.granted_committed")
             elif not choice.accepted and isinstance(event, SubscribeChange):
                 await credits.withdraw(user.id, choice.template_id)
         return "credits"

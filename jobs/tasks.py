@@ -9,6 +9,7 @@ from procrastinate import BaseRetryStrategy, RetryDecision
 from procrastinate.jobs import Job
 
 from core.database import is_away
+from core.failpoint import failpoint
 from core.log import bound, get_logger
 from domain.billing.posting import POST_TASK
 from domain.services import Services
@@ -80,7 +81,9 @@ def _heard(services: Services, listener: Listener) -> Callable[..., Awaitable[No
 def _bound(name: str, work: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
     async def run(**arguments: Any) -> None:
         with bound(task_name=name, **arguments):
+            failpoint("job.begun")
             await work(**arguments)
+            failpoint("job.worked")
 
     run.__name__ = name.replace(".", "_")
     return run

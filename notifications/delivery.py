@@ -136,11 +136,13 @@ class Delivery:
             else:
                 failure = f"errcode_{error.errcode}" if isinstance(error, WeChatRefused) else "unreachable"
                 await move(MESSAGE, message, "refused", _WECHAT, columns={"failure": failure})
+        failpoint("message.failed_committed")
 
     async def _move(self, message: Message, event: str, columns: dict[str, object] | None = None) -> None:
         actor = SYSTEM if event in ("lost", "no_receipt") else _WECHAT
         try:
             async with transaction():
                 await move(MESSAGE, message, event, actor, columns=columns)
+            failpoint("message.ended_committed")
         except StaleState:
             log.info("message.moved_meanwhile", message_id=str(message.id))

@@ -11,6 +11,7 @@ from cities.schema import City
 from core import clock, ids
 from core.crypto import Vault
 from core.database import fetch_one, transaction
+from core.failpoint import failpoint
 from core.queue import enqueue
 from models.lifecycle import SYSTEM, born, move
 from models.message import MESSAGE, Message, MessageStatus
@@ -45,6 +46,7 @@ class Intents:
                 message = await self._write(kind, event_id, person_id, MINI_PROGRAM, content, rendered)
                 if message is not None:
                     await enqueue(DELIVER_TASK, message_id=message.id)
+        failpoint("message.intended_committed")
 
     def content(self, message: Message) -> dict[str, Any]:
         """What the message says: {title, body} of the inbox, {template, data} of the mini-program."""

@@ -48,11 +48,13 @@ class Follower:
                 next_look = min(next_look, payment.expires_at)
             async with transaction():
                 await enqueue(WATCH_TASK, at=next_look, payment_id=payment_id, step=step + 1)
+            failpoint("payment.watch_planned_committed")
 
     async def query(self, payment: Payment) -> None:
         """Ask the provider what became of the order and apply the answer."""
         for part in await PaymentPart.filter(payment_id=payment.id):
             trade = await self._provider.query(part.order_number, part.merchant)
+            failpoint("payment.queried")
             if trade is not None:
                 await self._settling.apply(trade)
         await payment.refresh_from_db()
@@ -70,6 +72,7 @@ class Follower:
                 async with transaction():
                     await move(PAYMENT, payment, "abandon", actor)
                     await free_claims(payment.id)
+                failpoint("payment.abandoned_committed")
                 return
             if payment.status != PaymentStatus.CLOSING:
                 async with transaction():

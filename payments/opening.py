@@ -169,11 +169,13 @@ class Cashier:
             raise ProviderBusy from error
         except OutcomeUnknown as error:
             await self._note(payment, "order_lost", SYSTEM)
+            failpoint("payment.order_lost_committed")
             raise ProviderBusy from error
         except ProviderRefused as error:
             if error.kind in (FailureKind.TEMPORARY, FailureKind.UNKNOWN):
                 raise ProviderBusy from error
             await self._note(payment, "order_refused", Actor("provider", payment.provider), reason=error.provider_code)
+            failpoint("payment.order_refused_committed")
             raise OrderRefused(provider_code=error.provider_code) from error
         failpoint("payment.order_answered")
         await self._note(

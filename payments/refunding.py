@@ -111,6 +111,7 @@ class Refunding:
                     refund_id=refund_id,
                     step=step + 1,
                 )
+            failpoint("refund.planned_committed")
 
     async def apply(self, answer: RefundAnswer) -> str:
         """Apply a verified word about a refund; what it did: the lifecycle event, ``already`` or ``unknown_refund``.

@@ -65,6 +65,7 @@ class Settling:
                 part.id,
                 ",".join(wrong)[:200],
             )
+        failpoint("payment.mismatch_committed")
         log.error("payment.trade_mismatch", part_id=str(part.id), fields=wrong)
         raise TradeMismatch(fields=wrong)
 

@@ -82,6 +82,7 @@ class Accounts:
             raise ProofMalformed(company=company.code, explanation=company.rules.proof.explanation)
         await self._count_try(caller, company, number)
         found = await self._ask(company, number, proof_value)
+        failpoint("binding.answered")
         try:
             async with transaction():
                 account = await self.remember(company, number, found)

@@ -90,6 +90,7 @@ class BillPosting:
             log.warning("posting.postponed", posting_id=str(posting_id), error_code=error.code)
         except OutcomeUnknown:
             await self._lost(posting)
+            failpoint("posting.lost_committed")
         except StaleState:
             pass
         await posting.refresh_from_db()
@@ -101,6 +102,7 @@ class BillPosting:
                     posting_id=posting_id,
                     step=step + 1,
                 )
+            failpoint("posting.planned_committed")
 
     async def apply(self, posting_id: UUID, answer: PostingAnswer | None) -> str:
         """Apply a company's verified word about a posting (None: it never arrived); what it did, or ``already``."""
@@ -129,8 +131,9 @@ class BillPosting:
     async def _step(self, posting: Posting) -> None:
         company = self._companies.get(posting.company)
         if posting.status in (PostingStatus.SENDING, PostingStatus.UNKNOWN, PostingStatus.PROCESSING):
-            await self.apply(posting.id, await company.gateway.query_posting(str(posting.id)))
+            found = await company.gateway.query_posting(str(posting.id))
             failpoint("posting.queried")
+            await self.apply(posting.id, found)
             await posting.refresh_from_db()
         if posting.status != PostingStatus.PENDING:
             return
@@ -205,6 +208,7 @@ class BillPosting:
                 columns={"ended_at": clock.now()},
             )
             await PostingBill.filter(posting_id=posting.id).update(live=False)
+        failpoint("posting.given_up_committed")
 
 
 def _event(answer: PostingAnswer | None) -> str:

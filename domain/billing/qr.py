@@ -15,6 +15,7 @@ from datetime import timedelta
 
 from core import clock
 from core.errors import LianbanError, NotFound
+from core.failpoint import failpoint
 from core.redis import Limiter
 from domain.billing.accounts import Accounts
 from domain.companies import JoinedCompany
@@ -63,8 +64,10 @@ class QrCodes:
             raise NotFound("utility_account")
         await self._limiter.take(f"qr:{company.code}", _PER_COMPANY_AND_HOUR, timedelta(hours=1), closed=False)
         account = await self._accounts.find_or_ask(company, number)
+        failpoint("qr_code.account_known")
         identifier = _text(secrets.token_bytes(12))
         code = await QrCode.create(id=identifier, account_id=account.id, label=label[:40], created_at=clock.now())
+        failpoint("qr_code.committed")
         token = self._token(self._issuing, identifier)
         return IssuedQrCode(token, f"{self._public_url}/q/{token}", code)
 

@@ -62,6 +62,7 @@ class Refresher:
             locked.bills_checked_at = clock.now()
             locked.company_state = str(answer.account.status)
             await locked.save(update_fields=["bills_checked_at", "company_state"])
+        failpoint("bills.committed")
         account.bills_checked_at, account.company_state = locked.bills_checked_at, locked.company_state
         return answer
 
@@ -95,6 +96,7 @@ class Refresher:
             payable_fen=file.payable_fen,
             taken_at=clock.now(),
         )
+        failpoint("bill_file.committed")
         return written
 
     async def _write(self, company: JoinedCompany, account: UtilityAccount, bills: Iterable[CompanyBill]) -> None:

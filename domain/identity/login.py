@@ -74,6 +74,7 @@ class Login:
             raise IdentitySourceAway from error
         except OutboundError as error:
             raise IdentitySourceAway from error
+        failpoint("login.answered")
         async with transaction():
             user = await self._user(login)
             person = await Person.get(id=user.person_id)
@@ -97,6 +98,7 @@ class Login:
             raise IdentitySourceAway from error
         except OutboundError as error:
             raise IdentitySourceAway from error
+        failpoint("phone.answered")
         async with transaction():
             person = await Person.filter(id=caller.person_id).select_for_update().get()
             person.phone = self._vault.seal(phone, "person.phone", person.id)

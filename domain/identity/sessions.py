@@ -107,6 +107,7 @@ class Sessions:
                 raise NotFound("session")
             if session.ended_at is None:
                 await self._end(session, "ended_by_owner")
+        failpoint("session.ended_committed")
 
     async def _rotate(self, token: str, client_id: str) -> Opened | None:
         row = await RefreshToken.filter(token_hash=self._refresh.hashed(token)).select_for_update().get_or_none()
