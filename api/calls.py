@@ -101,6 +101,10 @@ class Route:
     raw: bool = False
     """The handler verifies and reads the bytes itself."""
     tag: str = ""
+    others: tuple[tuple[int, type[msgspec.Struct]], ...] = ()
+    """Answers of other statuses that are not problem details: (status, type)."""
+    offline: bool = False
+    """Answers without the database."""
 
     @property
     def name(self) -> str:

@@ -78,9 +78,15 @@ class MethodNotAllowed(LianbanError):
 
 
 class RequestTimedOut(LianbanError):
-    """The request did not arrive whole, or was not answered, in time."""
+    """The request did not arrive whole in time."""
 
     code = "request_timed_out"
+
+
+class AnswerLate(LianbanError):
+    """The answer was not ready in time; whether a write was done is unknown to the client."""
+
+    code = "answer_late"
 
 
 class SignatureWrong(LianbanError):
@@ -131,6 +137,7 @@ STATUS: dict[type[LianbanError], int] = {
     RateLimited: 429,
     TooManyPayments: 429,
     Unexpected: 500,
+    AnswerLate: 503,
     CompanyAway: 503,
     DatabaseAway: 503,
     IdentitySourceAway: 503,
@@ -146,7 +153,7 @@ _SANIC: dict[int, type[LianbanError]] = {
     408: RequestTimedOut,
     413: BodyTooLarge,
     417: RequestMalformed,
-    503: RequestTimedOut,
+    503: AnswerLate,
 }
 
 

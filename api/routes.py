@@ -1,11 +1,12 @@
 """The table of all routes: who may call what, on whose behalf, at which assurance level. Nothing outside this table is served."""
 
-from api import companies, health, keys, me, messages, payments, sessions, utility_accounts
+from api import companies, docs, health, keys, me, messages, payments, scanned, sessions, utility_accounts
 from api.callbacks import companies as company_events
 from api.callbacks import wechat, wechat_pay
 from api.calls import Access, Limit, Route
 from api.company import qr_codes
 from api.errors import RequestMalformed, SignatureWrong
+from api.texts import Failure
 from core.errors import NotFound
 from core.redis import LimiterAway, RateLimited
 from domain.billing.accounts import AccountNumberMalformed, AccountOrProofWrong, CompanyAway, ProofMalformed
@@ -51,7 +52,12 @@ ROUTES: tuple[Route, ...] = (
         "POST", "/v1/me/phone", me.prove_phone, WECHAT, "验证手机号", me.RaisedLevel, body=me.PhoneProof, limit=Limit(10, closed=True),
         errors=(PhoneCodeRefused, IdentitySourceAway, RateLimited, LimiterAway), example={"code": "{phone_code}"}, tag="我",
     ),
-    Route("GET", "/v1/companies", companies.list_companies, ANYBODY, "收费单位", companies.CompanyList, tag="户号"),
+    Route("GET", "/v1/companies", companies.list_companies, ANYBODY, "收费单位", companies.CompanyList, tag="户号", offline=True),
+    # Whoever opens a scanned address may add to it, so its query is not looked at.
+    Route(
+        "GET", "/q/{token}", scanned.show, ANYBODY, "扫印在账单上的二维码打开的网页", None, media_type="text/html", raw=True, tag="户号",
+        offline=True,
+    ),
     Route(
         "POST", "/v1/scans", utility_accounts.scan, WECHAT, "扫账单上的二维码", utility_accounts.ScanView, body=utility_accounts.Scan,
         limit=Limit(60), errors=(QrCodeRefused, RateLimited), example={"token": "{qr_token}"}, tag="户号",
@@ -102,23 +108,36 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/messages", messages.list_messages, WECHAT, "我的消息", messages.MessageList, query=messages.Page, tag="消息"),
     Route("POST", "/v1/messages/{message_id}/read", messages.mark_read, WECHAT, "标为已读", None, 204, errors=(NotFound,), tag="消息"),
     Route(
-        "POST", "/callbacks/wechat-pay", wechat_pay.receive, PLATFORM, "微信支付的通知", None, 204, raw=True, tag="平台通知",
+        "POST", "/callbacks/wechat-pay", wechat_pay.receive, PLATFORM, "微信支付的通知", None, 204, raw=True, others=((401, Failure),),
+        tag="平台通知",
     ),
-    Route("GET", "/callbacks/wechat/mini-program", wechat.verify_address, PLATFORM, "微信验证地址", None, raw=True, media_type="text/plain", tag="平台通知"),
-    Route("POST", "/callbacks/wechat/mini-program", wechat.receive, PLATFORM, "微信消息推送", None, raw=True, media_type="text/plain", tag="平台通知"),
+    Route(
+        "GET", "/callbacks/wechat/mini-program", wechat.verify_address, PLATFORM, "微信验证地址", None, raw=True, media_type="text/plain",
+        others=((401, Failure),), tag="平台通知", offline=True,
+    ),
+    Route(
+        "POST", "/callbacks/wechat/mini-program", wechat.receive, PLATFORM, "微信消息推送", None, raw=True, media_type="text/plain",
+        others=((401, Failure),), tag="平台通知",
+    ),
     Route(
         "POST", "/callbacks/companies/{company}", company_events.receive, COMPANY, "收费单位的事件", None, 204, raw=True,
-        errors=(SignatureWrong, RequestMalformed), tag="收费单位",
+        body=company_events.CompanyEventMessage, errors=(SignatureWrong, RequestMalformed), tag="收费单位",
+        example={
+            "event_id": "evt-20261123-0001", "type": "bills.changed", "at": "2026-11-23T10:02:11+08:00", "data": {"account_number": "0203001234"},
+        },
     ),
     Route(
         "POST", "/company/v1/qr-codes", qr_codes.issue, COMPANY, "收费单位领取二维码", qr_codes.QrCodeAnswer, raw=True, body=qr_codes.QrCodeRequest,
-        errors=(SignatureWrong, RequestMalformed, NotFound, CompanyAway, RateLimited), tag="收费单位",
+        errors=(SignatureWrong, RequestMalformed, NotFound, CompanyNotJoined, CompanyAway, RateLimited), tag="收费单位",
+        example={"account_number": "0203001234", "label": "2026-10 账单"},
     ),
     Route(
         "POST", "/company/v1/qr-codes/revoke", qr_codes.revoke, COMPANY, "收费单位作废二维码", None, 204, raw=True, body=qr_codes.QrCodeRevocation,
-        errors=(SignatureWrong, RequestMalformed, NotFound), tag="收费单位",
+        errors=(SignatureWrong, RequestMalformed, NotFound, CompanyNotJoined), tag="收费单位", example={"token": "{qr_token}"},
     ),
-    Route("GET", "/.well-known/jwks.json", keys.publish, ANYBODY, "登录凭据的公钥", keys.JwkSet, tag="运行"),
-    Route("GET", "/livez", health.alive, ANYBODY, "进程活着", None, media_type="text/plain", tag="运行"),
-    Route("GET", "/readyz", health.ready, ANYBODY, "可以服务", health.Health, tag="运行"),
+    Route("GET", "/.well-known/jwks.json", keys.publish, ANYBODY, "登录凭据的公钥", keys.JwkSet, tag="运行", offline=True),
+    Route("GET", "/openapi.json", docs.openapi, ANYBODY, "接口描述（OpenAPI 3.1）", dict, tag="运行", offline=True),
+    Route("GET", "/docs", docs.show, ANYBODY, "接口文档", None, media_type="text/html", tag="运行", offline=True),
+    Route("GET", "/livez", health.alive, ANYBODY, "进程活着", None, media_type="text/plain", tag="运行", offline=True),
+    Route("GET", "/readyz", health.ready, ANYBODY, "可以服务", health.Health, tag="运行", others=((503, health.Health),), offline=True),
 )  # fmt: skip

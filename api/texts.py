@@ -23,6 +23,13 @@ class Output(msgspec.Struct, frozen=True):
     """The base of everything we answer."""
 
 
+class Failure(Output, frozen=True):
+    """What a platform is told when its call is refused."""
+
+    code: str
+    message: str
+
+
 class Page(Input, frozen=True):
     """Paging: at most `limit` rows after the one with id `after`."""
 

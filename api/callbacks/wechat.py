@@ -2,9 +2,8 @@
 
 from urllib.parse import parse_qsl
 
-import msgspec
-
 from api.calls import Answer, Call
+from api.texts import Failure
 from core import clock
 from core.failpoint import failpoint
 from core.log import get_logger
@@ -12,11 +11,6 @@ from models import inbox
 from wechat.push import PushRefused
 
 log = get_logger(__name__)
-
-
-class _Failure(msgspec.Struct, frozen=True):
-    code: str
-    message: str
 
 
 async def verify_address(call: Call) -> Answer:
@@ -47,4 +41,4 @@ def _query(call: Call) -> dict[str, str]:
 
 def _refuse(refused: PushRefused) -> Answer:
     log.warning("wechat.push_refused", reason=refused.reason)
-    return Answer(_Failure("FAIL", "消息未通过验证"), 401)
+    return Answer(Failure("FAIL", "消息未通过验证"), 401)

@@ -1,8 +1,7 @@
 """Notices of WeChat Pay: payments and refunds. 204 once the notice lies in the inbox; anything not provably theirs is 401."""
 
-import msgspec
-
 from api.calls import Answer, Call
+from api.texts import Failure
 from core import clock
 from core.failpoint import failpoint
 from core.log import get_logger
@@ -12,11 +11,6 @@ from payments.providers.wechat_pay.notices import NoticeRefused
 log = get_logger(__name__)
 
 
-class _Failure(msgspec.Struct, frozen=True):
-    code: str
-    message: str
-
-
 async def receive(call: Call) -> Answer:
     """Verify, store, acknowledge. No session, no redirect; the work is a job's."""
     services = call.services
@@ -24,7 +18,7 @@ async def receive(call: Call) -> Answer:
         notice = services.wechat_pay_notices.verify_notice(call.header_pairs, call.raw, clock.now())
     except NoticeRefused as refused:
         log.warning("wechat_pay.notice_refused", reason=refused.reason)
-        return Answer(_Failure("FAIL", "通知未通过验证"), 401)
+        return Answer(Failure("FAIL", "通知未通过验证"), 401)
     failpoint("notice.verified")
     await inbox.store(services.vault, "wechat_pay", notice.id, notice.event_type, call.raw)
     failpoint("notice.stored")
