@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
@@ -30,12 +30,15 @@ def get_logger(name: str) -> Logger:
     return structlog.get_logger(name, module=name)
 
 
-def configure(*, level: str = "INFO", readable: bool = False) -> None:
-    """Set up logging for the process; also takes in the standard library's loggers."""
+def configure(*, level: str = "INFO", readable: bool = False, stream: TextIO | None = None) -> None:
+    """Set up logging for the process, to `stream` or standard error; also takes in the standard library's loggers."""
+    stream = stream or sys.stderr
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        # A traceback may quote values, so it becomes text before the redactor looks.
+        structlog.processors.format_exc_info,
         redact,
     ]
     renderer = (
@@ -44,18 +47,17 @@ def configure(*, level: str = "INFO", readable: bool = False) -> None:
         else structlog.processors.JSONRenderer(ensure_ascii=False)
     )
     structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, renderer],
+        processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
                 renderer,
             ],
         )

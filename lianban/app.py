@@ -6,7 +6,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from sanic import Sanic
 from sanic.application.constants import ServerStage
@@ -30,9 +30,9 @@ ENDED_SESSIONS_EVERY_S = 1.5
 DRAIN_S = 5.0
 
 
-def prepare_process(settings: Settings, *, readable: bool = False) -> None:
-    """What every process does first: logs, the clock, failpoints (dev and test only)."""
-    log.configure(readable=readable)
+def prepare_process(settings: Settings, *, stream: TextIO | None = None) -> None:
+    """What every process does first: logs (readable ones into `stream`), the clock, failpoints (dev and test only)."""
+    log.configure(readable=stream is not None, stream=stream)
     if settings.clock_file:
         if settings.environment not in ("dev", "test"):
             raise SettingsInvalid("clock_file: time travels in dev and test only")

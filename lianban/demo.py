@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -75,7 +76,7 @@ async def pay(phone: Phone, settings: Settings, tell: Teller) -> None:
     tell.step(
         "市民",
         "核对金额",
-        f"报价 {quote['quote_id'][:8]}… 合计 {_yuan(quote['total_fen'])}，{quote['notice']}，{quote['expires_at'][11:19]}Z 前有效",
+        f"报价 {quote['quote_id'][:8]}… 合计 {_yuan(quote['total_fen'])}，{quote['notice']}，{_clock(quote['expires_at'])} 前有效",
     )
     key = str(uuid4())
     payment = await phone.call("POST", "/v1/payments", {"quote_id": quote["quote_id"]}, key=key)
@@ -186,6 +187,10 @@ async def _refused(phone: Phone, method: str, path: str, body: Any) -> dict[str,
     except CallFailed as error:
         return error.problem
     raise StoryFailed(f"{path} 应当被拒绝")
+
+
+def _clock(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment).astimezone(clock.SHANGHAI):%H:%M:%S}"
 
 
 def _yuan(fen: int | None) -> str:

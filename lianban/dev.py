@@ -69,16 +69,23 @@ async def _main(arguments: argparse.Namespace, var_dir: Path, addresses: engines
     ports = Ports(arguments.port, arguments.sandbox_port)
     settings_path, sandbox_config = ensure_dev_keys(var_dir, ports, arguments.city, addresses)
     settings = settings_module.load({**os.environ, "LIANBAN_SETTINGS": str(settings_path)})
-    app.prepare_process(settings, readable=True)
     city = load_city(settings.city)
     sandbox = SandboxProcess(sandbox_config, ports.sandbox, log=var_dir / "sandbox.log")
+    with (var_dir / "lianban.log").open("a", buffering=1) as journal:
+        app.prepare_process(settings, stream=journal)
+        return await _run(arguments, settings, settings_path, sandbox, city.name)
+
+
+async def _run(
+    arguments: argparse.Namespace, settings: Settings, settings_path: Path, sandbox: SandboxProcess, city: str
+) -> int:
     async with _until_signal() as stop:
         try:
             sandbox.start()
             applied = await migrate.migrate(settings.database_owner_url or settings.database_url)
             await asyncio.to_thread(sandbox.wait_until_healthy)
-            async with app.running(settings, port=ports.api):
-                _say_where(settings, sandbox, settings_path, city.name, applied)
+            async with app.running(settings, port=arguments.port):
+                _say_where(settings, sandbox, settings_path, city, applied)
                 if not arguments.no_demo:
                     await demo.play(demo.STORY, settings, sandbox.url)
                 return await _serve(stop, sandbox)
@@ -124,9 +131,12 @@ async def _serve(stop: asyncio.Event, sandbox: SandboxProcess) -> int:
 def _say_where(settings: Settings, sandbox: SandboxProcess, path: Path, city: str, applied: list[str]) -> None:
     rows = [
         ("接口", settings.public_url),
-        ("沙箱", f"{sandbox.url}/control/health（微信、微信支付、公共服务企业都由它扮演，日志 {sandbox.log}）"),
+        ("接口说明", f"{settings.public_url}/docs"),
+        ("沙箱", f"{sandbox.url}/control/health（微信、微信支付、公共服务企业都由它扮演）"),
+        ("日志", f"{path.parents[1] / 'lianban.log'} 和 {sandbox.log}"),
         ("数据库", f"psql '{settings.database_url}'"),
         ("设置", f"LIANBAN_SETTINGS={path}"),
+        ("演示", "另开一个终端：make demo STORY=pay；核对：make check"),
         ("结构", f"本次应用 {len(applied)} 个迁移" if applied else "已是最新"),
     ]
     print(f"\n联办·{city} 已启动，Ctrl-C 停止", *(f"  {name}\t{value}" for name, value in rows), sep="\n", flush=True)
