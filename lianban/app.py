@@ -11,6 +11,7 @@ from typing import Any, TextIO
 from sanic import Sanic
 from sanic.application.constants import ServerStage
 from sanic.application.state import ApplicationServerInfo
+from sanic.http import Http
 from sanic.http.constants import HTTP
 
 from api.app import create_app
@@ -62,6 +63,8 @@ async def running_api(services: Services, *sockets: socket.socket) -> AsyncItera
     app = create_app(services, name=f"lianban-{id(services):x}")
     # Sanic sends an empty alt-svc header unless it knows that it speaks HTTP/1 only.
     app.state.server_info.append(ApplicationServerInfo(settings={"version": HTTP.VERSION_1}, stage=ServerStage.SERVING))
+    # At a start Sanic rewrites its own methods from their source, which it finds only once in a process.
+    app.config.TOUCHUP = not getattr(Http, "__touched__", False)
     servers: list[Any] = []
     for sock in sockets:
         server = await app.create_server(
