@@ -10,13 +10,12 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import httpx
 import msgspec
 import pytest
-from sanic import Sanic
 
 from api import payments as payments_api
 from core import clock
@@ -27,6 +26,7 @@ from domain.identity.sessions import Opened
 from domain.identity.tokens import Caller
 from domain.services import Services
 from lianban.app import listen, running_api, services_for
+from lianban.compose import compose
 from lianban.keys import Ports
 from lianban.sandbox import SandboxProcess
 from models.idempotency import Once
@@ -309,9 +309,27 @@ class Spine:
         return [row["kind"] for row in rows]
 
 
+class _Current:
+    """The services of the test that runs now. Sanic serves one application in a process's life, tests want fresh services."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.services, name)
+
+
+@pytest.fixture(scope="session")
+async def door(ports: Ports, settings: Settings) -> AsyncGenerator[_Current]:
+    """The API on its port; its services are those of the running test."""
+    current = _Current(compose(settings))
+    async with running_api(cast(Services, current), listen("127.0.0.1", ports.api)):
+        yield current
+
+
 @pytest.fixture
 async def spine(
-    clean: None, settings: Settings, sandbox: SandboxProcess, ports: Ports
+    clean: None, settings: Settings, sandbox: SandboxProcess, door: _Current
 ) -> AsyncGenerator[Spine]:
     """Everything composed and running but the worker; at the end no job has failed unexpectedly and every rule holds."""
     assert settings.clock_file is not None
@@ -320,8 +338,7 @@ async def spine(
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(httpx.AsyncClient(base_url=sandbox.url, timeout=20, trust_env=False))
         services = await stack.enter_async_context(services_for(settings))
-        app = await stack.enter_async_context(running_api(services, listen("127.0.0.1", ports.api)))
-        stack.callback(Sanic._app_registry.pop, app.name, None)
+        door.services = services
         spine = Spine(services, client, Jobs(services, travel), travel)
         await spine.control("POST", "/reset")
         await spine.all_well()
@@ -332,4 +349,3 @@ async def spine(
         finally:
             travel.home()
             await spine.all_well()
-

@@ -14,6 +14,9 @@ from lianban import engine_host
 from tests.harness.processes import processes_below
 
 ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.timeout(180)  # a whole test run inside each test
+
 _HANGS = """
 import threading
 
@@ -49,6 +52,6 @@ def test_nothing_is_left_of_a_run_that_is_ended_from_outside(folder: Path, numbe
     (root,) = folder.glob("lianban-test-*")
     assert processes_below(root)
     run.send_signal(number)
-    run.communicate(timeout=30)
-    assert engine_host.wait_until(lambda: not root.exists(), 20.0)
+    run.communicate(timeout=90)
+    assert engine_host.wait_until(lambda: not root.exists(), 60.0)
     assert processes_below(root) == []

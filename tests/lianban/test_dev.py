@@ -18,7 +18,9 @@ from tests.harness import template
 from tests.harness.processes import processes_below, select
 
 ROOT = Path(__file__).parents[2]
-_UP, _STOPPING = "已启动", "正在停止"
+_UP = "已启动"
+
+pytestmark = pytest.mark.timeout(180)  # each start takes seconds, on a busy machine ten times that
 
 Start = Callable[..., subprocess.Popen[str]]
 
@@ -52,7 +54,7 @@ def test_it_serves_and_sigterm_ends_all_of_it(start: Start, home: Path, ports: P
     assert _get(ports.api, "/readyz").status_code == 200
     assert _get(ports.sandbox, "/control/health").json() == {"status": "ok"}
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+    process.communicate(timeout=90)
     assert process.returncode == 0
     assert _all_of(home) == []
 
@@ -69,7 +71,7 @@ def test_after_kill_9_the_next_start_has_the_same_data_and_keys(start: Start, ho
         assert connection.execute("select text from note").fetchone() == ("whole",)
     assert (home / "keys" / "keys.json").read_bytes() == keys
     second.send_signal(signal.SIGINT)
-    second.communicate(timeout=30)
+    second.communicate(timeout=90)
     assert second.returncode == 0
     assert _all_of(home) == []
 
@@ -77,7 +79,7 @@ def test_after_kill_9_the_next_start_has_the_same_data_and_keys(start: Start, ho
 def test_a_second_one_in_the_same_folder_is_refused_and_harms_nothing(start: Start, ports: Ports) -> None:
     first = start()
     second = start(wait=False)
-    said, _ = second.communicate(timeout=30)
+    said, _ = second.communicate(timeout=90)
     assert second.returncode == 1
     assert str(first.pid) in said
     assert _get(ports.api, "/readyz").status_code == 200
@@ -87,7 +89,7 @@ def test_a_signal_in_the_middle_of_the_start_ends_all_of_it(start: Start, home: 
     process = start(wait=False)
     _when(lambda: (home / "sandbox.log").exists(), process)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+    process.communicate(timeout=90)
     assert process.returncode == 0
     assert _all_of(home) == []
 
@@ -96,7 +98,7 @@ def test_a_sandbox_that_dies_ends_it_with_the_reason(start: Start, home: Path) -
     process = start()
     (sandbox,) = _sandboxes(home)
     sandbox.kill()
-    said, _ = process.communicate(timeout=30)
+    said, _ = process.communicate(timeout=90)
     assert process.returncode == 1
     assert "沙箱意外退出" in said
     assert _all_of(home) == []

@@ -20,6 +20,8 @@ from tests.harness.processes import is_alive, processes_below, select
 
 ROOT = Path(__file__).parents[2]
 
+pytestmark = pytest.mark.timeout(120)
+
 
 @pytest.fixture
 def postgres(home: Path, cluster: Path) -> EmbeddedPostgres:
