@@ -85,8 +85,8 @@ def signed_headers(
     }
 
 
-def sealed(plaintext: bytes, aad: str, key: str = API_V3_KEY) -> dict[str, str]:
-    nonce = secrets.token_hex(6)
+def sealed(plaintext: bytes, aad: str, key: str = API_V3_KEY, nonce_bytes: int = 12) -> dict[str, str]:
+    nonce = secrets.token_hex(nonce_bytes // 2)
     ciphertext = AESGCM(key.encode()).encrypt(nonce.encode(), plaintext, aad.encode())
     text = base64.b64encode(ciphertext).decode()
     return {"algorithm": "AEAD_AES_256_GCM", "ciphertext": text, "nonce": nonce, "associated_data": aad}

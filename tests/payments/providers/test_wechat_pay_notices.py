@@ -145,6 +145,7 @@ SEALED = sealed(json.dumps(trade()).encode(), "transaction")
         (notice(trade(), resource=SEALED | {"ciphertext": "AAAA"}), "ciphertext"),
         (notice(trade(), resource=SEALED | {"ciphertext": "中文"}), "ciphertext"),
         (notice(trade(), resource=sealed(b"{}", "transaction", "x" * 32)), "ciphertext"),
+        (notice(trade(), resource=sealed(json.dumps(trade()).encode(), "t", nonce_bytes=16)), "ciphertext"),
         (notice(trade(), resource=sealed(b"{}", "transaction")), "wrong_shape"),
         (notice(trade(), resource=sealed(b'{"out_trade_no": "a", "out_trade_no": "b"}', "t")), "duplicate_key"),
         (notice(trade(), resource=None), "wrong_shape"),
