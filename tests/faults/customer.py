@@ -1,0 +1,201 @@
+"""A person with a phone whose calls get through: what is cut off or refused for now is sent again, under the same key."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from lianban.phone import CallFailed, Phone
+from tests.faults.world import World
+
+COMPANY = "water"
+PATIENCE_S = 60.0
+_LOOK_EVERY_S = 0.15
+_AGAIN = ("idempotency_in_flight", "payment_closing", "stale_state", "request_timed_out")
+_PROOF = "0041"
+_BILL_FEN = 4199
+
+
+class Customer(Phone):
+    """One person, one account at one company, one bill, all new."""
+
+    def __init__(self, world: World, arm_at: str | None = None, point: str | None = None) -> None:
+        super().__init__(world.settings.public_url, world.sandbox.url, world.settings.wechat.appid)
+        self.world = world
+        self._arm_at, self._point = arm_at, point
+        self.number = f"03{random.randrange(10**8):08}"
+        self.bill_no = f"W-{self.number}"
+        self.qr_token = ""
+        self.account_id = ""
+        self.payments: list[str] = []
+
+    def stage(self, name: str) -> None:
+        """A part of the journey begins; here is where some points are armed."""
+        if self._point is not None and name == self._arm_at:
+            self.world.arm(self._point)
+
+    async def call(self, method: str, path: str, body: Any = None, *, key: str | None = None) -> Any:
+        """As the phone's, sent again until an answer comes."""
+        end = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return await super().call(method, path, body, key=key)
+            except httpx.TransportError:
+                if time.monotonic() > end:
+                    raise
+            except CallFailed as failed:
+                wait = failed.status >= 502 or failed.problem.get("code") in _AGAIN
+                if not wait or time.monotonic() > end:
+                    raise
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def refused(self, method: str, path: str, body: Any = None, *, key: str | None = None) -> str:
+        """The code with which a call is refused for good."""
+        try:
+            await self.call(method, path, body, key=key)
+        except CallFailed as failed:
+            return failed.problem.get("code", "")
+        raise AssertionError(f"{method} {path} should be refused")
+
+    async def try_once(self, method: str, path: str) -> None:
+        """A call that gets no useful answer, and is not sent again."""
+        with suppress(httpx.TransportError, CallFailed):
+            await super().call(method, path)
+
+    async def until(self, look: Callable[[], Any], what: str) -> Any:
+        """Look again and again until `look` (sync or async) sees something."""
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            seen = look()
+            if asyncio.iscoroutine(seen):
+                seen = await seen
+            if seen:
+                return seen
+            await asyncio.sleep(_LOOK_EVERY_S)
+        raise AssertionError(f"never seen: {what}")
+
+    # What the company does
+
+    async def company_prints_bill(self) -> None:
+        """The company opens the account, gets our QR code, issues the bill and tells us."""
+        await self.company_opens_account()
+        await self.company_gets_qr_code()
+        await self.company_issues_bill(event=True)
+
+    async def company_opens_account(self) -> None:
+        """A new account at the company; we know nothing of it."""
+        account = {
+            "number": self.number,
+            "holder_name": "陈小红",
+            "holder_id_last4": _PROOF,
+            "holder_mobile": "13800000002",
+        }
+        await self.control("POST", f"/companies/{COMPANY}/accounts", account)
+
+    async def company_gets_qr_code(self) -> None:
+        """The company asks for a code until it gets one."""
+
+        async def ask() -> str | None:
+            asked = {"account_number": self.number, "label": "账单"}
+            issued = await self.control("POST", f"/companies/{COMPANY}/qr-codes", asked)
+            return issued["answer"]["token"] if issued["status"] == 200 else None
+
+        self.qr_token = await self.until(ask, "a QR code")
+
+    async def company_issues_bill(self, *, event: bool, **more: str) -> None:
+        """One bill of 41.99 yuan."""
+        bill = {
+            "account_number": self.number,
+            "bill_no": self.bill_no,
+            "period": "2026-10",
+            "principal_fen": _BILL_FEN,
+            "event": event,
+        }
+        await self.control("POST", f"/companies/{COMPANY}/bills", bill | more)
+
+    async def company_ledger(self) -> dict[str, Any]:
+        """The company's own record."""
+        return await self.control("GET", f"/companies/{COMPANY}/ledger")
+
+    async def fault(self, counterpart: str, operation: str, fault: str, **more: Any) -> None:
+        """Let something go wrong outside."""
+        await self.control(
+            "POST", "/faults", {"counterpart": counterpart, "operation": operation, "fault": fault, **more}
+        )
+
+    # What the person does
+
+    async def enter(self) -> None:
+        """Log in, prove the phone, allow messages."""
+        await self.control("POST", "/people", {"nickname": self.number, "phone": f"139{self.number[2:]}"})
+        await self.become(self.number, "")
+        await self._with_fresh_code(self.log_in, "login_code_refused")
+        await self._with_fresh_code(self.prove_phone, "phone_code_refused")
+        templates = self.world.settings.wechat.templates
+        for _ in range(2):  # a refund sends two messages of one template
+            await self.allow_messages(list(templates.values()))
+
+    async def bind(self) -> dict[str, Any]:
+        """Add the account with its proof."""
+        bound = await self.call(
+            "POST", "/v1/bindings", {"company": COMPANY, "number": self.number, "proof": _PROOF, "label": "家里"}
+        )
+        (account,) = (await self.call("GET", "/v1/utility-accounts"))["accounts"]
+        self.account_id = account["account_id"]
+        return bound
+
+    async def scan(self) -> None:
+        """Look at the printed code until the bill is there."""
+
+        async def look() -> int:
+            return (await self.call("POST", "/v1/scans", {"token": self.qr_token}))["total_fen"]
+
+        await self.until(look, "the bill behind the code")
+
+    async def quote(self) -> str:
+        """Ask what is to be paid."""
+        return (await self.call("POST", "/v1/quotes", {"token": self.qr_token}))["quote_id"]
+
+    async def create_payment(self) -> str:
+        """Press the button; every try carries the same key."""
+        self.stage("quoting")
+        quote = {"quote_id": await self.quote()}
+        self.stage("creating")
+        payment = await self.call("POST", "/v1/payments", quote, key=str(uuid4()))
+        self.payments.append(payment["payment_id"])
+        return payment["payment_id"]
+
+    async def params(self, payment_id: str) -> dict[str, Any]:
+        """What the cashier needs."""
+        return await self.call("POST", f"/v1/payments/{payment_id}/pay-params")
+
+    async def pay_in_wechat(self, params: dict[str, Any]) -> None:
+        """Type the password."""
+        self.stage("paying")
+        assert await self.pay(params) == {"result": "ok"}
+
+    async def until_progress(self, payment_id: str, *wanted: str) -> dict[str, Any]:
+        """Look at the payment's page until it says one of `wanted`."""
+
+        async def look() -> dict[str, Any] | None:
+            view = await self.call("GET", f"/v1/payments/{payment_id}")
+            return view if view["progress"] in wanted else None
+
+        return await self.until(look, f"{payment_id} {wanted}")
+
+    async def _with_fresh_code(self, act: Callable[[], Any], refusal: str) -> None:
+        """A code is good once: when its answer was lost, the app asks WeChat for another."""
+        for _ in range(5):
+            try:
+                await act()
+            except CallFailed as failed:
+                if failed.problem.get("code") != refusal:
+                    raise
+            else:
+                return
+        raise AssertionError(refusal)

@@ -1,0 +1,341 @@
+"""What people and companies do around one bill, and what must come of it in the end."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import NamedTuple
+
+from core import clock
+from core.database import fetch, fetch_one
+from tests.faults.customer import COMPANY, Customer
+
+
+class Outcome(NamedTuple):
+    """What must be true of one customer once everything is at rest."""
+
+    payments: tuple[str, ...] = ()
+    """Final statuses, in the order of creation."""
+    paid_orders: int = 0
+    posted: int = 0
+    refunds: int = 0
+    told: tuple[str, ...] = ()
+    """Kinds of messages, each once per channel."""
+    unsent: bool = False
+    """The mini-program's messages may have failed or been skipped."""
+
+
+Journey = Callable[[Customer], Awaitable[Outcome]]
+
+POSTED = Outcome(("succeeded",), 1, 1, 0, ("payment.succeeded", "payment.posted"))
+REFUNDED = Outcome(("refunded",), 1, 0, 1, ("payment.succeeded", "payment.refund_started", "payment.refunded"))
+LATE = Outcome(("refunded",), 1, 0, 1, ("payment.refund_started", "payment.refunded"))
+CLOSED = Outcome(("closed",))
+
+
+async def pays(customer: Customer) -> Outcome:
+    """From the printed bill to the posted payment."""
+    await customer.company_prints_bill()
+    await customer.enter()
+    await customer.bind()
+    await customer.scan()
+    payment = await customer.create_payment()
+    await customer.pay_in_wechat(await customer.params(payment))
+    await customer.until_progress(payment, "posted")
+    return POSTED
+
+
+async def pays_and_comes_back(customer: Customer) -> Outcome:
+    """WeChat Pay's notice never comes; the app asks when the person returns to it."""
+    payment = await _about_to_pay(customer)
+    await customer.fault("wechat_pay", "notice", "silence", times=1)
+    await customer.pay_in_wechat(await customer.params(payment))
+    await customer.call("POST", f"/v1/payments/{payment}/check")
+    await customer.until_progress(payment, "posted")
+    return POSTED
+
+
+async def pays_unheard(customer: Customer) -> Outcome:
+    """Neither notice nor person comes: we ask by ourselves."""
+    payment = await _about_to_pay(customer)
+    params = await customer.params(payment)
+    await customer.fault("wechat_pay", "notice", "silence", times=1)
+    await customer.pay_in_wechat(params)
+    await customer.until_progress(payment, "posted")
+    return POSTED
+
+
+async def company_refuses(customer: Customer) -> Outcome:
+    """The company does not take the money: it goes back."""
+    payment = await _about_to_pay(customer)
+    await customer.control(
+        "POST", f"/companies/{COMPANY}/refuse", {"account_number": customer.number, "code": "EP0002"}
+    )
+    await customer.pay_in_wechat(await customer.params(payment))
+    await customer.until_progress(payment, "refunding", "refunded")
+    customer.stage("refunding")
+    await customer.until_progress(payment, "refunded")
+    return REFUNDED
+
+
+async def company_is_silent(customer: Customer) -> Outcome:
+    """The company's answer is lost: we ask, and find that it took the money."""
+    payment = await _about_to_pay(customer)
+    await customer.fault(f"company:{COMPANY}", "post_payment", "drop", times=1, after=True)
+    await customer.pay_in_wechat(await customer.params(payment))
+    await customer.until_progress(payment, "posted")
+    return POSTED
+
+
+async def company_heard_nothing(customer: Customer) -> Outcome:
+    """Our message to the company is lost: we ask, and tell it again under the same id."""
+    payment = await _about_to_pay(customer)
+    await customer.fault(f"company:{COMPANY}", "post_payment", "drop", times=1)
+    await customer.pay_in_wechat(await customer.params(payment))
+    await customer.until_progress(payment, "posted")
+    return POSTED
+
+
+async def company_is_slow(customer: Customer) -> Outcome:
+    """The company answers later, by an event."""
+    payment = await _about_to_pay(customer)
+    slow = {"account_number": customer.number, "seconds": 3}
+    await customer.control("POST", f"/companies/{COMPANY}/processing", slow)
+    await customer.pay_in_wechat(await customer.params(payment))
+    await customer.until_progress(payment, "posted")
+    return POSTED
+
+
+async def company_is_away_for_days(customer: Customer) -> Outcome:
+    """After three days without the company the money goes back."""
+    payment = await _about_to_pay(customer)
+    await customer.fault(f"company:{COMPANY}", "post_payment", "error", status=503)
+    await customer.pay_in_wechat(await customer.params(payment))
+
+    async def postponed() -> object:
+        return await fetch_one("select 1 from posting where payment_id = $1 and status = 'pending'", payment)
+
+    await customer.until_progress(payment, "posting")
+    await customer.until(postponed, "a postponed posting")
+    customer.world.sql("update posting set created_at = created_at - interval '4 days' where payment_id = %s", payment)
+    await customer.until_progress(payment, "refunded")
+    await customer.control("DELETE", "/faults")
+    return REFUNDED
+
+
+async def pays_at_the_second_try(customer: Customer) -> Outcome:
+    """The person starts anew; the first payment is closed before the second exists."""
+    first = await _about_to_pay(customer)
+    await customer.params(first)
+    customer.stage("replacing")
+    second = await customer.create_payment()
+    await customer.pay_in_wechat(await customer.params(second))
+    await customer.until_progress(second, "posted")
+    return POSTED._replace(payments=("closed", "succeeded"))
+
+
+async def closes(customer: Customer) -> Outcome:
+    """The person does not want to pay any more."""
+    payment = await _about_to_pay(customer)
+    await customer.params(payment)
+    await customer.call("POST", f"/v1/payments/{payment}/close")
+    await customer.until_progress(payment, "closed")
+    return CLOSED
+
+
+async def abandons(customer: Customer) -> Outcome:
+    """The person closes it before WeChat Pay has heard of it."""
+    payment = await _about_to_pay(customer)
+    await customer.call("POST", f"/v1/payments/{payment}/close")
+    await customer.until_progress(payment, "closed")
+    return CLOSED
+
+
+async def closes_after_paying(customer: Customer) -> Outcome:
+    """The money was faster than the close: it is a payment."""
+    payment = await _about_to_pay(customer)
+    await customer.fault("wechat_pay", "notice", "silence", times=1)
+    await customer.pay_in_wechat(await customer.params(payment))
+    await customer.call("POST", f"/v1/payments/{payment}/close")
+    await customer.until_progress(payment, "posted")
+    return POSTED
+
+
+async def pays_late(customer: Customer) -> Outcome:
+    """Money comes after the close: it goes back."""
+    payment = await _about_to_pay(customer)
+    await customer.params(payment)
+    await customer.call("POST", f"/v1/payments/{payment}/close")
+    await customer.until_progress(payment, "closed")
+    order = await _order_number(payment)
+    customer.stage("paying")
+    await customer.control("POST", f"/wechat-pay/orders/{order}/force", {"trade_state": "SUCCESS"})
+    await customer.until_progress(payment, "refunded")
+    return LATE
+
+
+async def lets_it_expire(customer: Customer) -> Outcome:
+    """The person goes away: after ten minutes the payment is closed and the bill is free."""
+    payment = await _about_to_pay(customer)
+    await customer.params(payment)
+    customer.stage("expiring")
+    customer.world.travel(700)
+    try:
+
+        async def closed() -> object:
+            return await fetch_one("select 1 from payment where id = $1 and status = 'closed'", payment)
+
+        await customer.until(closed, "the expired payment closed")
+    finally:
+        customer.world.travel(0)
+    return CLOSED
+
+
+async def order_answer_is_lost(customer: Customer) -> Outcome:
+    """WeChat Pay's answer to the order is lost: the next try finds the same order."""
+    payment = await _about_to_pay(customer)
+    await customer.fault("wechat_pay", "order", "drop", times=1, after=True)
+    await customer.pay_in_wechat(await customer.params(payment))
+    await customer.until_progress(payment, "posted")
+    return POSTED
+
+
+async def order_is_refused(customer: Customer) -> Outcome:
+    """WeChat Pay refuses the order for good: the payment has failed and the bill is free."""
+    payment = await _about_to_pay(customer)
+    await customer.fault("wechat_pay", "order", "drop", after=True)
+    await customer.try_once("POST", f"/v1/payments/{payment}/pay-params")
+    await customer.control("DELETE", "/faults")
+    order = await _order_number(payment)
+    await customer.control("POST", f"/wechat-pay/orders/{order}/force", {"trade_state": "CLOSED"})
+    assert await customer.refused("POST", f"/v1/payments/{payment}/pay-params") in (
+        "payment_order_refused",
+        "payment_not_payable",
+    )
+    return Outcome(("failed",))
+
+
+async def notice_lies(customer: Customer) -> Outcome:
+    """A notice with another amount is booked nowhere; the true one counts."""
+    payment = await _about_to_pay(customer)
+    await customer.fault("wechat_pay", "notice", "silence", times=1)
+    await customer.pay_in_wechat(await customer.params(payment))
+    order = await _order_number(payment)
+    wrong = {"amount": {"total": 1, "payer_total": 1, "currency": "CNY", "payer_currency": "CNY"}}
+    await customer.control("POST", f"/wechat-pay/orders/{order}/notify", {"mutate": wrong})
+    await customer.until_progress(payment, "posted")
+    return POSTED
+
+
+async def wechat_refuses_the_message(customer: Customer) -> Outcome:
+    """The person has switched messages off in WeChat and we did not hear of it."""
+    payment = await _about_to_pay(customer)
+    templates = list(customer.world.settings.wechat.templates.values())
+    await customer.fault("wechat", "message_push", "silence", times=1)
+    off = {"appid": customer.world.settings.wechat.appid, "template_ids": templates, "accept": False, "via": "settings"}
+    await customer.control("POST", f"/people/{customer.person['person_id']}/subscribe", off)
+    await customer.pay_in_wechat(await customer.params(payment))
+    await customer.until_progress(payment, "posted")
+    return POSTED._replace(unsent=True)
+
+
+async def stays_logged_in(customer: Customer) -> Outcome:
+    """The refresh token is changed for a new one; the client that lost the answer gets the same successor."""
+    await customer.enter()
+    customer.stage("refreshing")
+    refresh = {"refresh_token": customer.tokens["refresh_token"], "client_id": customer._client_id}
+    customer.tokens = await customer.call("POST", "/v1/sessions/refresh", refresh)
+    refresh["refresh_token"] = customer.tokens["refresh_token"]
+    customer.tokens = await customer.call("POST", "/v1/sessions/refresh", refresh)
+    await customer.call("GET", "/v1/me")
+    row = await fetch_one("select count(*) from session s where s.person_id = $1", await _person_id(customer))
+    assert row is not None
+    assert row["count"] == 1
+    return Outcome()
+
+
+async def logs_out(customer: Customer) -> Outcome:
+    """The session ends; a lost answer does not open it again."""
+    await customer.enter()
+    customer.stage("leaving")
+    session = customer.tokens["session_id"]
+    try:
+        await customer.call("DELETE", f"/v1/sessions/{session}")
+    except Exception as refused:  # the second try of a call whose answer was lost
+        assert getattr(refused, "status", 0) == 401  # noqa: PT017
+    row = await fetch_one("select ended_at, end_reason from session where id = $1", session)
+    assert row is not None
+    assert row["ended_at"] is not None
+    assert row["end_reason"] == "ended_by_owner"
+    return Outcome()
+
+
+async def unbinds(customer: Customer) -> Outcome:
+    """The person takes the account off the list."""
+    await customer.company_opens_account()
+    await customer.enter()
+    bound = await customer.bind()
+    await customer.call("DELETE", f"/v1/bindings/{bound['binding_id']}")
+    assert (await customer.call("GET", "/v1/utility-accounts"))["accounts"] == []
+    return Outcome()
+
+
+async def holder_objects(customer: Customer) -> Outcome:
+    """The company tells the holder of the binding; he objects, and it ends."""
+    await customer.company_opens_account()
+    await customer.enter()
+    await customer.bind()
+
+    async def notice() -> object:
+        notices = (await customer.company_ledger())["holder_notices"]
+        return next((one for one in notices if one["account_number"] == customer.number), None)
+
+    told = await customer.until(notice, "the holder was told")
+    customer.stage("objecting")
+    objection = {"account_number": customer.number, "binding_ref": told["binding_ref"]}
+    await customer.control("POST", f"/companies/{COMPANY}/events", {"type": "binding.revoked", "data": objection})
+
+    async def gone() -> bool:
+        return (await customer.call("GET", "/v1/utility-accounts"))["accounts"] == []
+
+    await customer.until(gone, "the binding ended")
+    return Outcome(told=("binding.revoked",))
+
+
+async def daily_file_comes(customer: Customer) -> Outcome:
+    """Yesterday's bills are in the company's file, taken once."""
+    yesterday = clock.today() - timedelta(days=1)
+    await customer.company_opens_account()
+    await customer.company_gets_qr_code()
+    await customer.company_issues_bill(event=False, issued_on=yesterday.isoformat(), due_on=clock.today().isoformat())
+    customer.world.sql("delete from bill_file")
+    customer.world.sql(
+        "select procrastinate_defer_jobs_v1(array[row('default', 'bills.daily_file', 0, null, null, '{\"timestamp\": 0}', null)"
+        "::procrastinate_job_to_defer_v1])"
+    )
+
+    async def taken() -> object:
+        return await fetch_one("select 1 from bill_file where day = $1", yesterday)
+
+    await customer.until(taken, "the file of yesterday")
+    rows = await fetch("select status, payable_fen from bill where bill_no = $1", customer.bill_no)
+    assert [tuple(row) for row in rows] == [("open", 4199)]
+    return Outcome()
+
+
+async def _about_to_pay(customer: Customer) -> str:
+    """A payment that waits for its payer."""
+    await customer.company_prints_bill()
+    await customer.enter()
+    await customer.scan()
+    return await customer.create_payment()
+
+
+async def _order_number(payment_id: str) -> str:
+    row = await fetch_one("select order_number from payment_part where payment_id = $1", payment_id)
+    assert row is not None
+    return row["order_number"]
+
+
+async def _person_id(customer: Customer) -> object:
+    row = await fetch_one("select person_id from session where id = $1", customer.tokens["session_id"])
+    assert row is not None
+    return row["person_id"]
