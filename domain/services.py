@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from cities.schema import City
 from core.crypto import Vault
+from core.outbound import Counterpart
 from core.redis import Limiter
 from core.settings import Settings
 from domain.billing.accounts import Accounts
@@ -65,3 +66,4 @@ class Services:
     push: PushReceiver
     gateway_key: SigningKey
     company_keys: Mapping[str, Mapping[str, Ed25519PublicKey]]
+    counterparts: tuple[Counterpart, ...]

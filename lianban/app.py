@@ -54,6 +54,8 @@ async def services_for(settings: Settings) -> AsyncIterator[Services]:
             yield services
         finally:
             await services.redis.aclose()
+            for counterpart in services.counterparts:
+                await counterpart.aclose()
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """The composition root: settings become keys, clients and services; everything below gets what it needs as arguments."""
 
 import base64
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -51,12 +52,14 @@ def compose(settings: Settings) -> Services:
     sessions = Sessions(vault, access_tokens, RefreshTokens(base64.b64decode(settings.refresh_key)))
 
     wechat_side = Counterpart("wechat", settings.endpoints.wechat)
+    wechat_pay_side = Counterpart("wechat_pay", settings.endpoints.wechat_pay)
+    company_sides = _company_sides(settings, city)
     app = settings.wechat
     mini_program = MiniProgram(
         app.appid, app.secret, wechat_side, TokenKeeper(app.appid, app.secret, wechat_side, redis, vault)
     )
 
-    companies = _companies(settings, city)
+    companies = _companies(settings, city, company_sides)
     accounts = Accounts(companies, city, vault, limiter)
     refresher = Refresher(companies, accounts)
     qr_codes = QrCodes([(key.keyid, key.raw()) for key in settings.qr_keys], settings.public_url, accounts, limiter)
@@ -73,7 +76,7 @@ def compose(settings: Settings) -> Services:
         public_key=pay.public_key,
         platform_certificates=pay.platform_certificates,
     )
-    wechat_pay = WeChatPay(pay_config, Counterpart("wechat_pay", settings.endpoints.wechat_pay))
+    wechat_pay = WeChatPay(pay_config, wechat_pay_side)
     settling = Settling(wechat_pay.name, pay.sp_mchid, pay.sp_appid)
     follower = Follower(wechat_pay, settling, city)
     reasons = city.values["refund_reason"]
@@ -108,29 +111,38 @@ def compose(settings: Settings) -> Services:
         push=PushReceiver(app.appid, app.push_token, app.push_encoding_aes_key),
         gateway_key=_signing_key(settings),
         company_keys={code: _public_keys(keys) for code, keys in settings.companies.items()},
+        counterparts=(wechat_side, wechat_pay_side, *company_sides.values()),
     )
 
 
-def _companies(settings: Settings, city: City) -> Companies:
+def _companies(settings: Settings, city: City, sides: Mapping[str, Counterpart]) -> Companies:
     signing_key = _signing_key(settings)
     joined: dict[str, JoinedCompany] = {}
-    for rules in city.joined_companies():
-        keys = settings.companies.get(rules.code)
-        merchant = (keys.sub_mchid if keys else None) or rules.sub_mchid
-        if keys is None or merchant is None:
-            continue
-        joined[rules.code] = JoinedCompany(rules, _gateway(rules.code, rules.gateway, keys, signing_key), merchant)
+    for code, side in sides.items():
+        rules, keys = city.company(code), settings.companies[code]
+        merchant = keys.sub_mchid or rules.sub_mchid
+        assert merchant is not None
+        gateway = CompanyGateway(code, side, urlsplit(keys.base_url).netloc, signing_key, _public_keys(keys))
+        joined[code] = JoinedCompany(rules, gateway, merchant)
     return Companies(joined)
+
+
+def _company_sides(settings: Settings, city: City) -> dict[str, Counterpart]:
+    """The systems of the companies that have joined, have keys here, and a merchant number of their own."""
+    return {
+        rules.code: _company_side(rules.code, rules.gateway, settings.companies[rules.code])
+        for rules in city.joined_companies()
+        if rules.code in settings.companies and (settings.companies[rules.code].sub_mchid or rules.sub_mchid)
+    }
+
+
+def _company_side(code: str, rules: Gateway, keys: CompanyKeys) -> Counterpart:
+    circuit = CircuitSettings(rules.circuit.window, rules.circuit.failure_share, rules.circuit.pause)
+    return Counterpart(f"company:{code}", keys.base_url, timeout=rules.timeout, circuit=circuit)
 
 
 def _signing_key(settings: Settings) -> SigningKey:
     return load_signing_key(settings.gateway_keys[0].keyid, settings.gateway_keys[0].key)
-
-
-def _gateway(code: str, rules: Gateway, keys: CompanyKeys, signing_key: SigningKey) -> CompanyGateway:
-    circuit = CircuitSettings(rules.circuit.window, rules.circuit.failure_share, rules.circuit.pause)
-    counterpart = Counterpart(f"company:{code}", keys.base_url, timeout=rules.timeout, circuit=circuit)
-    return CompanyGateway(code, counterpart, urlsplit(keys.base_url).netloc, signing_key, _public_keys(keys))
 
 
 def _public_keys(keys: CompanyKeys) -> dict[str, Ed25519PublicKey]:

@@ -96,7 +96,9 @@ async def _odd_moves() -> list[str]:
             state: Any = None
             for step in path:
                 fits = step["from_state"] == state and (
-                    step["to_state"] == lifecycle.initial if state is None else law.get((state, step["event"])) == step["to_state"]
+                    step["to_state"] == lifecycle.initial
+                    if state is None
+                    else law.get((state, step["event"])) == step["to_state"]
                 )
                 if not fits:
                     found.append(f"6 {lifecycle.subject} {subject_id}: {state} -{step['event']}-> {step['to_state']}")

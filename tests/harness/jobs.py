@@ -45,7 +45,9 @@ class Travel:
         self._offset += by
         self._set()
         # The queue keeps real time: a job due at a moment of the travelled clock is now due that much earlier.
-        await fetch("update procrastinate_jobs set scheduled_at = scheduled_at - $1::interval where status = 'todo'", by)
+        await fetch(
+            "update procrastinate_jobs set scheduled_at = scheduled_at - $1::interval where status = 'todo'", by
+        )
 
     def home(self) -> None:
         """Back to the real time."""

@@ -181,7 +181,9 @@ class Spine:
             await self.bill(number, fen, period=f"2026-{month:02}")
         return number
 
-    async def bill(self, number: str, fen: int, *, period: str = "2026-10", bill_no: str | None = None, **more: Any) -> str:
+    async def bill(
+        self, number: str, fen: int, *, period: str = "2026-10", bill_no: str | None = None, **more: Any
+    ) -> str:
         """Issue a bill, or change the one with this number; its number."""
         bill_no = bill_no or f"T{number}-{period}-{next(self._numbers)}"
         body = {
@@ -232,7 +234,9 @@ class Spine:
             citizen.caller, quote.quote.id, bills, self.once(citizen, quote.quote.id, bills, key), payments_api._created
         )
 
-    def once(self, citizen: Citizen, quote_id: UUID, bills: Sequence[UUID] | None = None, key: str | None = None) -> Once:
+    def once(
+        self, citizen: Citizen, quote_id: UUID, bills: Sequence[UUID] | None = None, key: str | None = None
+    ) -> Once:
         """A keyed request for :meth:`create`."""
         fingerprint = msgspec.json.encode([str(quote_id), [str(bill) for bill in bills or ()]])
         return Once(self.services.vault, str(citizen.id), "payments_create", key or uuid4().hex, fingerprint)
@@ -292,7 +296,9 @@ class Spine:
     async def rows(self, tables: Iterable[str] = BUSINESS) -> dict[str, str | None]:
         """A fingerprint of every table: equal when every row is."""
         return {
-            table: (await fetch(f"select md5(string_agg(t::text, '|' order by t.id::text)) as sum from {table} t"))[0]["sum"]
+            table: (await fetch(f"select md5(string_agg(t::text, '|' order by t.id::text)) as sum from {table} t"))[0][
+                "sum"
+            ]
             for table in tables
         }
 
@@ -305,7 +311,9 @@ class Spine:
 
     async def told(self, citizen: Citizen) -> list[str]:
         """The kinds of in-app messages a person has got, in order."""
-        rows = await fetch("select kind from message where person_id = $1 and channel = 'inbox' order by created_at", citizen.id)
+        rows = await fetch(
+            "select kind from message where person_id = $1 and channel = 'inbox' order by created_at", citizen.id
+        )
         return [row["kind"] for row in rows]
 
 
@@ -328,9 +336,7 @@ async def door(ports: Ports, settings: Settings) -> AsyncGenerator[_Current]:
 
 
 @pytest.fixture
-async def spine(
-    clean: None, settings: Settings, sandbox: SandboxProcess, door: _Current
-) -> AsyncGenerator[Spine]:
+async def spine(clean: None, settings: Settings, sandbox: SandboxProcess, door: _Current) -> AsyncGenerator[Spine]:
     """Everything composed and running but the worker; at the end no job has failed unexpectedly and every rule holds."""
     assert settings.clock_file is not None
     travel = Travel(Path(settings.clock_file))
