@@ -1,0 +1,78 @@
+"""Those who sign their calls to us: the companies, WeChat Pay and WeChat, with the keys the sandbox holds."""
+
+import json
+import secrets
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from core import clock
+from sandbox import http_signatures, wechat_pay_crypto, wechat_push
+from sandbox.http_signatures import PrivateKey, Request
+
+Signed = tuple[dict[str, str], dict[str, str], bytes]
+"""Query, headers and body of a request that its receiver must believe."""
+
+
+class Senders:
+    """Made from the sandbox's configuration file; `authority` is the host and port of our public address."""
+
+    def __init__(self, configuration: Path, authority: str) -> None:
+        self._known = json.loads(configuration.read_bytes())
+        self._authority = authority
+
+    def company(self, code: str, method: str, path: str, body: Any) -> Signed:
+        """A company's call under its first key."""
+        company = next(company for company in self._known["companies"] if company["code"] == code)
+        key = PrivateKey.load(company["private_keys"][0]["keyid"], company["private_keys"][0]["key"])
+        content = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
+        fields = [("Content-Type", "application/json")]
+        request = Request(method, self._authority, path, fields, content)
+        added = http_signatures.sign_request(request, key, int(clock.timestamp()), http_signatures.new_nonce())
+        return {}, dict([*fields, *added]), content
+
+    def wechat_pay(self, event_type: str, resource: dict[str, Any]) -> Signed:
+        """A notice of WeChat Pay."""
+        pay = self._known["wechat_pay"]
+        sealed = wechat_pay_crypto.encrypt(
+            pay["merchants"][0]["api_v3_key"], json.dumps(resource).encode(), "transaction"
+        )
+        notice = {
+            "id": str(uuid4()),
+            "create_time": clock.now().isoformat(),
+            "resource_type": "encrypt-resource",
+            "event_type": event_type,
+            "summary": "支付成功",
+            "resource": {"original_type": "transaction", **sealed},
+        }
+        body = json.dumps(notice).encode()
+        key = wechat_pay_crypto.load_private_key(pay["public_key_private"])
+        signer = wechat_pay_crypto.Signer(pay["public_key_id"], key)
+        headers = wechat_pay_crypto.signed_headers(signer, int(clock.timestamp()), body)
+        return {}, {**headers, "Content-Type": "application/json"}, body
+
+    def wechat_push(self, event: str) -> Signed:
+        """An event of the mini-program, without any content."""
+        app = self._known["wechat"]["apps"][0]
+        push = app["push"]
+        original = wechat_push.original_id(app["appid"])
+        text = (
+            f"<xml><ToUserName>{original}</ToUserName><FromUserName>o{secrets.token_hex(13)}x</FromUserName>"
+            f"<CreateTime>{int(clock.timestamp())}</CreateTime><MsgType>event</MsgType><Event>{event}</Event></xml>"
+        )
+        sealed = wechat_push.seal(push["encoding_aes_key"], app["appid"], text.encode())
+        query = self._push_query(push["token"])
+        query["msg_signature"] = wechat_push.sign(push["token"], query["timestamp"], query["nonce"], sealed)
+        query["encrypt_type"] = "aes"
+        body = f"<xml><ToUserName>{original}</ToUserName><Encrypt>{sealed}</Encrypt></xml>"
+        return query, {"Content-Type": "text/xml"}, body.encode()
+
+    def wechat_address_check(self, echo: str) -> Signed:
+        """The console's check of our push address."""
+        query = self._push_query(self._known["wechat"]["apps"][0]["push"]["token"])
+        return {**query, "echostr": echo}, {}, b""
+
+    @staticmethod
+    def _push_query(token: str) -> dict[str, str]:
+        timestamp, nonce = str(int(clock.timestamp())), str(secrets.randbelow(10**10))
+        return {"timestamp": timestamp, "nonce": nonce, "signature": wechat_push.sign(token, timestamp, nonce)}
