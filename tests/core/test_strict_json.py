@@ -48,12 +48,12 @@ def test_unknown_members_are_ignored_and_escaped_chinese_is_read() -> None:
 @pytest.mark.parametrize("depth", [300, 600, 900, 5000])
 def test_no_depth_breaks_the_search_for_bad_text(depth: int) -> None:
     for inner in (b'"\\u0041"', b'"\\u0000"'):
+        reason = None
         try:
             parse(b"[" * depth + inner + b"]" * depth)
         except JsonRefused as refused:
-            assert refused.reason in ("not_json", "bad_text")
-        else:
-            assert b"41" in inner
+            reason = refused.reason
+        assert reason in (("not_json", None) if b"41" in inner else ("not_json", "bad_text"))
 
 
 def test_the_refusal_does_not_repeat_the_value() -> None:
