@@ -127,7 +127,7 @@ class AccessTokens:
         known = self._verified.get(digest)
         if known is None:
             claims = self._keys.verify(token, self._audience, self._issuer)
-            known = (_caller(claims), float(claims["exp"]))
+            known = (_caller(claims), _expiry(claims))
             self._verified[digest] = known
             if len(self._verified) > _CACHE_SIZE:
                 self._verified.popitem(last=False)
@@ -164,11 +164,18 @@ class RefreshTokens:
 def _caller(claims: dict[str, Any]) -> Caller:
     try:
         level = claims["lvl"]
-        if level not in (1, 2, 3):
+        if type(level) is not int or level not in (1, 2, 3):
             raise TokenRefused("level")
         return Caller(UUID(claims["sub"]), UUID(claims["uid"]), UUID(claims["sid"]), level, float(claims["auth_time"]))
     except (KeyError, ValueError, TypeError, AttributeError):
         raise TokenRefused("claims") from None
+
+
+def _expiry(claims: dict[str, Any]) -> float:
+    expires = claims["exp"]
+    if type(expires) is not int:
+        raise TokenRefused("exp")
+    return float(expires)
 
 
 def _jwk(keyid: str, raw: bytes) -> dict[str, str]:

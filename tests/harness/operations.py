@@ -1,0 +1,132 @@
+"""How each operation of the contract is brought to its documented answer: the ids and the secrets its example leaves open."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from api.calls import Route
+from api.fields import filled, placeholders
+from tests.harness.edge import Edge, Person
+from tests.harness.senders import Signed
+
+
+class Operations:
+    """Carries out operations for one person at one edge."""
+
+    def __init__(self, edge: Edge) -> None:
+        self.edge = edge
+
+    async def carry_out(self, route: Route) -> httpx.Response:
+        """The example of `route`, with everything it needs made before; returns its answer."""
+        person = await self.edge.person() if route.access.who in ("person", "anybody") else None
+        if route.access.who in ("company", "platform"):
+            return await self._signed(route)
+        assert person is not None
+        path = route.path
+        for name in _names(route.path):
+            path = path.replace(f"{{{name}}}", await _PATH[name](self.edge, person))
+        body = filled(route.example, {name: await self._value(name, person) for name in placeholders(route.example)})
+        key = uuid4().hex if route.idempotent else None
+        by = person if route.access.who == "person" else None
+        return await self.edge.call(route.method, path, body, by=by, key=key)
+
+    async def _value(self, name: str, person: Person) -> str:
+        edge, citizen = self.edge, person.citizen
+        match name:
+            case "login_code":
+                return await edge.spine.login_code(citizen.phone_id)
+            case "phone_code":
+                return await edge.spine.phone_code(citizen.phone_id)
+            case "refresh_token":
+                body = {"code": await edge.spine.login_code(citizen.phone_id), "client_id": "4f9c2b7a61d84e0f"}
+                return (await edge.told("POST", "/v1/sessions/wechat-mini-program", body))["refresh_token"]
+            case "proof":
+                return "002X"
+            case "qr_token":
+                return await edge.spine.qr(await edge.spine.account(4199))
+            case "quote_id":
+                token = await self._value("qr_token", person)
+                return (await edge.told("POST", "/v1/quotes", {"token": token}, by=person))["quote_id"]
+        raise KeyError(name)
+
+    async def _signed(self, route: Route) -> httpx.Response:
+        query, headers, body = await self.signed(route)
+        path = route.path.replace("{company}", "water")
+        return await self.edge.http.request(route.method, path, params=query, headers=headers, content=body)
+
+    async def signed(self, route: Route) -> Signed:
+        """What the company or the platform sends."""
+        edge = self.edge
+        match route.name:
+            case "callbacks_wechat_pay_receive":
+                return edge.senders.wechat_pay("TRANSACTION.SUCCESS", await self._trade())
+            case "callbacks_wechat_verify_address":
+                return edge.senders.wechat_address_check("8123456789")
+            case "callbacks_wechat_receive":
+                return edge.senders.wechat_push("user_enter_tempsession")
+        body = filled(
+            route.example,
+            {name: await edge.spine.qr(await edge.spine.account()) for name in placeholders(route.example)},
+        )
+        return edge.senders.company("water", route.method, route.path.replace("{company}", "water"), body)
+
+    async def _trade(self) -> dict[str, Any]:
+        """A trade as WeChat Pay tells of it, of an order that is really paid."""
+        edge = self.edge
+        person = await edge.person(1)
+        payment_id = await edge.payment(person)
+        params = await edge.told("POST", f"/v1/payments/{payment_id}/pay-params", by=person)
+        paid = await edge.spine.control("POST", f"/people/{person.citizen.phone_id}/pay", params)
+        assert paid == {"result": "ok"}
+        orders = (await edge.spine.control("GET", "/wechat-pay/orders"))["orders"]
+        order = next(order for order in orders if order["trade_state"] == "SUCCESS")
+        pay = edge.spine.services.settings.wechat_pay
+        return {
+            "sp_mchid": pay.sp_mchid, "sub_mchid": order["sub_mchid"], "sp_appid": pay.sp_appid, "out_trade_no": order["out_trade_no"],
+            "transaction_id": order["transaction_id"], "trade_type": "JSAPI", "trade_state": "SUCCESS", "trade_state_desc": "支付成功",
+            "bank_type": "OTHERS", "attach": "", "success_time": order["success_time"],
+            "payer": {"sp_openid": person.citizen.openid},
+            "amount": {"total": 4199, "payer_total": 4199, "currency": "CNY", "payer_currency": "CNY"},
+        }  # fmt: skip
+
+
+async def _session(edge: Edge, person: Person) -> str:
+    return (await edge.told("GET", "/v1/sessions", by=person))["sessions"][0]["session_id"]
+
+
+async def _bound(edge: Edge, person: Person, name: str) -> str:
+    return (person.bound or await edge.bound(person))[name]
+
+
+async def _binding(edge: Edge, person: Person) -> str:
+    return await _bound(edge, person, "binding_id")
+
+
+async def _account(edge: Edge, person: Person) -> str:
+    return await _bound(edge, person, "account_id")
+
+
+async def _bill(edge: Edge, person: Person) -> str:
+    return await _bound(edge, person, "bill_id")
+
+
+async def _token(edge: Edge, _person: Person) -> str:
+    return await edge.spine.qr(await edge.spine.account())
+
+
+OBJECTS: dict[str, Callable[[Edge, Person], Awaitable[str]]] = {
+    "session_id": _session,
+    "binding_id": _binding,
+    "account_id": _account,
+    "bill_id": _bill,
+    "payment_id": Edge.payment,
+    "message_id": Edge.message,
+}
+"""Path parameter → how a person comes by such an object of his own."""
+_PATH = {**OBJECTS, "token": _token}
+
+
+def _names(path: str) -> list[str]:
+    return [part[1:-1] for part in path.split("/") if part.startswith("{")]
