@@ -56,7 +56,7 @@ _SECURITY_HEADERS = {
 
 def create_app(services: Services, name: str = "lianban") -> Sanic:
     """The application for these services. Every route comes from the table; nothing else is served."""
-    app = Sanic(name, configure_logging=False)
+    app = Sanic(name, configure_logging=False, strict_slashes=True)
     app.config.update(
         REQUEST_MAX_SIZE=BODY_BYTES,
         REQUEST_TIMEOUT=10,
@@ -163,7 +163,10 @@ def _path_value(name: str, value: str) -> Any:
 
 
 def _query(route: Route, request: Request) -> Any:
-    pairs = request.get_query_args(keep_blank_values=True, errors="strict") if request.query_string else []
+    try:
+        pairs = request.get_query_args(keep_blank_values=True, errors="strict") if request.query_string else []
+    except UnicodeDecodeError:
+        raise RequestMalformed(where="query", reason="bad_text") from None
     if route.query is None:
         if pairs:
             raise RequestMalformed(where=f"query.{pairs[0][0][:40]}", reason="unknown_field")

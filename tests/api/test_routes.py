@@ -1,0 +1,118 @@
+"""Nothing is served that the table does not name, and nobody comes in whom his row does not let in."""
+
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from api.calls import Access, Route
+from api.routes import ROUTES
+from core import clock
+from domain.identity.tokens import Caller
+from tests.harness.edge import Edge, Person
+from tests.harness.operations import Operations
+
+PERSONS = [route for route in ROUTES if route.access.who == "person"]
+SIGNED = [route for route in ROUTES if route.access.who in ("company", "platform")]
+OPEN = {
+    "sessions_login_by_wechat", "sessions_refresh", "companies_list_companies", "scanned_show", "keys_publish", "docs_openapi",
+    "docs_show", "health_alive", "health_ready",
+}  # fmt: skip
+
+
+async def test_what_is_served_is_the_table(edge: Edge) -> None:
+    served = {
+        (method, "/" + route.path.replace("<", "{").replace(":str>", "}"))
+        for route in edge.app.router.routes
+        for method in route.methods
+    }
+    assert served == {(route.method, route.path) for route in ROUTES}
+
+
+def test_every_row_is_there_once_and_has_its_own_name() -> None:
+    assert [key for key, count in Counter((route.method, route.path) for route in ROUTES).items() if count > 1] == []
+    assert [name for name, count in Counter(route.name for route in ROUTES).items() if count > 1] == []
+
+
+def test_only_these_operations_are_open_to_anybody() -> None:
+    assert {route.name for route in ROUTES if route.access.who == "anybody"} == OPEN
+
+
+def test_a_row_cannot_be_half_filled() -> None:
+    for wrong in (("person", 0, False), ("person", 4, False), ("anybody", 1, False), ("company", 0, True)):
+        with pytest.raises(ValueError, match="level"):
+            Access(*wrong)
+
+
+def test_what_takes_money_is_idempotent_and_what_asks_for_a_secret_is_limited_and_closed() -> None:
+    assert {route.name for route in ROUTES if route.idempotent} >= {"payments_create"}
+    closed = {route.name for route in ROUTES if route.limit is not None and route.limit.closed}
+    assert closed == {"sessions_login_by_wechat", "me_prove_phone"}
+
+
+@pytest.mark.parametrize("route", PERSONS, ids=lambda route: route.name)
+async def test_without_a_login_nobody_comes_in(edge: Edge, route: Route) -> None:
+    response = await edge.call(route.method, _any(route), route.example)
+    assert (response.status_code, response.json()["code"]) == (401, "token_refused")
+
+
+@pytest.mark.parametrize("route", [route for route in PERSONS if route.access.level > 1], ids=lambda route: route.name)
+async def test_below_his_level_nobody_comes_in(edge: Edge, route: Route) -> None:
+    below = await edge.person(route.access.level - 1)
+    response = await edge.call(route.method, _any(route), route.example, by=below)
+    assert (response.status_code, response.json()["code"]) == (403, "level_too_low")
+    assert response.json()["data"] == {"level": route.access.level - 1, "needed": route.access.level}
+
+
+async def test_with_an_old_proof_nobody_comes_in_where_a_fresh_one_is_asked(edge: Edge) -> None:
+    person = await edge.person()
+    known = person.citizen.caller
+    for route in [route for route in PERSONS if route.access.fresh]:
+        old = Caller(known.person_id, known.user_id, known.session_id, route.access.level, clock.timestamp() - 301)
+        token, _ = edge.spine.services.access_tokens.issue(old, "old")
+        response = await edge.call(route.method, _any(route), route.example, by=Person(person.citizen, token))
+        assert (response.status_code, response.json()["code"]) == (403, "proof_too_old")
+
+
+@pytest.mark.parametrize("route", SIGNED, ids=lambda route: route.name)
+@pytest.mark.parametrize("how", ["unsigned", "with a person's login", "altered", "late"])
+async def test_without_its_signature_nobody_is_believed(edge: Edge, route: Route, how: str) -> None:
+    query, headers, body = await Operations(edge).signed(route)
+    if how in ("unsigned", "with a person's login"):
+        query, headers = {}, {name: value for name, value in headers.items() if name == "Content-Type"}
+    if how == "with a person's login":
+        headers |= (await edge.person()).headers
+    if how == "altered":
+        middle = len(body) // 2
+        body = body[:middle] + bytes([body[middle] ^ 1]) + body[middle + 1 :] if body else body
+        query |= {"signature": "0" * 40} if "echostr" in query else {}
+    before = await edge.spine.rows((*_STORED,))
+    try:
+        if how == "late":
+            clock.travel(_LATE)
+        path = route.path.replace("{company}", "water")
+        response = await edge.http.request(route.method, path, params=query, headers=headers, content=body)
+    finally:
+        clock.travel(_LATE * 0)
+    assert response.status_code == 401
+    assert response.json()["code"] in ("signature_wrong", "FAIL")
+    assert await edge.spine.rows((*_STORED,)) == before
+
+
+async def test_a_company_s_signature_opens_no_other_company_s_door(edge: Edge) -> None:
+    path = "/callbacks/companies/gas"
+    query, headers, body = edge.senders.company("water", "POST", path, {"event_id": "e", "type": "t", "at": "", "data": {}})
+    response = await edge.http.request("POST", path, params=query, headers=headers, content=body)
+    assert (response.status_code, response.json()["code"]) == (401, "signature_wrong")
+
+
+def _any(route: Route) -> str:
+    """Its address with ids of nothing."""
+    parts = [
+        "00000000-0000-0000-0000-000000000000" if part.startswith("{") else part for part in route.path.split("/")
+    ]
+    return "/".join(parts)
+
+
+_LATE = timedelta(seconds=301)
+_STORED = ("inbox", "qr_code", "utility_account")
