@@ -1,4 +1,4 @@
-"""Fixtures of the tests that start engines of their own: ``home``, ``cluster``, ``migrated``."""
+"""Fixtures of the tests that start engines of their own: ``home``, ``cluster``, ``migrated``; and ``spine``."""
 
 import shutil
 import tempfile
@@ -11,6 +11,9 @@ from lianban import engine_host
 from lianban.engines import EmbeddedPostgres
 from tests.harness import template
 from tests.harness.processes import processes_below
+from tests.harness.spine import spine
+
+__all__ = ["spine"]
 
 
 @pytest.fixture

@@ -1,0 +1,146 @@
+"""What is planted to see that ``lianban check`` reports it: each breaks one rule in rows that keep all of them."""
+
+import uuid
+from typing import NamedTuple
+
+from tests.harness.spine import WATER
+
+
+class Plant(NamedTuple):
+    """Statements that break what `check` guards, and a part of what it then says."""
+
+    check: str
+    says: str
+    statements: tuple[str, ...]
+
+
+ALSO = str(uuid.UUID(int=7))
+
+
+def _plant(check: str, says: str, *statements: str) -> Plant:
+    return Plant(check, says, statements)
+
+
+def _again(table: str, which: str = "true") -> str:
+    """Insert a row a second time, under another id."""
+    return f"insert into {table} select (jsonb_populate_record(t, jsonb_build_object('id', '{ALSO}'))).* from {table} t where {which} limit 1"
+
+
+PLANTS = (
+    _plant("ledger_transaction_whole", "received of payment_part",
+        "update ledger_entry set amount_fen = amount_fen + 1 where id ="
+        " (select e.id from ledger_entry e join ledger_transaction t on t.id = e.transaction_id where t.kind = 'received' limit 1)"),
+    _plant("ledger_transaction_whole", "posted of posting",
+        "delete from ledger_entry where transaction_id in (select id from ledger_transaction where kind = 'posted')"),
+    _plant("ledger_transaction_whole", "posted of posting",
+        f"insert into ledger_account (kind, provider, merchant) values ('posted', 'wechat_pay', '{ALSO[:8]}')",
+        f"update ledger_entry e set account_id = (select id from ledger_account where merchant = '{ALSO[:8]}') from ledger_account own"
+        " where own.id = e.account_id and own.kind = 'posted'"),
+    _plant("ledger_day_adds_up", "suspense",
+        "update ledger_entry e set amount_fen = amount_fen - 100 from ledger_account a where a.id = e.account_id and a.kind = 'posted'"),
+    _plant("ledger_day_adds_up", "suspense -",
+        "update ledger_transaction set at = at - interval '1 day' where kind = 'posted'"),
+    _plant("ledger_says_what_happened", "received of payment_part is not booked",
+        "delete from ledger_entry", "delete from ledger_transaction where kind = 'received'"),
+    _plant("ledger_says_what_happened", "posted of posting is booked and is not so", "update posting set status = 'pending', ended_at = null"),
+    _plant("ledger_says_what_happened", "refunded of refund", "update refund set amount_fen = amount_fen - 1"),
+    _plant("claim_once", "2 live claims",
+        "drop index claim_live_once", _again("claim", "freed_at is null")),
+    _plant("claim_once", "claim freed by a payment that is succeeded", "update claim set freed_at = now() where freed_at is null"),
+    _plant("claim_once", "claim held by a payment that is refunded", "update claim set freed_at = null"),
+    _plant("claim_once", "line without a claim", "delete from claim"),
+    _plant("bill_posted_once", "2 postings are live or posted",
+        "drop index posting_bill_live_once",
+        _again("posting_bill", "live")),
+    _plant("bill_posted_once", "live is true, its posting is refused", "update posting_bill set live = true"),
+    _plant("bill_posted_once", "bill is open, its posting is posted", "update bill set status = 'open' where status = 'posted'"),
+    _plant("bill_posted_once", "bill is posted, its posting is none", "update bill set status = 'posted', paid_at = now()"),
+    _plant("posting_says_what_was_paid", "is told and not paid", "update posting_bill set amount_fen = amount_fen + 1"),
+    _plant("posting_says_what_was_paid", "is paid and not told", "delete from posting_bill"),
+    _plant("posting_says_what_was_paid", "its total is not the part's", "update posting set total_fen = total_fen + 1"),
+    _plant("money_has_a_way", "in suspense with no way out", "delete from refund"),
+    _plant("money_has_a_way", "in suspense with no way out", "update payment set status = 'received_late' where status = 'succeeded'"),
+    _plant("money_has_a_way", "paid 2 times and kept",
+        "update payment_line set claim_key = 'bill:x'", "update payment set status = 'succeeded'", "delete from refund"),
+    _plant("refund_within_part", "going back", "update refund set amount_fen = amount_fen + 1"),
+    _plant("refund_within_part", "going to the company 4199",
+        "update refund set part_id = (select part_id from posting where status = 'posted')"),
+    _plant("refund_within_part", "is succeeded, returned", "update payment set status = 'succeeded'"),
+    _plant("refund_number_once", "stands 2 times",
+        "alter table refund drop constraint refund_number_once", "drop index refund_live_once_per_part",
+        _again("refund")),
+    _plant("refund_number_once", "its number is R2", "update refund set refund_number = 'R2'"),
+    _plant("refund_number_once", "of a part of another payment",
+        "update refund set payment_id = (select payment_id from posting where status = 'posted')"),
+    _plant("paid_on_word", "on nobody's word", "delete from journal where event = 'money_received'"),
+    _plant("paid_on_word", "on nobody's word", "update journal set actor_kind = 'person' where event = 'money_received'"),
+    _plant("paid_on_word", "a part has no transaction or another amount", "update payment_part set provider_transaction = null, received_fen = null"),
+    _plant("paid_on_word", "a part has no transaction or another amount",
+        "alter table payment_part drop constraint payment_part_received_whole", "update payment_part set received_fen = received_fen - 1"),
+    _plant("paid_on_word", "in USD", "alter table payment drop constraint payment_currency_known", "update payment set currency = 'USD'"),
+    _plant("paid_on_word", "at no time", "alter table payment drop constraint payment_paid_has_time", "update payment set paid_at = null"),
+    _plant("paid_on_word", "the payment is awaiting_payer", "update payment set status = 'awaiting_payer'"),
+    _plant("paid_on_word", "pays 2 parts",
+        "alter table payment_part drop constraint payment_part_provider_transaction_once", "update payment_part set provider_transaction = '42'"),
+    _plant("amount_is_ours", "parts", "update payment set total_fen = total_fen + 1"),
+    _plant("amount_is_ours", "lines", "update payment_part set amount_fen = amount_fen + 1, received_fen = amount_fen + 1"),
+    _plant("amount_is_ours", "quoted", "update quote set lines = (select jsonb_object_agg(key, value::text::bigint + 1) from jsonb_each(lines))"),
+    _plant("amount_is_ours", "quoted nothing", "delete from quote"),
+    _plant("inbox_once_and_soon", "stands 2 times",
+        "alter table inbox drop constraint inbox_once",
+        _again("inbox")),
+    _plant("inbox_once_and_soon", "waits since", "update inbox set processed_at = null, outcome = null, received_at = now() - interval '16 minutes'"),
+    _plant("inbox_once_and_soon", "processed without an outcome", "update inbox set outcome = null"),
+    _plant("announced_once", "payment.succeeded of payment: 0 events for 1 steps", "delete from event where kind = 'payment.succeeded'"),
+    _plant("announced_once", "posting.posted of posting: 2 events for 1 steps",
+        _again("event", "kind = 'posting.posted'")),
+    _plant("announced_once", "waits since", "update event set dispatched_at = null, at = now() - interval '16 minutes'"),
+    _plant("step_in_the_table", "created -teleport-> succeeded by system",
+        f"insert into journal (id, subject, subject_id, from_state, to_state, event, actor_kind, actor_id, at)"
+        f" values ('{ALSO}', 'payment', '{ALSO}', 'created', 'succeeded', 'teleport', 'system', '', now())"),
+    _plant("step_in_the_table", "-money_received-> succeeded by person", "update journal set actor_kind = 'person' where event = 'money_received'"),
+    _plant("step_in_the_table", "nothing -created-> posted", "update journal set to_state = 'posted' where subject = 'bill' and from_state is null"),
+    _plant("step_in_the_table", "binding", "update journal set to_state = 'bound' where subject = 'binding'"),
+    _plant("state_is_where_steps_led", "bill open left or claimed 1 times too often, posted entered 1",
+        "update bill set status = 'open' where status = 'posted'"),
+    _plant("state_is_where_steps_led", "message", "delete from journal where subject = 'message'"),
+    _plant("state_is_where_steps_led", "payment",
+        _again("journal", "event = 'money_received'")),
+    _plant("state_is_where_steps_led", "refund", "delete from refund"),
+    _plant("correction_has_reason", "correct_to_open without a reason",
+        f"insert into journal (id, subject, subject_id, from_state, to_state, event, actor_kind, actor_id, at)"
+        f" values ('{ALSO}', 'bill', '{ALSO}', 'void', 'open', 'correct_to_open', 'company', '{WATER}', now())"),
+    _plant("correction_has_reason", "correct_to_open without an approver",
+        f"insert into journal (id, subject, subject_id, from_state, to_state, event, actor_kind, actor_id, reason, approver, at)"
+        f" values ('{ALSO}', 'bill', '{ALSO}', 'void', 'open', 'correct_to_open', 'staff', 'S1', 'typed wrong', 'S1', now())"),
+    _plant("message_once_and_ends", "2 messages of event",
+        "alter table message drop constraint message_once",
+        _again("message")),
+    _plant("message_once_and_ends", "is still accepted", "update message set status = 'accepted', sent_at = now() - interval '26 hours'"),
+    _plant("message_once_and_ends", "is still pending",
+        "update message set status = 'pending', sent_at = null, created_at = now() - interval '26 hours'"),
+    _plant("message_once_and_ends", "of no event", "delete from event"),
+    _plant("credit_spent_once", "2 credits spent",
+        "alter table subscription_credit drop constraint subscription_credit_spent_once",
+        "update subscription_credit set spent_by = (select id from message where channel = 'mini_program' limit 1)"),
+    _plant("credit_spent_once", "spent on a message that is missing",
+        f"update subscription_credit set spent_by = '{ALSO}' where id = (select id from subscription_credit limit 1)"),
+    _plant("credit_spent_once", "of another person",
+        "update message set person_id = (select p.id from person p where p.id <> message.person_id limit 1)"),
+    _plant("credit_spent_once", "no credit was spent", "update subscription_credit set spent_by = null"),
+    _plant("credit_spent_once", "stands 2 times",
+        "alter table subscription_credit drop constraint subscription_credit_granted_once", "update subscription_credit set grant_key = 'same'"),
+    _plant("binding_once", "2 live bindings",
+        "drop index binding_live_once_per_person", "alter table binding drop constraint binding_reference_once",
+        _again("binding", "revoked_at is null")),
+    _plant("binding_once", "ended without time or author",
+        "alter table binding drop constraint binding_end_has_author", "update binding set revoked_by = null"),
+    _plant("binding_once", "has no principal, or two",
+        "alter table binding drop constraint binding_one_principal", "update binding set person_id = null"),
+    _plant("binding_once", "announced 0 times", "delete from event where kind = 'binding.created'"),
+    _plant("binding_once", "its end 0 times", "delete from event where kind = 'binding.revoked'"),
+    _plant("paid_by_a_binder", "on a binding he did not have", "delete from binding"),
+    _plant("paid_by_a_binder", "on a binding he did not have",
+        "update binding set revoked_at = created_at + interval '1 second', revoked_by = 'holder', created_at = created_at - interval '1 hour'",
+        "update payment set created_at = created_at + interval '1 minute'"),
+)  # fmt: skip

@@ -1,0 +1,134 @@
+"""``lianban check`` finds nothing where all is well, having looked at everything, and finds each thing that is planted."""
+
+import argparse
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from core import clock
+from lianban import check
+from models.checks import CHECKS, NOT_EXAMINED
+from tests.harness.spine import Spine
+from tests.lianban.plants import ALSO, PLANTS
+
+
+async def _live(spine: Spine) -> None:
+    """One payment on a binding that the company records, one by scanning that it refuses, one that nobody pays, a binding that ends."""
+    payer = await spine.citizen()
+    await spine.credit(payer, "payment_received")
+    await spine.credit(payer, "payment_posted")
+    number = await spine.account(4199)
+    await spine.bind(payer, number)
+    await spine.paid(payer, number)
+    passer_by = await spine.citizen()
+    number = await spine.account()
+    bill_no = await spine.bill(number, 1000)
+    refused = await spine.payment(passer_by, number)
+    order_no = await spine.pay(passer_by, refused)
+    await spine.bill(number, 1000, bill_no=bill_no, status="paid")
+    await spine.notify(order_no)
+    await spine.jobs.pass_time(timedelta(minutes=1))
+    (refund,) = await spine.refunds()
+    if refund["status"] == "PROCESSING":
+        await spine.control("POST", f"/wechat-pay/refunds/{refund['out_refund_no']}/force", {"status": "SUCCESS"})
+    await spine.jobs.pass_time(timedelta(minutes=10))
+    binding = await spine.bind(passer_by, await spine.account(500))
+    await spine.services.accounts.revoke(binding.id, passer_by.id)
+    await spine.jobs.run()
+
+
+@asynccontextmanager
+async def _planting(database_url: str) -> AsyncGenerator[asyncpg.Connection]:
+    """A transaction of somebody who may do all, without triggers and foreign keys, that leaves nothing behind."""
+    connection = await asyncpg.connect(database_url)
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        await connection.execute("set local session_replication_role = replica")
+        yield connection
+    finally:
+        await transaction.rollback()
+        await connection.close()
+
+
+def _arguments(var: Path) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    check.add_arguments(parser)
+    return parser.parse_args(["--var", str(var)])
+
+
+async def test_where_all_is_well_every_check_has_looked_and_found_nothing(spine: Spine, database_url: str) -> None:
+    await _live(spine)
+    findings = await check.examine(database_url)
+    assert [finding for finding in findings if finding.violations] == []
+    unlooked = {finding.check.name for finding in findings if not finding.examined}
+    assert unlooked == {"correction_has_reason"}, "no correction happened, everything else did"
+
+
+async def test_each_check_reports_what_is_planted(spine: Spine, database_url: str, subtests: pytest.Subtests) -> None:
+    await _live(spine)
+    now = clock.now() + timedelta(minutes=20)
+    for plant in PLANTS:
+        with subtests.test(check=plant.check, says=plant.says):
+            async with _planting(database_url) as connection:
+                for statement in plant.statements:
+                    assert await connection.execute(statement) not in ("UPDATE 0", "DELETE 0", "INSERT 0 0"), statement
+                findings = {
+                    finding.check.name: finding.violations for finding in await check.examine_on(connection, now)
+                }
+                said = [violation.what for violation in findings[plant.check]]
+                assert any(plant.says in what for what in said), said
+
+
+def test_each_check_has_something_planted() -> None:
+    assert {plant.check for plant in PLANTS} == {one.name for one in CHECKS}
+    assert len({one.name for one in CHECKS}) == len(CHECKS)
+
+
+def test_the_rules_examined_are_those_of_the_design() -> None:
+    assert {one.rule for one in CHECKS} | set(NOT_EXAMINED) == {1, 2, 3, 4, 5, 6, 8, 10, 14}
+    assert [one.rule for one in CHECKS] == sorted(one.rule for one in CHECKS)
+
+
+async def test_it_reads_as_the_application_and_cannot_write(database: None, database_url: str) -> None:
+    connection = await check._connect(database_url)
+    try:
+        assert await connection.fetchval("select current_user") == "lianban_app"
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+                await connection.execute("insert into audit default values")
+    finally:
+        await connection.close()
+
+
+def test_the_command_says_each_rule_and_ends_well(
+    clean: None, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    assert check.run(_arguments(tmp_path)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(CHECKS) + len(NOT_EXAMINED) + 1
+    assert lines[-1] == f"共 {len(CHECKS)} 项，违反 0 处"
+    assert any(line.startswith("– 10") for line in lines)
+
+
+async def _plant_for_good(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(
+        f"insert into inbox (id, source, key, kind, content, received_at) values ('{ALSO}', 'x', 'k', 'k', '', '2026-01-01Z')"
+    )
+    await connection.close()
+
+
+async def test_the_command_names_the_row_and_fails(
+    clean: None, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await _plant_for_good(database_url)
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    assert await asyncio.to_thread(check.run, _arguments(tmp_path)) == 1
+    assert f"{ALSO}  x k waits since" in capsys.readouterr().out
