@@ -44,6 +44,7 @@ def opened(received: Received) -> ElementTree.Element:
     key = base64.b64decode(AES_KEY + "=")
     decryptor = Cipher(algorithms.AES(key), modes.CBC(key[:16])).decryptor()
     plain = decryptor.update(base64.b64decode(sealed)) + decryptor.finalize()
+    assert len(plain) % 32 == 0
     plain = plain[: -plain[-1]]
     (length,) = struct.unpack(">I", plain[16:20])
     assert plain[20 + length :] == APPID.encode()

@@ -4,6 +4,7 @@ import json
 import time
 from typing import Any
 
+from sandbox.wechat_pay_notices import WAITS_S
 from tests.sandbox.wechat_support import PUBLIC_KEY_ID, Received, World, is_signed, unsealed
 
 
@@ -76,6 +77,7 @@ async def test_the_real_schedule_waits_15_seconds_and_gives_up_after_a_day(wecha
     minute, hour = 60, 3600
     waits_s = [15, 15, 30, 3 * minute, 10 * minute, 20 * minute, 30 * minute, 30 * minute, 30 * minute, hour]
     waits_s += [3 * hour, 3 * hour, 3 * hour, 6 * hour, 6 * hour]
+    assert list(WAITS_S) == waits_s
     for number, wait_s in enumerate(waits_s, start=2):
         elapsed_s += wait_s + 1
         wechat.travel(elapsed_s)
