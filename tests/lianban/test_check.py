@@ -23,6 +23,7 @@ async def _live(spine: Spine) -> None:
     await spine.credit(payer, "payment_received")
     await spine.credit(payer, "payment_posted")
     number = await spine.account(4199)
+    await spine.control("POST", "/wechat-pay/pace", {"factor": 100})
     await spine.bind(payer, number)
     await spine.paid(payer, number)
     passer_by = await spine.citizen()
@@ -33,9 +34,11 @@ async def _live(spine: Spine) -> None:
     await spine.bill(number, 1000, bill_no=bill_no, status="paid")
     await spine.notify(order_no)
     await spine.jobs.pass_time(timedelta(minutes=1))
-    (refund,) = await spine.refunds()
-    if refund["status"] == "PROCESSING":
-        await spine.control("POST", f"/wechat-pay/refunds/{refund['out_refund_no']}/force", {"status": "SUCCESS"})
+
+    async def returned() -> bool:
+        return [refund["status"] for refund in await spine.refunds()] == ["SUCCESS"]
+
+    await spine.until(returned, "the refund")
     await spine.jobs.pass_time(timedelta(minutes=10))
     binding = await spine.bind(passer_by, await spine.account(500))
     await spine.services.accounts.revoke(binding.id, passer_by.id)
