@@ -46,10 +46,14 @@ class Senders:
             "resource": {"original_type": "transaction", **sealed},
         }
         body = json.dumps(notice).encode()
+        return {}, {**self.wechat_pay_signature(body), "Content-Type": "application/json"}, body
+
+    def wechat_pay_signature(self, body: bytes) -> dict[str, str]:
+        """The headers under which WeChat Pay sends `body`."""
+        pay = self._known["wechat_pay"]
         key = wechat_pay_crypto.load_private_key(pay["public_key_private"])
         signer = wechat_pay_crypto.Signer(pay["public_key_id"], key)
-        headers = wechat_pay_crypto.signed_headers(signer, int(clock.timestamp()), body)
-        return {}, {**headers, "Content-Type": "application/json"}, body
+        return wechat_pay_crypto.signed_headers(signer, int(clock.timestamp()), body)
 
     def wechat_push(self, event: str) -> Signed:
         """An event of the mini-program, without any content."""
