@@ -12,6 +12,7 @@ from uuid import uuid4
 from core import clock
 from core import settings as settings_module
 from core.settings import Settings
+from lianban import check
 from lianban.phone import CallFailed, Phone
 
 STORY = "pay"
@@ -42,6 +43,7 @@ async def play(story: str, settings: Settings, sandbox_url: str) -> int:
     try:
         async with Phone(settings.public_url, sandbox_url, settings.wechat.appid) as phone:
             await STORIES[story](phone, settings, Teller())
+        await _checked(settings)
     except (CallFailed, StoryFailed) as error:
         print(f"  ✗ {error}", flush=True)
         return 1
@@ -101,6 +103,16 @@ async def pay(phone: Phone, settings: Settings, tell: Teller) -> None:
     print(
         f"     {person['nickname']} 付了 {_yuan(payment['total_fen'])}，企业记了 {_yuan(view['total_fen'])}，两边一致。"
     )
+
+
+async def _checked(settings: Settings) -> None:
+    """What must always hold, on the live database, after the journey."""
+    findings = await check.examine(settings.database_url)
+    wrong = sum(len(finding.violations) for finding in findings)
+    examined = sum(finding.examined for finding in findings)
+    print(f"     核对：{len(findings)} 条规则，看过 {examined} 行，{wrong} 处不符（明细：make check）", flush=True)
+    if wrong:
+        raise StoryFailed("有规则不成立")
 
 
 async def _printed_bill(phone: Phone, tell: Teller) -> str:
