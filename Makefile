@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test lint demo oracles bench faults check locks clean
+.PHONY: help run test lint demo oracles docs bench faults check locks clean
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' 2>/dev/null && echo $$python && break; done)
@@ -47,6 +47,9 @@ lint: $(DEV) ## style, types, layers
 	@$(IN) ruff check .
 	@$(IN) basedpyright
 	@.venv/bin/lint-imports
+
+docs: $(READY) ## write the generated pages of docs/ anew
+	@$(IN) lianban.lifecycles
 
 bench: $(DEV) ## the workloads and the raw comparator
 	@$(IN) bench $(ARGS)

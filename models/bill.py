@@ -28,7 +28,9 @@ BILL = Lifecycle(
         Edge(BillStatus.OPEN, "post", BillStatus.POSTED, ("company",)),
         Edge(BillStatus.OPEN, "pay_elsewhere", BillStatus.PAID_ELSEWHERE, ("company",)),
         Edge(BillStatus.OPEN, "void", BillStatus.VOID, ("company",)),
+        # The company's answer to our posting may come after a bill list in which it no longer stands as open.
         Edge(BillStatus.PAID_ELSEWHERE, "post", BillStatus.POSTED, ("company",)),
+        Edge(BillStatus.VOID, "post", BillStatus.POSTED, ("company",)),
         Edge(BillStatus.PAID_ELSEWHERE, "correct_to_open", BillStatus.OPEN, ("company",)),
         Edge(BillStatus.VOID, "correct_to_open", BillStatus.OPEN, ("company",)),
     ),

@@ -1,7 +1,7 @@
 """Bringing our bills up to date with the company: on view when old, always before a quote, and by the daily file."""
 
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from core import clock, ids
 from core.database import transaction
 from core.failpoint import failpoint
 from core.log import get_logger
-from core.outbound import OutboundError
+from core.outbound import FailureKind, OutboundError
 from domain.billing.accounts import Accounts, CompanyAway
 from domain.companies import Companies, JoinedCompany
 from gateways.companies import Bill as CompanyBill
@@ -28,6 +28,11 @@ _EVENTS = {
     (BillStatus.PAID_ELSEWHERE, "open"): "correct_to_open",
     (BillStatus.VOID, "open"): "correct_to_open",
 }
+_REASONS = {"correct_to_open": "open again in the company's answer"}
+
+
+class AccountRefused(CompanyAway):
+    """The company answers, but has nothing to say about this account, now or later: what is owed is unknown."""
 
 
 class Refresher:
@@ -41,7 +46,7 @@ class Refresher:
         """Ask the company for all bills of `account`, write what changed, return its answer.
 
         Raises:
-            CompanyAway: it does not answer, or refuses for now: what is owed is unknown.
+            CompanyAway: it does not answer, or refuses for now: what is owed is unknown. AccountRefused: it refuses for good.
         """
         company = self._companies.get(account.company)
         try:
@@ -53,7 +58,8 @@ class Refresher:
                 error_code=error.code,
                 company_code=getattr(error, "company_code", None),
             )
-            raise CompanyAway(company=company.code) from error
+            for_good = isinstance(error, CompanyRefusal) and error.kind is FailureKind.PERMANENT
+            raise (AccountRefused if for_good else CompanyAway)(company=company.code) from error
         failpoint("bills.answered")
         async with transaction():
             locked = await UtilityAccount.filter(id=account.id).select_for_update(no_key=True).get()
@@ -118,9 +124,7 @@ class Refresher:
                 await _amend(row, said)
             event = _EVENTS.get((BillStatus(row.status), str(said.status)))
             if event is not None:
-                await move(
-                    BILL, row, event, actor, columns={"paid_at": clock.now()} if event == "pay_elsewhere" else None
-                )
+                await move(BILL, row, event, actor, reason=_REASONS.get(event), columns=_paid_at(event))
 
     async def _insert(self, company: JoinedCompany, account: UtilityAccount, said: CompanyBill, actor: Actor) -> Bill:
         row = Bill(
@@ -147,6 +151,10 @@ async def open_bills(account_id: UUID) -> list[Bill]:
 def is_fresh(account: UtilityAccount, fresh_for: timedelta) -> bool:
     """True when the company told us everything within `fresh_for`."""
     return account.bills_checked_at is not None and clock.now() - account.bills_checked_at <= fresh_for
+
+
+def _paid_at(event: str) -> dict[str, datetime | None] | None:
+    return {"pay_elsewhere": {"paid_at": clock.now()}, "correct_to_open": {"paid_at": None}}.get(event)
 
 
 def _lines(said: CompanyBill) -> list[dict[str, object]]:
