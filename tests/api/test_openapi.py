@@ -68,7 +68,7 @@ def test_every_operation_says_who_may_call_it_and_how_it_fails(name: str) -> Non
     if who == "person":
         assert _codes(operation, 401) == {"token_refused"}
         assert ("level_too_low" in _codes(operation, 403)) == (operation["x-access"]["level"] > 1)
-    if operation["requestBody"] if "requestBody" in operation else False:
+    if "requestBody" in operation:
         assert "body_too_large" in _codes(operation, 413)
     assert _codes(operation, 500) == {"internal"}
     assert "answer_late" in _codes(operation, 503)
@@ -167,7 +167,9 @@ class _Page(HTMLParser):
 async def test_the_page_names_every_operation_type_and_error_and_loads_nothing(edge: Edge) -> None:
     response = await edge.call("GET", "/docs")
     page = _only_ours(response)
-    assert {route.name for route in ROUTES} | {f"type-{name}" for name in DOCUMENT["components"]["schemas"]} <= set(page.ids)
+    assert {route.name for route in ROUTES} | {f"type-{name}" for name in DOCUMENT["components"]["schemas"]} <= set(
+        page.ids
+    )
     assert {f"error-{code}" for code in WORDS} <= set(page.ids)
     assert len(page.ids) == len(set(page.ids))
     assert {address[1:] for address in page.addresses if address.startswith("#")} <= set(page.ids)
@@ -184,9 +186,13 @@ def test_the_page_escapes_what_it_shows() -> None:
 async def test_a_scanned_address_shows_the_same_page_whatever_the_token(edge: Edge) -> None:
     token = await edge.spine.qr(await edge.spine.account(4199))
     answers = [
-        await edge.call("GET", f"/q/{path}") for path in (token, "A" * 32, "x", f"{token}?scancode_time=1&scancode_time=2")
+        await edge.call("GET", f"/q/{path}")
+        for path in (token, "A" * 32, "x", f"{token}?scancode_time=1&scancode_time=2")
     ]
-    assert len({(answer.status_code, answer.content, answer.headers["content-security-policy"]) for answer in answers}) == 1
+    assert (
+        len({(answer.status_code, answer.content, answer.headers["content-security-policy"]) for answer in answers})
+        == 1
+    )
     page = _only_ours(answers[0])
     assert page.addresses == set()
     assert "微信小程序“联办”" in answers[0].text
@@ -198,7 +204,8 @@ def _only_ours(response: httpx.Response) -> _Page:
     assert response.headers["content-type"] == "text/html; charset=utf-8"
     policy = response.headers["content-security-policy"]
     assert re.fullmatch(
-        r"default-src 'none'; style-src 'sha256-[\w+/=]+'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'", policy
+        r"default-src 'none'; style-src 'sha256-[\w+/=]+'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        policy,
     )
     page = _Page(response.text)
     assert page.tags.isdisjoint({"script", "link", "img", "iframe", "form", "object", "embed", "base"})

@@ -90,12 +90,21 @@ async def test_every_operation_refuses_unknown_members_duplicates_and_other_type
         await _refused(edge, (400, "request_malformed"), route.method, route.path, body, by=by, key=key)
 
 
-@pytest.mark.parametrize("media_type", ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "text/json"])
+@pytest.mark.parametrize(
+    "media_type", ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "text/json"]
+)
 @pytest.mark.parametrize("route", BODIES, ids=lambda route: route.name)
 async def test_another_media_type_is_refused(edge: Edge, person: Person, route: Any, media_type: str) -> None:
     by, key = (person if route.access.who == "person" else None), (uuid4().hex if route.idempotent else None)
     await _refused(
-        edge, (415, "media_type_unsupported"), "POST", route.path, route.example, by=by, key=key, headers={"Content-Type": media_type}
+        edge,
+        (415, "media_type_unsupported"),
+        "POST",
+        route.path,
+        route.example,
+        by=by,
+        key=key,
+        headers={"Content-Type": media_type},
     )
 
 
@@ -105,7 +114,9 @@ async def test_other_spellings_of_the_media_type_are_taken(edge: Edge, person: P
     assert (await edge.call("POST", "/v1/me/phone", {"code": "x"}, by=person, headers=headers)).status_code == 422
 
 
-@pytest.mark.parametrize("path", ["/v1/me/phone", "/callbacks/wechat-pay", "/company/v1/qr-codes", "/callbacks/wechat/mini-program"])
+@pytest.mark.parametrize(
+    "path", ["/v1/me/phone", "/callbacks/wechat-pay", "/company/v1/qr-codes", "/callbacks/wechat/mini-program"]
+)
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_one_byte_more_than_allowed_is_too_large(edge: Edge, person: Person, path: str, chunked: bool) -> None:
     content = b'{"code": "' + b"x" * (BODY_BYTES - 11) + b'"}'
@@ -135,7 +146,24 @@ async def test_a_body_where_none_belongs_is_refused(edge: Edge, person: Person) 
     await _refused(edge, (404, "not_found"), "POST", path, b"{}", by=person)
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/", "/v1/me/", "/v2/me", "/v1/ME", "/metrics", "/static/x", "/v1/%2e%2e/me", "/favicon.ico", "/q/", "/q/a/b", "//v1/me"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/v1",
+        "/v1/",
+        "/v1/me/",
+        "/v2/me",
+        "/v1/ME",
+        "/metrics",
+        "/static/x",
+        "/v1/%2e%2e/me",
+        "/favicon.ico",
+        "/q/",
+        "/q/a/b",
+        "//v1/me",
+    ],
+)
 async def test_an_unknown_address_is_not_found(edge: Edge, path: str) -> None:
     await _refused(edge, (404, "not_found"), "GET", str(edge.http.base_url).rstrip("/") + path)
 
@@ -147,7 +175,23 @@ async def test_a_wrong_method_says_which_are_right(edge: Edge, method: str) -> N
     assert {name.strip() for name in response.headers["allow"].split(",")} == {"GET", "POST"}
 
 
-@pytest.mark.parametrize("malformed", ["1", "x", "00000000-0000-0000-0000-00000000000", "{}", "%00", "%ff", "null", "A" * 300, "９", "00000000000000000000000000000000", "urn:uuid:00000000-0000-0000-0000-000000000000", "00000000-0000-0000-0000-00000000000A"])
+@pytest.mark.parametrize(
+    "malformed",
+    [
+        "1",
+        "x",
+        "00000000-0000-0000-0000-00000000000",
+        "{}",
+        "%00",
+        "%ff",
+        "null",
+        "A" * 300,
+        "９",
+        "00000000000000000000000000000000",
+        "urn:uuid:00000000-0000-0000-0000-000000000000",
+        "00000000-0000-0000-0000-00000000000A",
+    ],
+)
 @pytest.mark.parametrize("route", IDS, ids=lambda route: route.name)
 async def test_a_malformed_id_is_not_found(edge: Edge, person: Person, route: Any, malformed: str) -> None:
     path = "/".join(malformed if part.startswith("{") else part for part in route.path.split("/"))
@@ -173,7 +217,9 @@ async def test_a_query_where_none_belongs_is_refused(edge: Edge, person: Person,
     await _refused(edge, (400, "request_malformed"), "GET", f"{path}?debug=1", by=person)
 
 
-@pytest.mark.parametrize("keys", [[], [""], ["a", "b"], ["a", "a"], ["x" * 256], ["with space"], ["é"], ["a\tb"], ["键"]])
+@pytest.mark.parametrize(
+    "keys", [[], [""], ["a", "b"], ["a", "a"], ["x" * 256], ["with space"], ["é"], ["a\tb"], ["键"]]
+)
 async def test_an_idempotency_key_that_is_none_is_refused(edge: Edge, person: Person, keys: list[str]) -> None:
     headers: list[tuple[str, str | bytes]] = [("Idempotency-Key", key.encode()) for key in keys]
     headers += [*person.headers.items(), ("Content-Type", "application/json")]
@@ -185,10 +231,14 @@ async def test_an_idempotency_key_that_is_none_is_refused(edge: Edge, person: Pe
 
 @pytest.mark.parametrize("length", [1, 255])
 async def test_a_key_of_any_allowed_length_is_taken(edge: Edge, person: Person, length: int) -> None:
-    await _refused(edge, (404, "not_found"), "POST", "/v1/payments", {"quote_id": str(uuid4())}, by=person, key="~" * length)
+    await _refused(
+        edge, (404, "not_found"), "POST", "/v1/payments", {"quote_id": str(uuid4())}, by=person, key="~" * length
+    )
 
 
-async def test_the_same_key_with_another_body_is_refused_and_with_the_same_gives_the_same(edge: Edge, person: Person) -> None:
+async def test_the_same_key_with_another_body_is_refused_and_with_the_same_gives_the_same(
+    edge: Edge, person: Person
+) -> None:
     await edge.forget_limits()
     quotes = []
     for _ in range(2):

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from api.calls import Access, Route
+from api.calls import Access, Route, Who
 from api.routes import ROUTES
 from core import clock
 from domain.identity.tokens import Caller
@@ -39,7 +39,10 @@ def test_only_these_operations_are_open_to_anybody() -> None:
 
 
 def test_a_row_cannot_be_half_filled() -> None:
-    for wrong in (("person", 0, False), ("person", 4, False), ("anybody", 1, False), ("company", 0, True)):
+    wrongs: tuple[tuple[Who, int, bool], ...] = (
+        ("person", 0, False), ("person", 4, False), ("anybody", 1, False), ("company", 0, True),
+    )  # fmt: skip
+    for wrong in wrongs:
         with pytest.raises(ValueError, match="level"):
             Access(*wrong)
 
@@ -101,16 +104,16 @@ async def test_without_its_signature_nobody_is_believed(edge: Edge, route: Route
 
 async def test_a_company_s_signature_opens_no_other_company_s_door(edge: Edge) -> None:
     path = "/callbacks/companies/gas"
-    query, headers, body = edge.senders.company("water", "POST", path, {"event_id": "e", "type": "t", "at": "", "data": {}})
+    query, headers, body = edge.senders.company(
+        "water", "POST", path, {"event_id": "e", "type": "t", "at": "", "data": {}}
+    )
     response = await edge.http.request("POST", path, params=query, headers=headers, content=body)
     assert (response.status_code, response.json()["code"]) == (401, "signature_wrong")
 
 
 def _any(route: Route) -> str:
     """Its address with ids of nothing."""
-    parts = [
-        "00000000-0000-0000-0000-000000000000" if part.startswith("{") else part for part in route.path.split("/")
-    ]
+    parts = ["00000000-0000-0000-0000-000000000000" if part.startswith("{") else part for part in route.path.split("/")]
     return "/".join(parts)
 
 

@@ -120,7 +120,9 @@ CORPUS: dict[str, Forge] = {
     "four parts": lambda header, claims, key: _raw(header, claims, key.sign) + ".x",
     "not ASCII": lambda header, claims, key: _raw(header, claims, key.sign) + "é",
     "a space inside": lambda header, claims, key: _raw(header, claims, key.sign).replace(".", " .", 1),
-    "plus and slash for their URL forms": lambda header, claims, key: _raw(header, {**claims, "jti": "???>>>"}, key.sign).replace("-", "+").replace("_", "/") + "=",
+    "plus and slash for their URL forms": lambda header, claims, key: (
+        _raw(header, {**claims, "jti": "???>>>"}, key.sign).replace("-", "+").replace("_", "/") + "="
+    ),
 }  # fmt: skip
 
 
@@ -148,7 +150,9 @@ async def test_a_token_that_is_not_ours_is_refused(edge: Edge, parts: Any, name:
 
 async def test_the_same_parts_unchanged_are_accepted(edge: Edge, parts: Any) -> None:
     for forge in (_with_header(), _with_claims()):
-        assert (await edge.call("GET", "/v1/me", headers={"Authorization": f"bearer {forge(*parts)}"})).status_code == 200
+        assert (
+            await edge.call("GET", "/v1/me", headers={"Authorization": f"bearer {forge(*parts)}"})
+        ).status_code == 200
 
 
 @pytest.mark.parametrize("scheme", ["", "Basic", "Bearer:", "Token", "BearerX"])
