@@ -60,13 +60,15 @@ class Follower:
         await payment.refresh_from_db()
 
     async def close(self, payment: Payment, actor: Actor) -> None:
-        """Close a live payment: at the provider first, then here. Paid in the meantime, it succeeds instead.
+        """Close a live payment: at the provider first, then here. Paid in the meantime, it succeeds instead; over, it stays as it is.
 
         Afterwards `payment.status` says which: closed, succeeded, or still closing.
 
         Raises:
             OutboundError: the provider did not answer; the payment stays in ``closing`` and is tried again.
         """
+        if payment.status not in LIVE_STATUSES:
+            return
         try:
             if payment.status == PaymentStatus.CREATED:
                 async with transaction():

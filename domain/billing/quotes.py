@@ -1,5 +1,6 @@
 """Looking at bills, and quotes: the company's word that these bills may be paid at these amounts for a while."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -13,7 +14,7 @@ from core.errors import LianbanError, NotFound
 from core.failpoint import failpoint
 from domain.billing.accounts import Accounts, CompanyAway
 from domain.billing.qr import QrCodes
-from domain.billing.refresh import Refresher, is_fresh, open_bills
+from domain.billing.refresh import AccountRefused, Refresher, is_fresh, open_bills
 from domain.identity.tokens import Caller
 from models.bill import Bill, Quote
 from models.utility_account import UtilityAccount, account_for_person
@@ -137,7 +138,13 @@ class Quotes:
         return Owed(account, holder, sum(bill.payable_fen for bill in bills), len(bills), account.bills_checked_at)
 
     async def _quote(self, caller: Caller, account: UtilityAccount, basis: str) -> OpenQuote:
-        answer = await self._refresher.refresh(account, "quote")
+        try:
+            answer = await self._refresher.refresh(account, "quote")
+        except AccountRefused as error:
+            # Its bills may still be looked at, which tells us whether it is frozen or closed.
+            with suppress(CompanyAway):
+                await self._refresher.refresh(account, "view")
+            raise AccountNotPayable(company=account.company, state=account.company_state) from error
         if account.company_state != "open":
             raise AccountNotPayable(company=account.company, state=account.company_state)
         said = {bill.bill_no: bill.payable_fen for bill in answer.bills}

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
@@ -26,7 +26,6 @@ from domain.identity.sessions import Opened
 from domain.identity.tokens import Caller
 from domain.services import Services
 from lianban.app import listen, running_api, services_for
-from lianban.compose import compose
 from lianban.keys import Ports
 from lianban.sandbox import SandboxProcess
 from models.idempotency import Once
@@ -69,8 +68,17 @@ class Citizen:
 class Spine:
     """What a test holds in its hand."""
 
-    def __init__(self, services: Services, sandbox: httpx.AsyncClient, jobs: Jobs, travel: Travel) -> None:
+    def __init__(
+        self,
+        services: Services,
+        sandbox: httpx.AsyncClient,
+        jobs: Jobs,
+        travel: Travel,
+        open_door: Callable[[], Awaitable[Any]] | None = None,
+    ) -> None:
+        """`open_door` serves the API when something from outside is to come in; None: it is served already."""
         self.services = services
+        self._open_door = open_door
         self.jobs = jobs
         self._sandbox = sandbox
         self._travel = travel
@@ -97,9 +105,15 @@ class Spine:
 
     async def let_speak(self, *faults: tuple[str, str, str]) -> None:
         """End every fault; from now on notices, pushes and events leave by themselves, but for these faults, once each."""
+        await self._serve()
         await self.control("DELETE", "/faults")
         for counterpart, operation, fault in faults:
             await self.fault(counterpart, operation, fault)
+
+    async def _serve(self) -> None:
+        if self._open_door is not None:
+            open_door, self._open_door = self._open_door, None
+            await open_door()
 
     async def calls(self, counterpart: str, operation: str) -> dict[str, int]:
         """How often an operation was called, by the id in the call."""
@@ -277,6 +291,7 @@ class Spine:
 
     async def notify(self, order_no: str, **spoiled: Any) -> list[int | str]:
         """WeChat Pay sends the notice of an order (again, or spoiled); what our door answered."""
+        await self._serve()
         return (await self.control("POST", f"/wechat-pay/orders/{order_no}/notify", spoiled))["answers"]
 
     async def refunds(self) -> list[dict[str, Any]]:
@@ -317,35 +332,22 @@ class Spine:
         return [row["kind"] for row in rows]
 
 
-class _Current:
-    """The services of the test that runs now. Sanic serves one application in a process's life, tests want fresh services."""
-
-    def __init__(self, services: Services) -> None:
-        self.services = services
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.services, name)
-
-
-@pytest.fixture(scope="session")
-async def door(ports: Ports, settings: Settings) -> AsyncGenerator[_Current]:
-    """The API on its port; its services are those of the running test."""
-    current = _Current(compose(settings))
-    async with running_api(cast(Services, current), listen("127.0.0.1", ports.api)):
-        yield current
-
-
 @pytest.fixture
-async def spine(clean: None, settings: Settings, sandbox: SandboxProcess, door: _Current) -> AsyncGenerator[Spine]:
+async def spine(clean: None, settings: Settings, sandbox: SandboxProcess, ports: Ports) -> AsyncGenerator[Spine]:
     """Everything composed and running but the worker; at the end no job has failed unexpectedly and every rule holds."""
     assert settings.clock_file is not None
     travel = Travel(Path(settings.clock_file))
     travel.home()
     async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(httpx.AsyncClient(base_url=sandbox.url, timeout=20, trust_env=False))
+        client = await stack.enter_async_context(
+            httpx.AsyncClient(base_url=sandbox.url, timeout=20, trust_env=False, verify=False)
+        )
         services = await stack.enter_async_context(services_for(settings))
-        door.services = services
-        spine = Spine(services, client, Jobs(services, travel), travel)
+
+        async def open_door() -> None:
+            await stack.enter_async_context(running_api(services, listen("127.0.0.1", ports.api)))
+
+        spine = Spine(services, client, Jobs(services, travel), travel, open_door)
         await spine.control("POST", "/reset")
         await spine.all_well()
         try:

@@ -1,6 +1,5 @@
 """The journey of the paid bill: from the printed code to the company's own books, through real notices, pushes and events."""
 
-
 from models.bill import Bill
 from payments.views import progress
 from tests.harness.spine import Spine

@@ -1,5 +1,5 @@
 """The composed business for the tests of this room."""
 
-from tests.harness.spine import door, spine
+from tests.harness.spine import spine
 
-__all__ = ["door", "spine"]
+__all__ = ["spine"]
