@@ -29,7 +29,7 @@ with pending as (
 ), orphan as (
   select $2::text as task_name, 'payment_id' as argument, p.id from payment p
     where p.status in ('created', 'ordering', 'order_unknown', 'awaiting_payer', 'closing') and p.created_at < $5
-  union all select $3, 'refund_id', r.id from refund r where r.status in ('requested', 'submitting', 'processing') and r.created_at < $5
+  union all select $3, 'refund_id', r.id from refund r where r.status not in ('succeeded', 'closed') and r.created_at < $5
   union all select $4, 'posting_id', s.id from posting s where s.status not in ('posted', 'refused') and s.created_at < $5
 )
 select {defer}

@@ -16,6 +16,7 @@ from models.payment import PAYMENT, Payment, PaymentPart
 from models.refund import REFUND, Refund, RefundStatus
 from payments import ledger
 from payments.providers.port import (
+    FailureKind,
     PaymentProvider,
     ProviderRefused,
     RefundAnswer,
@@ -78,23 +79,22 @@ class Refunding:
         self._reasons = reasons
 
     async def follow(self, refund_id: UUID, step: int) -> None:
-        """One step of a refund: submit it, or ask about it; plan the next step while it is open."""
+        """One step of a refund: submit it, or ask about it; plan the next step until it has ended.
+
+        One whose way back is blocked is asked about too: people unblock it at the provider, under the same number.
+        """
         refund = await Refund.get(id=refund_id)
-        if refund.status in REFUND.terminal or refund.status == RefundStatus.ABNORMAL:
+        if refund.status in REFUND.terminal:
             return
-        if refund.status == RefundStatus.REQUESTED:
+        is_new = refund.status == RefundStatus.REQUESTED
+        if is_new:
             async with transaction():
                 await move(REFUND, refund, "submit", SYSTEM)
             failpoint("refund.submitting_committed")
-        part = await PaymentPart.get(id=refund.part_id)
         try:
-            if refund.status == RefundStatus.PROCESSING:
-                answer = await self._provider.query_refund(refund.refund_number, part.merchant)
-            else:
-                answer = await self._provider.refund(self._asked(refund, part))
+            answer = await self._asked_or_told(refund, is_new)
             failpoint("refund.answered")
-            if answer is not None:
-                await self.apply(answer)
+            await self.apply(answer)
         except (OutboundError, ProviderRefused, RefundMismatch) as error:
             log.warning(
                 "refund.postponed",
@@ -102,8 +102,10 @@ class Refunding:
                 error_code=error.code,
                 provider_word=getattr(error, "provider_code", None),
             )
+            if isinstance(error, ProviderRefused) and error.kind is FailureKind.PERMANENT:
+                await self._blocked(refund, error.provider_code)
         await refund.refresh_from_db()
-        if refund.status in (RefundStatus.SUBMITTING, RefundStatus.PROCESSING):
+        if refund.status not in REFUND.terminal:
             async with transaction():
                 await enqueue(
                     SUBMIT_TASK,
@@ -112,6 +114,21 @@ class Refunding:
                     step=step + 1,
                 )
             failpoint("refund.planned_committed")
+
+    async def _asked_or_told(self, refund: Refund, is_new: bool) -> RefundAnswer:
+        """What the provider knows of the refund; one it has never heard of is submitted, always under the same number."""
+        part = await PaymentPart.get(id=refund.part_id)
+        known = None if is_new else await self._provider.query_refund(refund.refund_number, part.merchant)
+        return known or await self._provider.refund(self._asked(refund, part))
+
+    async def _blocked(self, refund: Refund, provider_code: str) -> None:
+        """The provider refuses for good what it has not begun: a person must look, and the payer is told."""
+        async with transaction():
+            refund = await Refund.filter(id=refund.id).select_for_update().get()
+            if refund.status != RefundStatus.SUBMITTING:
+                return
+            await move(REFUND, refund, "abnormal", Actor("provider", self._provider.name), reason=provider_code)
+        log.error("refund.refused", refund_id=str(refund.id), provider_word=provider_code)
 
     async def apply(self, answer: RefundAnswer) -> str:
         """Apply a verified word about a refund; what it did: the lifecycle event, ``already`` or ``unknown_refund``.
