@@ -99,9 +99,9 @@ class Run:
         self._load = load
         self._ports = ports
         self.meter = meter
-        self._used = dict.fromkeys(WORKLOADS, 0)
+        self._used: dict[str, int] = dict.fromkeys(WORKLOADS, 0)
         self._rates: dict[tuple[str, str], float] = {}
-        self.good = dict.fromkeys(WORKLOADS, 0)
+        self.good: dict[str, int] = dict.fromkeys(WORKLOADS, 0)
         self.samples: list[Sample] = []
 
     def slice(self, server: str, workload: str, seconds: float, count: int | None = None) -> Slot:
@@ -165,7 +165,7 @@ def _work(var_dir: Path, settings: Settings) -> dict[str, Any]:
             keys.sign(
                 claims
                 | {"sub": str(seed.row_id(seed.PERSON, n)), "uid": str(seed.row_id(seed.USER, n))}
-                | {"sid": str(seed.row_id(9, n)), "jti": str(seed.row_id(10, n))}
+                | {"sid": str(seed.row_id(10, n)), "jti": str(seed.row_id(11, n))}
             )
             for n in range(seed.ACTIVE)
         ],

@@ -62,7 +62,7 @@ class Requests:
             "Idempotency-Key": f"bench-{number}",
             "Content-Type": "application/json",
         }
-        return _http("POST", "/v1/payments", headers, json.dumps({"quote_id": str(row_id(QUOTE, quote))}).encode())
+        return _http("POST", "/v1/payments", headers, _json({"quote_id": str(row_id(QUOTE, quote))}))
 
     def _notice(self, number: int) -> bytes:
         """As the platform sends them: the trade sealed with the APIv3 key, the whole signed with the platform's key."""
@@ -74,8 +74,8 @@ class Requests:
             "amount": {"total": 12345, "payer_total": 12345, "currency": "CNY", "payer_currency": "CNY"},
         }  # fmt: skip
         nonce = f"{number:012}"
-        sealed = AESGCM(pay["api_v3_key"].encode()).encrypt(nonce.encode(), json.dumps(trade).encode(), b"transaction")
-        body = json.dumps(
+        sealed = AESGCM(pay["api_v3_key"].encode()).encrypt(nonce.encode(), _json(trade), b"transaction")
+        body = _json(
             {
                 "id": str(uuid4()),
                 "create_time": "2026-11-23T10:00:00+08:00",
@@ -90,7 +90,7 @@ class Requests:
                     "nonce": nonce,
                 },
             }
-        ).encode()
+        )
         timestamp, salt = str(int(time.time())), uuid4().hex
         signature = self._key.sign(f"{timestamp}\n{salt}\n".encode() + body + b"\n", PKCS1v15(), SHA256())
         headers = {
@@ -213,6 +213,10 @@ async def play(port: int, slice_: Slice) -> None:
 def _content_length(head: bytes) -> int:
     start = head.lower().find(b"content-length:")
     return int(head[start + 15 :].split(b"\r\n", 1)[0]) if start >= 0 else 0
+
+
+def _json(content: Any) -> bytes:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _http(method: str, path: str, headers: dict[str, str], body: bytes = b"") -> bytes:

@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -40,7 +41,7 @@ class Meter:
         """Now."""
         servers = {name: _seconds(process) for name, process in self._servers.items()}
         postgres = _seconds(self._postmaster)
-        times = psutil.cpu_times()
+        times: Any = psutil.cpu_times()
         busy = sum(times) - times.idle - times.iowait - times.guest - times.guest_nice
         other = busy - sum(servers.values()) - postgres - _seconds(self._load)
         return Reading(servers, postgres, other, time.monotonic() * (psutil.cpu_count() or 1))

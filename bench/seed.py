@@ -20,7 +20,7 @@ ACTIVE = 2_000
 QUOTES = ACTIVE * 4 * (MONTHS // 2)
 """One quote for every two bills of theirs: no bill is paid twice in a run."""
 
-PERSON, USER, ACCOUNT, BINDING, BILL, QUOTE = range(1, 7)
+PERSON, USER, ACCOUNT, BINDING, BILL, QUOTE, PAYMENT, PART, LINE = range(1, 10)
 
 _ROOT = Path(__file__).parents[1]
 
@@ -94,6 +94,41 @@ select pg_temp.row_id({QUOTE}, a * {MONTHS // 2} + pair), pg_temp.row_id({ACCOUN
 from generate_series(0, {ACTIVE * 4 - 1}) a, generate_series(0, {MONTHS // 2 - 1}) pair, generate_series(2 * pair, 2 * pair + 1) m
 group by a, pair
 """
+# What was paid before: a planner that has only seen empty tables plans for empty tables.
+HISTORY = 50_000
+_HISTORY = (
+    f"""
+insert into payment (id, status, person_id, actor_user_id, basis, provider, method, total_fen, currency, description, created_at, expires_at)
+select pg_temp.row_id({PAYMENT}, n), 'closed', pg_temp.row_id({PERSON}, n % {PERSONS}), pg_temp.row_id({USER}, n % {PERSONS}), 'binding',
+       'wechat_pay', 'jsapi', 9000, 'CNY', '水务集团-水费', now() - interval '30 days', now() - interval '29 days'
+from generate_series(0, {HISTORY - 1}) n
+""",
+    f"""
+insert into payment_part (id, payment_id, provider, payee, merchant, order_number, amount_fen)
+select pg_temp.row_id({PART}, n), pg_temp.row_id({PAYMENT}, n), 'wechat_pay', 'water', '1900000101',
+       replace(pg_temp.row_id({PART}, n)::text, '-', ''), 9000
+from generate_series(0, {HISTORY - 1}) n
+""",
+    f"""
+insert into payment_line (id, part_id, payment_id, claim_key, amount_fen)
+select pg_temp.row_id({LINE}, 2 * n + i), pg_temp.row_id({PART}, n), pg_temp.row_id({PAYMENT}, n),
+       'bill:' || pg_temp.row_id({BILL}, {ACCOUNTS - 1} - n % {ACCOUNTS // 2} + i * {ACCOUNTS}), 4500
+from generate_series(0, {HISTORY - 1}) n, generate_series(0, 1) i
+""",
+    "insert into claim (id, payment_id, claim_key, freed_at) select id, payment_id, claim_key, now() from payment_line",
+    """
+insert into journal (id, subject, subject_id, to_state, event, actor_kind, actor_id, at)
+select id, 'payment', id, 'created', 'created', 'person', person_id::text, created_at from payment
+""",
+    """
+insert into idempotent_answer (id, fingerprint, status_code, body, created_at)
+select encode(sha256(id::text::bytea), 'hex'), sha256(id::text::bytea), 201, sha512(id::text::bytea), created_at from payment
+""",
+    """
+insert into inbox (id, source, key, kind, content, received_at, processed_at, outcome)
+select id, 'wechat_pay', id::text, 'TRANSACTION.SUCCESS', sha512(id::text::bytea), created_at, created_at, 'done' from payment
+""",
+)
 _FRESH = """
 update utility_account set bills_checked_at = now() + interval '6 hours'
 where bills_checked_at is null or bills_checked_at < now() + interval '3 hours'
@@ -127,7 +162,7 @@ async def reset(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     try:
         await connection.execute(_ROW_ID)
-        for statement in (_CLEAR, _QUOTES, _FRESH, "vacuum analyze", "checkpoint"):
+        for statement in (_CLEAR, *_HISTORY, _QUOTES, _FRESH, "vacuum analyze", "checkpoint"):
             await connection.execute(statement)
     finally:
         await connection.close()

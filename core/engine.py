@@ -7,10 +7,10 @@ fails gives its connection back, and acquiring one takes at most `acquire_timeou
 Tortoise finds :data:`client_class` by the name of this module (``"engine": "core.engine"``).
 """
 
+import asyncio
 from typing import Any, cast
 
 import asyncpg
-from asyncpg import connection as asyncpg_connection
 from asyncpg import protocol as asyncpg_protocol
 from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
 from tortoise.backends.base.client import TransactionContext, TransactionContextPooled
@@ -19,11 +19,51 @@ from tortoise.connection import get_connections
 ACQUIRE_TIMEOUT_S = 1.0
 
 
+class PlainConnection(asyncpg.Connection):
+    """A connection that goes back to the pool without asyncpg's reset query, a round trip after every statement.
+
+    An open transaction is still rolled back. The rule it needs: nothing of ours leaves state on a pooled connection, no SET without
+    LOCAL, no LISTEN, no session advisory lock, no cursor WITH HOLD; a test looks for them.
+    """
+
+    __slots__ = ()
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
 class TimedPool(asyncpg.Pool):
-    """A pool whose every acquire has a time-out, also those inside Tortoise that pass none."""
+    """A pool whose every acquire has a time-out, also those inside Tortoise that pass none, and whose turns are fair.
+
+    asyncpg's own queue lets whoever comes at the right moment overtake those who wait, again and again; the busier the pool, the
+    longer the unlucky wait. A semaphore hands out the turns in the order of asking.
+    """
+
+    _turns: asyncio.Semaphore
+
+    def __init__(self, *arguments: Any, max_size: int, **options: Any) -> None:
+        super().__init__(*arguments, max_size=max_size, **options)
+        self._turns = asyncio.Semaphore(max_size)
 
     def acquire(self, *, timeout: float | None = None) -> Any:
         return super().acquire(timeout=timeout or ACQUIRE_TIMEOUT_S)
+
+    async def _acquire(self, timeout: float | None) -> Any:
+        async with asyncio.timeout(timeout):
+            await self._turns.acquire()
+            try:
+                return await super()._acquire(None)
+            except BaseException:
+                self._turns.release()
+                raise
+
+    async def release(self, connection: Any, *, timeout: float | None = None) -> None:
+        is_held = connection._con is not None  # giving back twice is allowed, but gives one turn
+        try:
+            await super().release(connection, timeout=timeout or ACQUIRE_TIMEOUT_S)
+        finally:
+            if is_held:
+                self._turns.release()
 
 
 class SafeTransactionContext(TransactionContextPooled):
@@ -47,6 +87,8 @@ class SafeTransactionContext(TransactionContextPooled):
 class Client(AsyncpgDBClient):
     """The asyncpg client with the safe pool and the safe transaction."""
 
+    connection_class = PlainConnection
+
     async def create_pool(self, **kwargs: Any) -> asyncpg.Pool:
         return await TimedPool(
             init=None,
@@ -57,7 +99,6 @@ class Client(AsyncpgDBClient):
             max_inactive_connection_lifetime=300.0,
             record_class=asyncpg_protocol.Record,
             **{
-                "connection_class": asyncpg_connection.Connection,
                 "min_size": 1,
                 "max_size": 10,
                 "loop": None,

@@ -9,11 +9,14 @@ core.strict_json.JsonRefused: duplicate_key
 """
 
 import json
+import re
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
 T = TypeVar("T")
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class JsonRefused(ValueError):
@@ -75,7 +78,7 @@ def _is_clean(value: Any) -> bool:
     while waiting:
         item = waiting.pop()
         if isinstance(item, str):
-            if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in item):
+            if _UNSTORABLE.search(item):
                 return False
         elif isinstance(item, dict):
             waiting += item.keys()
