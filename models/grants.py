@@ -1,0 +1,37 @@
+"""What the application's role may do with each table, and the triggers that guard what nobody may do by mistake.
+
+The migrations do it; a migration's text stays as it was written, so this is the declaration the live catalogue is compared with:
+whoever adds a table says here what `lianban_app` may do with it.
+"""
+
+_READ = frozenset({"SELECT"})
+_APPEND = _READ | {"INSERT"}
+_KEEP = _APPEND | {"UPDATE"}
+_TIDY = _KEEP | {"DELETE"}
+
+GRANTS: dict[str, frozenset[str]] = {
+    **dict.fromkeys(("tortoise_migrations",), _READ),
+    **dict.fromkeys(("journal", "audit", "ledger_account", "ledger_transaction", "ledger_entry"), _APPEND),
+    **dict.fromkeys(
+        (
+            "person", "organization", "login_user", "session", "staff_user", "utility_account", "binding", "qr_code", "bill", "bill_file",
+            "payment", "payment_part", "payment_line", "claim", "refund", "posting", "posting_bill", "message", "subscription_credit",
+            "event", "inbox",
+        ),
+        _KEEP,
+    ),
+    **dict.fromkeys(("idempotent_answer", "quote", "refresh_token"), _TIDY),
+    **dict.fromkeys(
+        ("procrastinate_jobs", "procrastinate_events", "procrastinate_periodic_defers", "procrastinate_workers"), _TIDY
+    ),
+}  # fmt: skip
+"""Table → privileges of `lianban_app`; a table that is missing here has none."""
+
+APPEND_ONLY = tuple(table for table, privileges in GRANTS.items() if privileges == _APPEND)
+"""Tables whose rows the application can neither change nor remove."""
+
+TRIGGERS = {
+    "ledger_transaction_balanced": ("ledger_entry", "ledger_transaction_is_balanced", "deferred"),
+    "refund_within_part": ("refund", "refund_stays_within_part", "at once"),
+}
+"""Trigger → its table, its function, and when it judges; procrastinate's own are its schema's."""
