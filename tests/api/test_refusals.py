@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
@@ -122,7 +123,7 @@ async def test_one_byte_more_than_allowed_is_too_large(edge: Edge, person: Perso
     content = b'{"code": "' + b"x" * (BODY_BYTES - 11) + b'"}'
     assert len(content) == BODY_BYTES + 1
 
-    async def pieces() -> Any:
+    async def pieces() -> AsyncIterator[bytes]:
         for start in range(0, len(content), 8_192):
             yield content[start : start + 8_192]
 
