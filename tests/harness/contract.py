@@ -68,7 +68,9 @@ class Contract:
     ) -> None:
         key = (operation["operationId"], status, media_type)
         validator = self._validators.get(key) or self._validators.setdefault(key, self._validator(schema))
-        errors = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(json.loads(response.content))]
+        errors = [
+            f"{error.json_path}: {error.message}" for error in validator.iter_errors(json.loads(response.content))
+        ]
         assert not errors, f"{where}: {errors}"
 
     def _validator(self, schema: dict[str, Any]) -> Draft202012Validator:
