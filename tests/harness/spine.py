@@ -298,6 +298,17 @@ class Spine:
         """The refunds as WeChat Pay has them."""
         return (await self.control("GET", "/wechat-pay/refunds"))["refunds"]
 
+    async def end_refunds(self, status: str = "SUCCESS") -> None:
+        """WeChat Pay ends every refund that is on its way: SUCCESS, ABNORMAL or CLOSED. Nobody is told."""
+        for refund in await self.refunds():
+            if refund["status"] in ("PROCESSING", "ABNORMAL"):
+                await self.control("POST", f"/wechat-pay/refunds/{refund['out_refund_no']}/force", {"status": status})
+
+    async def notify_refund(self, refund_no: str, **spoiled: Any) -> list[int | str]:
+        """WeChat Pay sends the notice of a refund (again, or spoiled); what our door answered."""
+        await self._serve()
+        return (await self.control("POST", f"/wechat-pay/refunds/{refund_no}/notify", spoiled))["answers"]
+
     async def paid(self, citizen: Citizen, number: str) -> Payment:
         """A payment that has been paid, told of and posted, as far as nobody hinders it."""
         payment = await self.payment(citizen, number)

@@ -197,7 +197,7 @@ async def test_money_after_the_close_is_returned_by_itself_and_the_payer_told(sp
     await payment.refresh_from_db()
     assert payment.status == "received_late"
     assert await spine.balance("suspense") == FEN
-    await spine.until(lambda: _refund_settled(spine), "the refund")
+    await spine.end_refunds()
     await spine.jobs.pass_time(MINUTE)
     await payment.refresh_from_db()
     assert payment.status == "refunded"
@@ -223,17 +223,9 @@ async def test_money_after_the_close_never_displaces_who_pays_now(spine: Spine, 
     await spine.control("POST", f"/wechat-pay/orders/{order_no}/force", {"trade_state": "SUCCESS"})
     await spine.notify(order_no)
     await spine.jobs.run()
-    await spine.until(lambda: _refund_settled(spine), "the refund")
+    await spine.end_refunds()
     await spine.jobs.pass_time(MINUTE)
     await first.refresh_from_db()
     assert first.status == "refunded"
     assert await spine.balance("posted") == FEN
     assert await Posting.all().count() == 1
-
-
-async def _refund_settled(spine: Spine) -> bool:
-    """The sandbox settles a refund three seconds of its clock after it was asked."""
-    refunds = await spine.refunds()
-    if refunds and all(refund.get("status") == "PROCESSING" for refund in refunds):
-        await spine.travel(timedelta(seconds=4))
-    return bool(refunds) and all(refund.get("status") != "PROCESSING" for refund in refunds)

@@ -224,3 +224,43 @@ async def test_a_query_that_fails_is_asked_again_by_schedule(spine: Spine, citiz
     assert (await Payment.get(id=payment.id)).status == "awaiting_payer"
     await spine.jobs.pass_time(4 * MINUTE)
     assert (await Payment.get(id=payment.id)).status == "succeeded"
+
+
+async def test_a_close_whose_404_nobody_signed_ends_when_the_time_is_up_and_not_before(
+    spine: Spine, citizen: Citizen, payment: Payment
+) -> None:
+    await spine.fault("wechat_pay", "order", "drop")
+    with pytest.raises(ProviderBusy):
+        await spine.order(citizen, payment)
+    await spine.fault("wechat_pay", "close", "error", status=404, times=None)
+    with pytest.raises(OutboundError):
+        await spine.services.follower.close(await Payment.get(id=payment.id), SYSTEM)
+    await spine.jobs.pass_time(5 * MINUTE)
+    assert (await Payment.get(id=payment.id)).status == "closing"
+    assert await _live_claims() == 1
+    await spine.jobs.pass_time(10 * MINUTE)
+    assert (await Payment.get(id=payment.id)).status == "closed"
+    assert await _live_claims() == 0
+
+
+async def test_an_unsigned_refusal_of_another_kind_closes_nothing(
+    spine: Spine, citizen: Citizen, payment: Payment
+) -> None:
+    await spine.pay(citizen, payment)
+    for operation in ("close", "query"):
+        await spine.fault("wechat_pay", operation, "error", status=400, times=None)
+    await spine.jobs.pass_time(20 * MINUTE)
+    assert (await Payment.get(id=payment.id)).status == "closing"
+    await spine.all_well()
+    await spine.jobs.pass_time(6 * MINUTE)
+    assert (await Payment.get(id=payment.id)).status == "succeeded"
+
+
+async def test_in_its_last_minute_no_order_is_opened_and_the_payment_does_not_fail_of_it(
+    spine: Spine, citizen: Citizen, payment: Payment
+) -> None:
+    await spine.travel(payment.expires_at - payment.created_at - MINUTE)
+    with pytest.raises(PaymentNotPayable):
+        await spine.order(citizen, payment)
+    assert await spine.calls("wechat_pay", "order") == {}
+    assert (await Payment.get(id=payment.id)).status == "created"
