@@ -1,5 +1,7 @@
 """Counters for operators (Prometheus): requests by operation and status, and how long they took."""
 
+from functools import cache
+
 from prometheus_client import Counter, Histogram
 
 _REQUESTS = Counter("lianban_requests_total", "Answered requests", ["operation", "status"])
@@ -13,5 +15,12 @@ _SECONDS = Histogram(
 
 def observe(operation: str, status: int, seconds: float) -> None:
     """Count one answered request."""
-    _REQUESTS.labels(operation, str(status)).inc()
-    _SECONDS.labels(operation).observe(seconds)
+    requests, durations = _series(operation, status)
+    requests.inc()
+    durations.observe(seconds)
+
+
+@cache
+def _series(operation: str, status: int) -> tuple[Counter, Histogram]:
+    """Looking a series up costs more than counting. Operations and statuses are few: they come from our tables."""
+    return _REQUESTS.labels(operation, str(status)), _SECONDS.labels(operation)

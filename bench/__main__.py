@@ -35,7 +35,7 @@ from lianban.keys import Ports, ensure_dev_keys
 
 ROOT = Path(__file__).parents[1]
 WORKLOADS = ("R", "W", "N")
-WARM_UP_S = {"R": 3.0, "W": 1.0, "N": 1.0}
+WARM_UP_S = {"R": 8.0, "W": 1.0, "N": 1.0}
 TOKEN_LIFE_S = 6 * 3600
 
 
@@ -76,7 +76,7 @@ def _bench(arguments: argparse.Namespace, var_dir: Path, settings: Settings) -> 
         workloads = [workload for workload in WORKLOADS if workload in arguments.workloads]
         for name in servers:
             for workload in workloads:
-                run.slice(name, workload, WARM_UP_S[workload], 4000 if workload == "R" else 1500)
+                run.slice(name, workload, WARM_UP_S[workload], 4 * seed.ACTIVE if workload == "R" else 1500)
         slots: list[Slot] = []
         for number in range(arguments.rounds):
             for workload in workloads:

@@ -8,8 +8,7 @@ mobile number or a token in any value, so that one careless call does not put a 
 import logging
 import re
 import sys
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Mapping, MutableMapping
 from typing import Any, TextIO
 
 import structlog
@@ -71,20 +70,36 @@ def configure(*, level: str = "INFO", readable: bool = False, stream: TextIO | N
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Structlog processor: drop values under sensitive names, mask personal shapes in the rest."""
     for key, value in event.items():
-        if key not in _ALLOWED and _SENSITIVE.search(key):
-            event[key] = "[redacted]"
-        elif isinstance(value, str):
-            event[key] = _SHAPES.sub("[masked]", value)
-        elif key not in ("exc_info", "timestamp", "level") and not isinstance(value, int | float | bool | type(None)):
-            event[key] = _SHAPES.sub("[masked]", str(value))
+        if key not in ("exc_info", "timestamp", "level"):
+            event[key] = _redacted(key, value)
     return event
 
 
-@contextmanager
-def bound(**values: Any) -> Iterator[None]:
-    """Bind context to every log line written inside, once per request or job."""
-    with structlog.contextvars.bound_contextvars(**values):
-        yield
+def _redacted(key: str, value: Any) -> Any:
+    if key not in _ALLOWED and _SENSITIVE.search(key):
+        return "[redacted]"
+    if isinstance(value, int | float | None):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): _redacted(str(name), inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_redacted("", inner) for inner in value]
+    return _SHAPES.sub("[masked]", str(value))
+
+
+class bound:  # noqa: N801 -- reads as the verb it stands for
+    """Bind context to every log line written inside, once per request or job: ``with bound(request_id=…):``."""
+
+    __slots__ = ("_tokens", "_values")
+
+    def __init__(self, **values: Any) -> None:
+        self._values = values
+
+    def __enter__(self) -> None:
+        self._tokens = structlog.contextvars.bind_contextvars(**self._values)
+
+    def __exit__(self, *_error: object) -> None:
+        structlog.contextvars.reset_contextvars(**self._tokens)
 
 
 def _abandoned_transaction(record: logging.LogRecord) -> bool:

@@ -50,7 +50,7 @@ def parse(content: bytes) -> Any:
     """
     try:
         text = content.decode("utf-8")
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
+        value = _DECODER.decode(text)
     except JsonRefused:
         raise
     except (ValueError, RecursionError):
@@ -70,6 +70,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(_name: str) -> NoReturn:
     raise JsonRefused("not_json")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant)
 
 
 def _is_clean(value: Any) -> bool:

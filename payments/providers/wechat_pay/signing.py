@@ -4,7 +4,9 @@ import base64
 import binascii
 import re
 import secrets
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import cast
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -12,12 +14,13 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from core.outbound import Headers, header_values
+from core.outbound import Headers
 from payments.providers.wechat_pay.config import PlatformKeys, WeChatPayConfig
 
 SCHEME = "WECHATPAY2-SHA256-RSA2048"
 MAX_AGE = timedelta(seconds=300)
 _NONCE_BYTES = 12
+_HEADERS = tuple(f"wechatpay-{name}" for name in ("timestamp", "nonce", "signature", "serial", "signature-type"))
 _VISIBLE = re.compile(r"[!-~]{1,128}")
 _SECONDS = re.compile(r"[0-9]{1,12}")
 
@@ -61,13 +64,11 @@ def verify(headers: Headers, body: bytes, platform: PlatformKeys, now: datetime)
     Raises:
         SignatureWrong: believe nothing of it.
     """
-    timestamp = _one(headers, "Wechatpay-Timestamp")
-    nonce = _one(headers, "Wechatpay-Nonce")
-    signature = _one(headers, "Wechatpay-Signature")
-    serial = _one(headers, "Wechatpay-Serial")
+    found = _found(headers)
+    timestamp, nonce, signature, serial = (_one(found[name]) for name in _HEADERS[:4])
     if signature.startswith("WECHATPAY/SIGNTEST/"):
         raise SignatureWrong("signtest")
-    if header_values(headers, "Wechatpay-Signature-Type") not in ([], [SCHEME]):
+    if found[_HEADERS[4]] not in ([], [SCHEME]):
         raise SignatureWrong("signature_type")
     if not _SECONDS.fullmatch(timestamp) or not _VISIBLE.fullmatch(nonce):
         raise SignatureWrong("header_malformed")
@@ -104,8 +105,17 @@ def _sign(key: RSAPrivateKey, text: bytes) -> str:
     return base64.b64encode(key.sign(text, PKCS1v15(), SHA256())).decode()
 
 
-def _one(headers: Headers, name: str) -> str:
-    values = header_values(headers, name)
+def _found(headers: Headers) -> dict[str, list[str]]:
+    """All values of the platform's headers, in one pass: of every notice all other headers are read too."""
+    found: dict[str, list[str]] = {name: [] for name in _HEADERS}
+    pairs = cast("Mapping[str, str]", headers).items() if isinstance(headers, Mapping) else headers
+    for name, value in pairs:
+        if (values := found.get(name.lower())) is not None:
+            values.append(value)
+    return found
+
+
+def _one(values: list[str]) -> str:
     if len(values) != 1:
         raise SignatureWrong("header_twice" if values else "header_missing")
     return values[0]
