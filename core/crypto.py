@@ -54,7 +54,7 @@ class Vault:
             raise CannotDecrypt(f"{column}: unknown key")
         try:
             return cipher.decrypt(cell[end : end + _NONCE_BYTES], cell[end + _NONCE_BYTES :], _aad(column, row))
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # the second: cut off within the nonce
             raise CannotDecrypt(f"{column}: not this cell") from None
 
     def open(self, cell: bytes, column: str, row: UUID | str) -> str:
