@@ -136,9 +136,11 @@ class Customer(Phone):
         await self.become(self.number, "")
         await self._with_fresh_code(self.log_in, "login_code_refused")
         await self._with_fresh_code(self.prove_phone, "phone_code_refused")
-        templates = self.world.settings.wechat.templates
-        for _ in range(2):  # a refund sends two messages of one template
-            await self.allow_messages(list(templates.values()))
+        await self.allow_all_messages()
+
+    async def allow_all_messages(self) -> None:
+        """The pop-up, accepted: one message of each template. Two within a second would count as one."""
+        await self.allow_messages(list(self.world.settings.wechat.templates.values()))
 
     async def bind(self) -> dict[str, Any]:
         """Add the account with its proof."""

@@ -1,5 +1,6 @@
 """What people and companies do around one bill, and what must come of it in the end."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import NamedTuple
@@ -63,9 +64,26 @@ async def pays_unheard(customer: Customer) -> Outcome:
     return POSTED
 
 
+async def pays_slowly(customer: Customer) -> Outcome:
+    """The person looks for the purse until we have asked WeChat Pay once."""
+    payment = await _about_to_pay(customer)
+    params = await customer.params(payment)
+
+    async def asked() -> object:
+        return await fetch_one(
+            "select 1 from procrastinate_jobs where task_name = 'payments.watch' and args->>'payment_id' = $1 and args->>'step' = '1'",
+            payment,
+        )
+
+    await customer.until(asked, "the second look planned")
+    await customer.pay_in_wechat(params)
+    await customer.until_progress(payment, "posted")
+    return POSTED
+
+
 async def company_refuses(customer: Customer) -> Outcome:
     """The company does not take the money: it goes back."""
-    payment = await _about_to_pay(customer)
+    payment = await _about_to_pay_and_be_refunded(customer)
     await customer.control(
         "POST", f"/companies/{COMPANY}/refuse", {"account_number": customer.number, "code": "EP0002"}
     )
@@ -106,7 +124,7 @@ async def company_is_slow(customer: Customer) -> Outcome:
 
 async def company_is_away_for_days(customer: Customer) -> Outcome:
     """After three days without the company the money goes back."""
-    payment = await _about_to_pay(customer)
+    payment = await _about_to_pay_and_be_refunded(customer)
     await customer.fault(f"company:{COMPANY}", "post_payment", "error", status=503)
     await customer.pay_in_wechat(await customer.params(payment))
 
@@ -161,7 +179,7 @@ async def closes_after_paying(customer: Customer) -> Outcome:
 
 async def pays_late(customer: Customer) -> Outcome:
     """Money comes after the close: it goes back."""
-    payment = await _about_to_pay(customer)
+    payment = await _about_to_pay_and_be_refunded(customer)
     await customer.params(payment)
     await customer.call("POST", f"/v1/payments/{payment}/close")
     await customer.until_progress(payment, "closed")
@@ -327,6 +345,14 @@ async def _about_to_pay(customer: Customer) -> str:
     await customer.enter()
     await customer.scan()
     return await customer.create_payment()
+
+
+async def _about_to_pay_and_be_refunded(customer: Customer) -> str:
+    """The same; a refund sends two messages of one template, which takes two acceptances a second apart."""
+    payment = await _about_to_pay(customer)
+    await asyncio.sleep(1.1)
+    await customer.allow_all_messages()
+    return payment
 
 
 async def _order_number(payment_id: str) -> str:

@@ -14,12 +14,19 @@ from tests.harness.invariants import violations
 
 WITHIN_S = 60.0
 
+# A receipt of a message whose id died with the process that sent it: it waits two minutes for the id, and nothing waits for it.
 _BUSY = """
+with early_receipt as (
+  select i.id from inbox i join procrastinate_jobs j on j.task_name = 'inbox.process' and j.args->>'inbox_id' = i.id::text
+  where i.source = 'wechat_push' and i.kind = 'SubscribeSent' and i.processed_at is null and j.attempts > 0
+)
 select 'a job: ' || task_name || ' ' || status || ' ' || attempts as what from procrastinate_jobs
-  where status = 'doing' or (status = 'todo' and (attempts > 0 or scheduled_at is null or scheduled_at <= now()))
+  where (status = 'doing' or (status = 'todo' and (attempts > 0 or scheduled_at is null or scheduled_at <= now())))
+    and coalesce(args->>'inbox_id', '') not in (select id::text from early_receipt)
 union all select 'a failed job: ' || task_name from procrastinate_jobs where status in ('failed', 'aborted', 'cancelled')
 union all select 'an event: ' || kind from event where dispatched_at is null
-union all select 'the inbox: ' || source || ' ' || kind from inbox where processed_at is null
+union all select 'the inbox: ' || source || ' ' || kind from inbox
+  where processed_at is null and id not in (select id from early_receipt)
 union all select 'a payment: ' || status from payment
   where status in ('created', 'ordering', 'order_unknown', 'awaiting_payer', 'closing', 'received_late')
 union all select 'a posting: ' || status from posting where status not in ('posted', 'refused')

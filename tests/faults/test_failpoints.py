@@ -106,7 +106,7 @@ CASES = (
     Case("payment.closed_committed", journeys.lets_it_expire),
     Case("payment.queried", journeys.pays_and_comes_back, program=_API),
     Case("payment.queried", journeys.pays_unheard),
-    Case("payment.watch_planned_committed", journeys.pays_unheard),
+    Case("payment.watch_planned_committed", journeys.pays_slowly),
     Case("notice.verified", journeys.pays, program=_API),
     Case("notice.stored", journeys.pays, program=_API),
     Case("notice.stored", journeys.company_refuses, "refunding", program=_API),

@@ -41,7 +41,7 @@ class World:
         self._port = int(settings.public_url.rpartition(":")[2])
         self._folder = files.settings.parent.parent
         self._points, self._hit = self._folder / "failpoints", self._folder / "failpoints.hit"
-        self._sandbox_state = self._folder / "sandbox.sqlite3"
+        self._sandbox_state = files.sandbox.parent.parent / "sandbox.sqlite3"
         self._environ = {
             **os.environ,
             "LIANBAN_SETTINGS": str(files.settings),
