@@ -199,7 +199,7 @@ class Spine:
         self, number: str, fen: int, *, period: str = "2026-10", bill_no: str | None = None, **more: Any
     ) -> str:
         """Issue a bill, or change the one with this number; its number."""
-        bill_no = bill_no or f"T{number}-{period}-{next(self._numbers)}"
+        bill_no = bill_no or f"T{period}-{next(self._numbers):06}"
         body = {
             "account_number": number, "bill_no": bill_no, "period": period, "issued_on": f"{period}-01", "status": "open", "principal_fen": fen,
             "late_fee_fen": 0, "payable_fen": fen, "lines": [{"name": "水费", "amount_fen": fen}], "event": False, **more,
