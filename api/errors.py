@@ -30,6 +30,7 @@ from domain.identity.sessions import RefreshRefused
 from domain.identity.tokens import TokenRefused
 from models.idempotency import KeyInFlight, KeyReused
 from models.lifecycle import IllegalMove, StaleState
+from payments.following import PaymentUnclear
 from payments.opening import OrderRefused, PaymentNotPayable, ProviderBusy
 
 RETRY_AFTER_S = 2
@@ -142,6 +143,7 @@ STATUS: dict[type[LianbanError], int] = {
     DatabaseAway: 503,
     IdentitySourceAway: 503,
     LimiterAway: 503,
+    PaymentUnclear: 503,
     ProviderBusy: 503,
 }
 """Error → status. An error that is not here is a fault of ours: 500."""

@@ -18,8 +18,9 @@ from domain.billing.paying import Created
 from domain.billing.quotes import OpenQuote
 from models.lifecycle import Actor
 from models.payment import Payment
-from payments.opening import ProviderBusy
+from payments.following import PaymentUnclear
 from payments.providers.port import ProviderRefused
+from payments.settling import TradeMismatch
 from payments.views import progress
 
 
@@ -150,8 +151,8 @@ async def check(call: Call) -> Answer:
     payment = await _own(call)
     try:
         await call.services.follower.query(payment)
-    except (OutboundError, ProviderRefused) as error:
-        raise ProviderBusy from error
+    except (OutboundError, ProviderRefused, TradeMismatch) as error:
+        raise PaymentUnclear from error
     return await show(call)
 
 
@@ -159,8 +160,8 @@ async def close(call: Call) -> Answer:
     payment = await _own(call)
     try:
         await call.services.follower.close(payment, Actor("person", str(call.caller.person_id)))
-    except (OutboundError, ProviderRefused) as error:
-        raise ProviderBusy from error
+    except (OutboundError, ProviderRefused, TradeMismatch) as error:
+        raise PaymentUnclear from error
     return await show(call)
 
 

@@ -23,6 +23,7 @@ from domain.billing.quotes import AccountNotPayable, NothingOwed
 from domain.companies import CompanyNotJoined
 from domain.identity.login import IdentitySourceAway, LoginCodeRefused, PhoneCodeRefused
 from domain.identity.sessions import RefreshRefused
+from payments.following import PaymentUnclear
 from payments.opening import OrderRefused, PaymentNotPayable, ProviderBusy
 
 ANYBODY = Access("anybody")
@@ -99,11 +100,11 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "POST", "/v1/payments/{payment_id}/check", payments.check, WECHAT, "付完回来，马上核对", payments.PaymentView,
-        limit=Limit(30), errors=(NotFound, ProviderBusy, RateLimited), tag="缴费",
+        limit=Limit(30), errors=(NotFound, PaymentUnclear, RateLimited), tag="缴费",
     ),
     Route(
         "POST", "/v1/payments/{payment_id}/close", payments.close, WECHAT, "不缴了，关闭这一单", payments.PaymentView,
-        errors=(NotFound, ProviderBusy), tag="缴费",
+        errors=(NotFound, PaymentUnclear), tag="缴费",
     ),
     Route("GET", "/v1/messages", messages.list_messages, WECHAT, "我的消息", messages.MessageList, query=messages.Page, tag="消息"),
     Route("POST", "/v1/messages/{message_id}/read", messages.mark_read, WECHAT, "标为已读", None, 204, errors=(NotFound,), tag="消息"),

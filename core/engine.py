@@ -44,6 +44,7 @@ class TimedPool(asyncpg.Pool):
     def __init__(self, *arguments: Any, max_size: int, **options: Any) -> None:
         super().__init__(*arguments, max_size=max_size, **options)
         self._turns = asyncio.Semaphore(max_size)
+        self._held: dict[int, Any] = {}
 
     def acquire(self, *, timeout: float | None = None) -> Any:
         return super().acquire(timeout=timeout or ACQUIRE_TIMEOUT_S)
@@ -52,13 +53,16 @@ class TimedPool(asyncpg.Pool):
         async with asyncio.timeout(timeout):
             await self._turns.acquire()
             try:
-                return await super()._acquire(None)
+                connection = await super()._acquire(None)
             except BaseException:
                 self._turns.release()
                 raise
+            self._held[id(connection)] = connection
+            return connection
 
     async def release(self, connection: Any, *, timeout: float | None = None) -> None:
-        is_held = connection._con is not None  # giving back twice is allowed, but gives one turn
+        # Giving back twice is allowed, but gives one turn; a connection that the server has cut gives its turn back too.
+        is_held = self._held.pop(id(connection), None) is not None
         try:
             await super().release(connection, timeout=timeout or ACQUIRE_TIMEOUT_S)
         finally:

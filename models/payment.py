@@ -44,6 +44,7 @@ PAYMENT = Lifecycle(
         Edge(_S.ORDER_UNKNOWN, "order_refused", _S.FAILED, _PROVIDER, "payment.failed"),
         *(Edge(state, "close", _S.CLOSING, _CLOSERS) for state in (_S.ORDERING, _S.ORDER_UNKNOWN, _S.AWAITING_PAYER)),
         Edge(_S.CLOSING, "order_closed", _S.CLOSED, _PROVIDER, "payment.closed"),
+        Edge(_S.CLOSING, "lapse", _S.CLOSED, ("system",), "payment.closed"),
         *(
             Edge(state, "money_received", _S.SUCCEEDED, _PROVIDER, "payment.succeeded")
             for state in (_S.CREATED, _S.ORDERING, _S.ORDER_UNKNOWN, _S.AWAITING_PAYER, _S.CLOSING)

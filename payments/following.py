@@ -5,17 +5,24 @@ from uuid import UUID
 from cities.schema import City
 from core import clock
 from core.database import transaction
+from core.errors import LianbanError
 from core.failpoint import failpoint
 from core.log import get_logger
-from core.outbound import OutboundError
+from core.outbound import MalformedAnswer, OutboundError
 from core.queue import enqueue
-from models.lifecycle import Actor, StaleState, move
+from models.lifecycle import SYSTEM, Actor, StaleState, move
 from models.payment import LIVE_STATUSES, PAYMENT, Payment, PaymentPart, PaymentStatus
 from payments.opening import WATCH_TASK
-from payments.providers.port import CloseOutcome, PaymentProvider, ProviderRefused
+from payments.providers.port import UNKNOWN_ORDER_UNVERIFIED, CloseOutcome, PaymentProvider, ProviderRefused
 from payments.settling import Settling, TradeMismatch, free_claims
 
 log = get_logger(__name__)
+
+
+class PaymentUnclear(LianbanError):
+    """The provider gave no answer, or none that can be believed: whether the payment was paid is not known yet."""
+
+    code = "payment_unclear"
 
 
 class Follower:
@@ -38,6 +45,8 @@ class Follower:
                 await self.query(payment)
         except (OutboundError, ProviderRefused, TradeMismatch) as error:
             log.warning("payment.watch_postponed", payment_id=str(payment_id), error_code=error.code)
+            if isinstance(error, MalformedAnswer) and error.reason == UNKNOWN_ORDER_UNVERIFIED:
+                await self._lapse(payment)
         await payment.refresh_from_db()
         if payment.status in LIVE_STATUSES:
             # A payment whose time is up by the next look is looked at just when it is.
@@ -83,6 +92,22 @@ class Follower:
             await self._close_at_provider(payment)
         except StaleState:
             await payment.refresh_from_db()
+
+    async def _lapse(self, payment: Payment) -> None:
+        """End a payment whose time is up and whose order the provider does not know, though it does not sign that.
+
+        Unsigned it is no fact, and waiting for one could hold the bills for ever. Nobody can open or pay the order any more; money
+        that came all the same would be late and go back by itself.
+        """
+        if payment.expires_at > clock.now():
+            return
+        try:
+            async with transaction():
+                await move(PAYMENT, payment, "lapse", SYSTEM, reason=UNKNOWN_ORDER_UNVERIFIED)
+                await free_claims(payment.id)
+        except StaleState:
+            await payment.refresh_from_db()
+        failpoint("payment.closed_committed")
 
     async def _close_at_provider(self, payment: Payment) -> None:
         for part in await PaymentPart.filter(payment_id=payment.id):

@@ -135,10 +135,12 @@ class Cashier:
         payment = await Payment.get_or_none(id=payment_id, person_id=person_id)
         if payment is None:
             raise NotFound("payment")
-        if payment.status == PaymentStatus.CREATED and payment.expires_at > clock.now():
-            await self._begin(payment)
-        if payment.status in (PaymentStatus.ORDERING, PaymentStatus.ORDER_UNKNOWN) and payment.expires_at > clock.now():
-            await self._open(payment)
+        # Asked for later, the order would be refused as malformed, which is no fault of the payer.
+        if payment.expires_at - clock.now() > self._provider.shortest_order:
+            if payment.status == PaymentStatus.CREATED:
+                await self._begin(payment)
+            if payment.status in (PaymentStatus.ORDERING, PaymentStatus.ORDER_UNKNOWN):
+                await self._open(payment)
         if payment.status != PaymentStatus.AWAITING_PAYER or payment.expires_at <= clock.now() or not payment.prepay_id:
             raise PaymentNotPayable(status=str(payment.status))
         return self._provider.client_params(payment.prepay_id)
@@ -176,6 +178,8 @@ class Cashier:
                 raise ProviderBusy from error
             await self._note(payment, "order_refused", Actor("provider", payment.provider), reason=error.provider_code)
             failpoint("payment.order_refused_committed")
+            if payment.status != PaymentStatus.FAILED:
+                return  # A second call has opened it, or a close has ended it, meanwhile: that stands.
             raise OrderRefused(provider_code=error.provider_code) from error
         failpoint("payment.order_answered")
         await self._note(

@@ -52,7 +52,10 @@ class Settling:
         if not trade.state.was_paid:
             return "not_paid"
         expected = ExpectedTrade(part.order_number, self._platform_merchant, part.merchant, self._app, part.amount_fen)
-        if wrong := trade_matches(trade, expected):
+        wrong = trade_matches(trade, expected)
+        if trade.transaction_id is None:
+            wrong.append("transaction_id")
+        if wrong:
             await self._refuse(part, wrong)
         return await self._receive(part, trade)
 

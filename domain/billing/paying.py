@@ -31,6 +31,7 @@ from payments import opening
 from payments.following import Follower
 from payments.opening import Line, Opening
 from payments.providers.port import ProviderRefused
+from payments.settling import TradeMismatch
 
 
 class QuoteStale(LianbanError):
@@ -251,7 +252,7 @@ class Paying:
     async def _close(self, payment: Payment, own: bool) -> None:
         try:
             await self._follower.close(payment, Actor("system"))
-        except (OutboundError, ProviderRefused) as error:
+        except (OutboundError, ProviderRefused, TradeMismatch) as error:
             raise PaymentClosing from error
         if payment.status in _DONE:
             raise AlreadyPaid(payment_id=str(payment.id) if own else None)

@@ -11,12 +11,13 @@ from core import clock, ids
 from core.database import fetch, transaction, violated_constraint
 from core.failpoint import failpoint
 from core.log import get_logger
-from core.outbound import FailureKind, NotSent, OutcomeUnknown
+from core.outbound import FailureKind, NotSent, OutboundError, OutcomeUnknown
 from core.queue import enqueue
 from domain.billing.accounts import Accounts
 from domain.companies import Companies, CompanyNotJoined
 from gateways import companies as gateway
-from gateways.companies import CompanyRefusal, Posted, PostingAnswer, Refused
+from gateways.companies import CompanyGateway, CompanyRefusal, Posted, PostingAnswer, Processing, Refused
+from models import audit
 from models.bill import BILL, Bill
 from models.lifecycle import SYSTEM, Actor, StaleState, born, move
 from models.payment import Payment, PaymentPart, PaymentStatus
@@ -112,7 +113,7 @@ class BillPosting:
             posting = await Posting.filter(id=posting_id).select_for_update().get()
             event = _event(answer)
             if not POSTING.allows(str(posting.status), event):
-                return "already"
+                return await _contradiction(posting) if event == "posted" and posting.status == "refused" else "already"
             actor = Actor("company", posting.company)
             if isinstance(answer, Posted):
                 await move(POSTING, posting, event, actor, columns={"serial": answer.serial, "ended_at": clock.now()})
@@ -138,7 +139,8 @@ class BillPosting:
         if posting.status != PostingStatus.PENDING:
             return
         if clock.now() - posting.created_at > GIVE_UP_AFTER:
-            await self._give_up(posting)
+            if not await self._is_there_after_all(posting, company.gateway):
+                await self._give_up(posting)
             return
         async with transaction():
             await move(POSTING, posting, "send", SYSTEM)
@@ -150,6 +152,15 @@ class BillPosting:
             raise
         failpoint("posting.answered")
         await self.apply(posting.id, answer)
+
+    async def _is_there_after_all(self, posting: Posting, asked: CompanyGateway) -> bool:
+        """A last question before the money goes back: nobody refunds what the company has recorded, or is about to."""
+        try:
+            found = await asked.query_posting(str(posting.id))
+        except (OutboundError, CompanyRefusal):
+            return False
+        await self.apply(posting.id, found)
+        return isinstance(found, Posted | Processing)
 
     async def _content(self, posting: Posting) -> gateway.Posting:
         """What the company is told; the same for the same posting, always."""
@@ -209,6 +220,15 @@ class BillPosting:
             )
             await PostingBill.filter(posting_id=posting.id).update(live=False)
         failpoint("posting.given_up_committed")
+
+
+async def _contradiction(posting: Posting) -> str:
+    """The company has recorded what it had refused, and the money is going back: people must agree with it about this one."""
+    await audit.record(
+        Actor("company", posting.company), "posting.posted_after_refusal", "posting", posting.id, posting.refusal_code
+    )
+    log.error("posting.posted_after_refusal", posting_id=str(posting.id), company=posting.company)
+    return "contradicted"
 
 
 def _event(answer: PostingAnswer | None) -> str:

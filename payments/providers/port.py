@@ -6,7 +6,7 @@ or :class:`ProviderRefused` (a verified refusal).
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from core.errors import LianbanError
 from core.outbound import FailureKind
 
 __all__ = [
+    "UNKNOWN_ORDER_UNVERIFIED",
     "CloseOutcome",
     "ExpectedTrade",
     "FailureKind",
@@ -29,6 +30,10 @@ __all__ = [
     "refund_matches",
     "trade_matches",
 ]
+
+
+UNKNOWN_ORDER_UNVERIFIED = "unknown_order_unverified"
+"""The `reason` of a :class:`core.outbound.MalformedAnswer`: the provider seems to know no such order, but did not sign its answer."""
 
 
 class ProviderRefused(LianbanError):
@@ -162,6 +167,11 @@ class PaymentProvider(Protocol):
     @property
     def name(self) -> str:
         """The provider's word in our rows, such as ``wechat_pay``."""
+        ...
+
+    @property
+    def shortest_order(self) -> timedelta:
+        """How far ahead the end of an order must lie when we ask for it."""
         ...
 
     async def create_order(self, order: OrderRequest) -> OrderOpened:

@@ -17,6 +17,7 @@ from core.log import get_logger
 from core.outbound import Answer, Counterpart, FailureKind, MalformedAnswer, OutcomeUnknown
 from core.strict_json import JsonRefused, decode
 from payments.providers.port import (
+    UNKNOWN_ORDER_UNVERIFIED,
     CloseOutcome,
     OrderOpened,
     OrderRequest,
@@ -69,6 +70,8 @@ class WeChatPay:
     """The port's verbs over the wire."""
 
     name = NAME
+    shortest_order = timedelta(seconds=65)
+    """The platform asks for a minute, counted when the call arrives."""
 
     def __init__(self, config: WeChatPayConfig, counterpart: Counterpart) -> None:
         self._config = config
@@ -253,7 +256,8 @@ class WeChatPay:
                 reason=wrong.reason,
                 request_id=answer.header("Request-ID"),
             )
-            return MalformedAnswer(self._counterpart.name, operation, "error_unverified")
+            reason = UNKNOWN_ORDER_UNVERIFIED if operation == "close" and answer.status == 404 else "error_unverified"
+            return MalformedAnswer(self._counterpart.name, operation, reason)
         if stated == "none":
             return self._malformed(operation, "error_shape")
         kind = kind_of(stated)
