@@ -107,7 +107,7 @@ class Follower:
                 await free_claims(payment.id)
         except StaleState:
             await payment.refresh_from_db()
-        failpoint("payment.closed_committed")
+        failpoint("payment.lapsed_committed")
 
     async def _close_at_provider(self, payment: Payment) -> None:
         for part in await PaymentPart.filter(payment_id=payment.id):

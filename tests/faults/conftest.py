@@ -2,6 +2,10 @@
 
 import pytest
 
+from tests.lianban.conftest import cluster, home, migrated
+
+__all__ = ["cluster", "home", "migrated"]  # fixtures
+
 RECOVERED = "recovered"
 
 

@@ -19,6 +19,7 @@ _LOOK_EVERY_S = 0.15
 _AGAIN = ("idempotency_in_flight", "payment_closing", "stale_state", "request_timed_out")
 _PROOF = "0041"
 _BILL_FEN = 4199
+_CREDITS = "select count(*) from subscription_credit c join session s on s.user_id = c.user_id where s.id = %s"
 
 
 class Customer(Phone):
@@ -33,6 +34,7 @@ class Customer(Phone):
         self.qr_token = ""
         self.account_id = ""
         self.payments: list[str] = []
+        self._allowed = 0
 
     def stage(self, name: str) -> None:
         """A part of the journey begins; here is where some points are armed."""
@@ -139,8 +141,13 @@ class Customer(Phone):
         await self.allow_all_messages()
 
     async def allow_all_messages(self) -> None:
-        """The pop-up, accepted: one message of each template. Two within a second would count as one."""
-        await self.allow_messages(list(self.world.settings.wechat.templates.values()))
+        """The pop-up, accepted: one message of each template, once we have heard of it. Two within a second would count as one."""
+        templates = list(self.world.settings.wechat.templates.values())
+        await self.allow_messages(templates)
+        self._allowed += len(templates)
+
+        session_id = self.tokens["session_id"]
+        await self.until(lambda: self.world.scalar(_CREDITS, session_id) == self._allowed, "what was allowed")
 
     async def bind(self) -> dict[str, Any]:
         """Add the account with its proof."""

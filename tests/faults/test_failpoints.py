@@ -104,6 +104,7 @@ CASES = (
     Case("payment.close_answered", journeys.closes_after_paying, program=_API),
     Case("payment.closed_committed", journeys.pays_at_the_second_try, program=_API),
     Case("payment.closed_committed", journeys.lets_it_expire),
+    Case("payment.lapsed_committed", journeys.order_never_arrives),
     Case("payment.queried", journeys.pays_and_comes_back, program=_API),
     Case("payment.queried", journeys.pays_unheard),
     Case("payment.watch_planned_committed", journeys.pays_slowly),
@@ -184,6 +185,9 @@ async def world(
     async with opened(settings.database_url, MODULES, pool_size=4), World(settings, dev_files, sandbox) as world:
         async with Customer(world) as nobody:
             await nobody.control("POST", "/reset")
+            # How soon others try again is not ours to prove: their schedules run faster, so that ours decide.
+            await nobody.control("POST", "/companies/water/pace", {"factor": 5})
+            await nobody.control("POST", "/wechat-pay/pace", {"factor": 3})
         yield world
 
 

@@ -10,7 +10,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import httpx
 import psycopg
@@ -128,6 +128,12 @@ class World:
         """One statement as the owner of the database: what only time or another could have done."""
         with psycopg.connect(self.settings.database_url, autocommit=True) as connection:
             connection.execute(statement.encode(), values)
+
+    def scalar(self, query: str, *values: object) -> Any:
+        """The first value of a query's first row."""
+        with psycopg.connect(self.settings.database_url) as connection:
+            row = connection.execute(query.encode(), values).fetchone()
+        return row[0] if row else None
 
     def unsent(self) -> int:
         """How many notices, events and pushes the outside world still means to send."""
