@@ -75,7 +75,30 @@ class BillLine(msgspec.Struct, frozen=True):
     unit_price: Quantity | None = None
 
 
-class Bill(msgspec.Struct, frozen=True):
+class Readings(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the meter showed last time and this time; `estimated`: this time it was not read but estimated."""
+
+    last: Quantity | None = None
+    this: Quantity | None = None
+    read_on: date | None = None
+    estimated: bool | None = None
+
+
+class BillBasis(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a company may say its lines were made from; None: it does not say.
+
+    `annual_usage_before` is what the account had used in the calendar year before this period, `late_fee_through` the last day
+    the late fee counts, `class_` the tariff class of the city pack.
+    """
+
+    readings: Readings | None = None
+    household_size: Annotated[int, Meta(ge=1, le=99)] | None = None
+    annual_usage_before: Quantity | None = None
+    class_: Annotated[str, Meta(min_length=1, max_length=40)] | None = msgspec.field(name="class", default=None)
+    late_fee_through: date | None = None
+
+
+class Bill(BillBasis, frozen=True, kw_only=True):
     """What the company says is owed: `payable_fen` = `principal_fen` + `late_fee_fen`, and the lines add up to `principal_fen`."""
 
     bill_no: BillNo
@@ -89,6 +112,14 @@ class Bill(msgspec.Struct, frozen=True):
     lines: Annotated[tuple[BillLine, ...], Meta(min_length=1, max_length=100)]
     usage: Quantity | None = None
     unit: Annotated[str, Meta(min_length=1, max_length=16)] | None = None
+
+    @property
+    def basis(self) -> BillBasis | None:
+        """What the lines were made from; None when the company says nothing of it."""
+        said = BillBasis(
+            self.readings, self.household_size, self.annual_usage_before, self.class_, self.late_fee_through
+        )
+        return None if said == BillBasis() else said
 
 
 class Quote(msgspec.Struct, frozen=True):

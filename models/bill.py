@@ -53,8 +53,10 @@ class Bill(Model):
     late_fee_fen = fields.BigIntField()
     payable_fen = fields.BigIntField()
     usage = fields.CharField(max_length=20, null=True)
-    unit = fields.CharField(max_length=10, null=True)
+    unit = fields.CharField(max_length=16, null=True)
     lines = fields.JSONField(default=list)
+    basis: Any = fields.JSONField(null=True)
+    """What the company says its lines were made from (docs/company-gateway.md §4); None: it does not say."""
     checked_at = fields.DatetimeField()
     paid_at = fields.DatetimeField(null=True)
 

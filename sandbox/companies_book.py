@@ -21,6 +21,8 @@ NONCE_LIFE_S: Final = 600
 ACCOUNT_STATUSES: Final = ("open", "frozen", "closed")
 MAX_LINES: Final = 100
 BILL_STATUSES: Final = ("open", "paid", "void")
+BASIS: Final = ("readings", "household_size", "annual_usage_before", "class", "late_fee_through")
+"""What a bill was made from: optional members of §4."""
 PROOF_KINDS: Final = ("holder_id_last4", "holder_name", "meter_number", "last_bill_fen")
 
 SCHEMA: Final = """
@@ -39,6 +41,9 @@ CREATE TABLE IF NOT EXISTS company_bill (
     PRIMARY KEY (company, bill_no), FOREIGN KEY (company, account_number) REFERENCES company_account (company, number)
 );
 CREATE INDEX IF NOT EXISTS company_bill_account ON company_bill (company, account_number);
+CREATE TABLE IF NOT EXISTS company_bill_basis (
+    company TEXT NOT NULL, bill_no TEXT NOT NULL, basis TEXT NOT NULL, PRIMARY KEY (company, bill_no)
+);
 CREATE TABLE IF NOT EXISTS company_bill_day (
     company TEXT NOT NULL, day TEXT NOT NULL, bill_no TEXT NOT NULL, document TEXT NOT NULL,
     PRIMARY KEY (company, day, bill_no)
@@ -81,6 +86,14 @@ ON CONFLICT (company, number) DO UPDATE SET status = excluded.status, holder_nam
     holder_masked = excluded.holder_masked, holder_id_last4 = excluded.holder_id_last4,
     holder_mobile = excluded.holder_mobile, meter_number = excluded.meter_number, address = excluded.address,
     address_masked = excluded.address_masked, balance_fen = excluded.balance_fen
+"""
+_BILL: Final = """
+SELECT bill.*, basis FROM company_bill AS bill LEFT JOIN company_bill_basis USING (company, bill_no)
+WHERE company = ?
+"""
+_PUT_BASIS: Final = """
+INSERT INTO company_bill_basis (company, bill_no, basis) VALUES (?, ?, ?)
+ON CONFLICT (company, bill_no) DO UPDATE SET basis = excluded.basis
 """
 _PUT_BILL: Final = """
 INSERT INTO company_bill (company, bill_no, account_number, period, issued_on, due_on, status, principal_fen,
@@ -202,17 +215,17 @@ class Book:
     def bills(self, number: str) -> list[dict[str, Any]]:
         """Every bill of an account as in §4, newest first."""
         rows = self.state.all(
-            "SELECT * FROM company_bill WHERE company = ? AND account_number = ? ORDER BY period DESC, bill_no",
+            _BILL + "AND account_number = ? ORDER BY period DESC, bill_no",
             (self.company.code, number),
         )
         return [document(dict(row)) for row in rows]
 
     def bill(self, bill_no: str) -> dict[str, Any] | None:
-        """The whole row of a bill, its lines read."""
-        row = self.state.one(
-            "SELECT * FROM company_bill WHERE company = ? AND bill_no = ?", (self.company.code, bill_no)
-        )
-        return None if row is None else dict(row) | {"lines": json.loads(row["lines"])}
+        """The whole row of a bill, its lines and what they were made from read."""
+        row = self.state.one(_BILL + "AND bill_no = ?", (self.company.code, bill_no))
+        if row is None:
+            return None
+        return dict(row) | {"lines": json.loads(row["lines"]), "basis": json.loads(row["basis"] or "{}")}
 
     def put_bill(self, change: Mapping[str, Any]) -> dict[str, Any]:
         """Issue a bill, or change the members given of the one with this ``bill_no``. Answers it as in §4.
@@ -228,13 +241,14 @@ class Book:
         bill = bill or {
             "bill_no": bill_no, "account_number": number, "period": "", "status": "open", "late_fee_fen": 0,
             "issued_on": today.isoformat(), "due_on": (today + timedelta(days=30)).isoformat(), "usage": None,
-            "unit": None, "posting_id": None, "principal_fen": 0, "lines": [],
+            "unit": None, "posting_id": None, "principal_fen": 0, "lines": [], "basis": {},
         }  # fmt: skip
         if bill["account_number"] != number:
             raise wrong("bill_no")
         if bill["status"] == "paid" and change.get("status") == "open":
             bill["posting_id"] = None  # the company takes a payment back: the bill can be paid again
-        bill |= {name: value for name, value in change.items() if name in bill and name != "posting_id"}
+        bill |= {name: value for name, value in change.items() if name in bill and name not in ("posting_id", "basis")}
+        bill["basis"] = bill["basis"] | {name: change[name] for name in BASIS if name in change}
         if "lines" in change and "principal_fen" not in change:
             bill["principal_fen"] = _lines_fen(bill)
         elif "lines" not in change and "principal_fen" in change:
@@ -242,7 +256,7 @@ class Book:
         _check_bill(bill)
         day = codes.day(bill["issued_on"], "issued_on") if is_new else today
         self._write_bill(bill, day)
-        return document(bill | {"lines": json.dumps(bill["lines"])})
+        return document(bill | {"lines": json.dumps(bill["lines"]), "basis": json.dumps(bill["basis"])})
 
     def pay_bill(self, bill_no: str, posting_id: str) -> None:
         """A posting pays a bill."""
@@ -305,10 +319,12 @@ class Book:
         return base if not rows else f"{base}-{len(rows) + 1}"
 
     def _write_bill(self, bill: Mapping[str, Any], day: date) -> None:
-        lines = json.dumps(bill["lines"], ensure_ascii=False)
+        lines, basis = (json.dumps(bill[name], ensure_ascii=False) for name in ("lines", "basis"))
         with self.state.transaction() as db:
             db.execute(_PUT_BILL, {**bill, "company": self.company.code, "lines": lines})
-            found = {"account_number": bill["account_number"], **document({**bill, "lines": lines})}
+            if bill["basis"]:
+                db.execute(_PUT_BASIS, (self.company.code, bill["bill_no"], basis))
+            found = {"account_number": bill["account_number"], **document({**bill, "lines": lines, "basis": basis})}
             db.execute(
                 "INSERT INTO company_bill_day (company, day, bill_no, document) VALUES (?, ?, ?, ?) "
                 "ON CONFLICT (company, day, bill_no) DO UPDATE SET document = excluded.document",
@@ -321,7 +337,8 @@ def document(row: Mapping[str, Any]) -> dict[str, Any]:
     names = ("bill_no", "period", "issued_on", "due_on", "status", "principal_fen", "late_fee_fen")
     shown = {name: row[name] for name in names} | {"payable_fen": row["principal_fen"] + row["late_fee_fen"]}
     measured = {name: row[name] for name in ("usage", "unit") if row[name] is not None}
-    return shown | measured | {"lines": json.loads(row["lines"])}
+    basis = {name: value for name, value in json.loads(row.get("basis") or "{}").items() if value is not None}
+    return shown | measured | basis | {"lines": json.loads(row["lines"])}
 
 
 def _check_bill(bill: Mapping[str, Any]) -> None:
@@ -340,8 +357,26 @@ def _check_bill(bill: Mapping[str, Any]) -> None:
         codes.decimal(line, "quantity")
         codes.decimal(line, "unit_price")
     codes.decimal(dict(bill), "usage")
+    _check_basis(bill["basis"])
     if bill["unit"] is not None:
         codes.text(dict(bill), "unit", 16)
+
+
+def _check_basis(basis: Mapping[str, Any]) -> None:
+    said = {name: value for name, value in basis.items() if value is not None}
+    readings = said.get("readings", {})
+    if not isinstance(readings, dict) or not isinstance(readings.get("estimated", False), bool):
+        raise wrong("readings")
+    for name in ("last", "this"):
+        codes.decimal(readings, name)
+    codes.decimal(said, "annual_usage_before")
+    for days, name in ((readings, "read_on"), (said, "late_fee_through")):
+        if name in days:
+            codes.day(days[name], name)
+    if "class" in said:
+        codes.text(said, "class", 40)
+    if "household_size" in said and not 1 <= codes.fen(said, "household_size") <= 99:
+        raise wrong("household_size")
 
 
 def _lines_fen(bill: Mapping[str, Any]) -> int:

@@ -161,16 +161,24 @@ def _lines(said: CompanyBill) -> list[dict[str, object]]:
     return msgspec.to_builtins(said.lines)
 
 
+def _basis(said: CompanyBill) -> dict[str, object] | None:
+    return msgspec.to_builtins(said.basis)
+
+
 def _differs(row: Bill, said: CompanyBill) -> bool:
-    return (row.period, row.issued_on, row.due_on, row.principal_fen, row.late_fee_fen, row.usage, row.unit, row.lines) != (
+    return (
+        row.period, row.issued_on, row.due_on, row.principal_fen, row.late_fee_fen, row.usage, row.unit, row.lines, row.basis,
+    ) != (
         said.period, said.issued_on, said.due_on, said.principal_fen, said.late_fee_fen, said.usage, said.unit, _lines(said),
+        _basis(said),
     )  # fmt: skip
 
 
 def _copy(row: Bill, said: CompanyBill) -> None:
     row.period, row.issued_on, row.due_on = said.period, said.issued_on, said.due_on
     row.principal_fen, row.late_fee_fen, row.payable_fen = said.principal_fen, said.late_fee_fen, said.payable_fen
-    row.usage, row.unit, row.lines, row.checked_at = said.usage, said.unit, _lines(said), clock.now()
+    row.usage, row.unit, row.lines, row.basis = said.usage, said.unit, _lines(said), _basis(said)
+    row.checked_at = clock.now()
 
 
 async def _amend(row: Bill, said: CompanyBill) -> None:
@@ -189,6 +197,7 @@ async def _amend(row: Bill, said: CompanyBill) -> None:
             "usage",
             "unit",
             "lines",
+            "basis",
             "checked_at",
         ]
     )

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -114,6 +115,36 @@ class TestQueryingBills:
         assert (await company.gateway().query_bills(NUMBER, "quote")).quote is None
         company.replies(bills_reply(bill(), quote=quote()))
         assert (await company.gateway().query_bills(NUMBER, "view")).quote is None
+
+    async def test_a_bill_may_say_what_it_was_made_from(self, company: FakeCompany) -> None:
+        said = {
+            "readings": {"last": "412.00", "this": "429.00", "read_on": "2026-10-30", "estimated": False},
+            "household_size": 3,
+            "annual_usage_before": "186.00",
+            "class": "resident",
+            "late_fee_through": "2026-11-22",
+        }
+        company.replies(bills_reply(bill(**said), bill(bill_no="W202609-1"), bill(bill_no="W202608-1", household_size=2)))
+        first, second, third = (await company.gateway().query_bills(NUMBER, "view")).bills
+        assert msgspec.to_builtins(first.basis) == said
+        assert second.basis is None
+        assert msgspec.to_builtins(third.basis) == {"household_size": 2}
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"household_size": 0},
+            {"annual_usage_before": "-1"},
+            {"annual_usage_before": "１８６"},
+            {"readings": {"this": "429\n"}},
+            {"readings": {"read_on": "2026-02-30"}},
+            {"class": ""},
+            {"late_fee_through": "yesterday"},
+        ],
+    )
+    async def test_what_it_says_of_them_has_the_right_shape(self, company: FakeCompany, wrong: dict[str, Any]) -> None:
+        company.replies(bills_reply(bill(**wrong), quote=quote()))
+        await malformed(company.gateway().query_bills(NUMBER, "quote"), "wrong_shape")
 
     @pytest.mark.parametrize(
         ("reply", "reason"),
