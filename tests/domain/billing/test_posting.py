@@ -62,7 +62,8 @@ async def _agreed(spine: Spine, payment: Payment) -> None:
 
 async def _refunded(spine: Spine, payment: Payment) -> None:
     await spine.end_refunds()
-    await spine.jobs.pass_time(MINUTE)
+    # An old refund is asked about once an hour only.
+    await spine.jobs.pass_time(61 * MINUTE)
     await payment.refresh_from_db()
     assert payment.status == "refunded"
     assert await spine.balance("posted") == await spine.balance("suspense") == await spine.balance("clearing") == 0
