@@ -30,6 +30,7 @@ from api.errors import (
 )
 from api.metrics import observe
 from api.routes import ROUTES
+from api.shedding import Shedder
 from core import clock, ids
 from core.errors import NotFound
 from core.log import bound, get_logger
@@ -54,8 +55,9 @@ _SECURITY_HEADERS = {
 }
 
 
-def create_app(services: Services, name: str = "lianban") -> Sanic:
+def create_app(services: Services, name: str = "lianban", shedder: Shedder | None = None) -> Sanic:
     """The application for these services. Every route comes from the table; nothing else is served."""
+    shedder = shedder or Shedder()
     app = Sanic(name, configure_logging=False, strict_slashes=True)
     app.config.update(
         REQUEST_MAX_SIZE=BODY_BYTES,
@@ -70,8 +72,9 @@ def create_app(services: Services, name: str = "lianban") -> Sanic:
         FORWARDED_SECRET=services.settings.forwarded_secret or "",
     )
     for route in ROUTES:
-        app.add_route(_endpoint(services, route), _sanic_path(route), methods=[route.method], name=route.name)
+        app.add_route(_endpoint(services, route, shedder), _sanic_path(route), methods=[route.method], name=route.name)
     app.exception(Exception)(_outside_routes)
+    app.ctx.shedder = shedder
     return app
 
 
@@ -80,15 +83,16 @@ def _sanic_path(route: Route) -> str:
     return route.path.replace("{", "<").replace("}", ":str>")
 
 
-def _endpoint(services: Services, route: Route) -> Any:
+def _endpoint(services: Services, route: Route, shedder: Shedder) -> Any:
     async def endpoint(request: Request, **path: str) -> HTTPResponse:
         request_id = _request_id(request)
         started = clock.monotonic()
         with bound(request_id=request_id, operation=route.name):
             try:
-                call = await _prepare(services, route, request, request_id, path)
-                answer = await route.handler(call)
-                response = _render(route, answer)
+                with shedder.admitted(route.shed):
+                    call = await _prepare(services, route, request, request_id, path)
+                    answer = await route.handler(call)
+                    response = _render(route, answer)
             except asyncio.CancelledError:
                 log.info("request.abandoned")
                 raise

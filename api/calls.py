@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from api.shedding import Shed
 from core.errors import LianbanError
 from domain.identity.tokens import Caller
 from domain.services import Services
@@ -105,6 +106,8 @@ class Route:
     """Answers of other statuses that are not problem details: (status, type)."""
     offline: bool = False
     """Answers without the database."""
+    shed: Shed | None = None
+    """When the process is overloaded, with which class it gives way; None: never."""
 
     @property
     def name(self) -> str:

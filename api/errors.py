@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from sanic.exceptions import SanicException
 
+from api.shedding import Overloaded
 from core.database import DatabaseAway, is_away, is_unstorable
 from core.errors import LianbanError, NotFound
 from core.redis import LimiterAway, RateLimited
@@ -143,6 +144,7 @@ STATUS: dict[type[LianbanError], int] = {
     DatabaseAway: 503,
     IdentitySourceAway: 503,
     LimiterAway: 503,
+    Overloaded: 503,
     PaymentUnclear: 503,
     ProviderBusy: 503,
 }

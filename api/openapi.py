@@ -23,6 +23,7 @@ from api.errors import (
     Unexpected,
 )
 from api.fields import example, filled, placeholders, sample, sample_id, words
+from api.shedding import Overloaded
 from core.database import DatabaseAway
 from core.errors import LianbanError, NotFound
 from core.redis import LimiterAway, RateLimited
@@ -80,7 +81,8 @@ _ABOUT = """水、电、气、网报装和缴费“一件事联办”的接口�
 
 所有错误都是 problem details（RFC 9457）：程序按 `code` 判断，`title` 和 `detail` 给人看。没有列出的地址答 404 `not_found`，
 地址对而方法不对答 405 `method_not_allowed` 并带 `Allow`。不是本人的和不存在的，回答一样。请求里多出来的字段、重复的字段都不接受；
-正文最多 64 KiB。金额都是整数，单位为分；时间都带时区。任何操作收到 503，都表示结果还不确定。"""
+正文最多 64 KiB。金额都是整数，单位为分；时间都带时区。任何操作收到 503，都表示结果还不确定；
+只有 `overloaded` 表示人太多，这次还没有办。"""
 
 
 def document(routes: Sequence[Route]) -> dict[str, Any]:
@@ -114,6 +116,8 @@ def problems(route: Route) -> dict[int, list[type[LianbanError]]]:
     found: set[type[LianbanError]] = {*route.errors, Unexpected, AnswerLate}
     if not route.offline:
         found.add(DatabaseAway)
+    if route.shed is not None:
+        found.add(Overloaded)
     if route.access.who == "person":
         found.add(TokenRefused)
         found |= {LevelTooLow} if route.access.level > 1 else set()

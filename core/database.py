@@ -6,7 +6,7 @@ Hot paths run SQL through :func:`fetch`; everything else uses models. Both see t
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
@@ -103,6 +103,22 @@ async def opened(
         yield
     finally:
         await Tortoise.close_connections()
+
+
+class PoolState(NamedTuple):
+    """The connections of this process: at most `size`, `in_use` now, `waiting` for one."""
+
+    size: int
+    in_use: int
+    waiting: int
+
+
+def pool_state() -> PoolState:
+    """How busy the pool is; all 0 before its first use."""
+    pool: Any = getattr(get_connections().get("default"), "_pool", None)
+    if pool is None:
+        return PoolState(0, 0, 0)
+    return PoolState(pool.get_max_size(), pool.get_size() - pool.get_idle_size(), pool.waiting)
 
 
 def transaction() -> Any:

@@ -40,18 +40,25 @@ class TimedPool(asyncpg.Pool):
     """
 
     _turns: asyncio.Semaphore
+    waiting: int
+    """How many stand in line for a connection now."""
 
     def __init__(self, *arguments: Any, max_size: int, **options: Any) -> None:
         super().__init__(*arguments, max_size=max_size, **options)
         self._turns = asyncio.Semaphore(max_size)
         self._held: dict[int, Any] = {}
+        self.waiting = 0
 
     def acquire(self, *, timeout: float | None = None) -> Any:
         return super().acquire(timeout=timeout or ACQUIRE_TIMEOUT_S)
 
     async def _acquire(self, timeout: float | None) -> Any:
         async with asyncio.timeout(timeout):
-            await self._turns.acquire()
+            self.waiting += 1
+            try:
+                await self._turns.acquire()
+            finally:
+                self.waiting -= 1
             try:
                 connection = await super()._acquire(None)
             except BaseException:

@@ -195,6 +195,8 @@ class Counterpart:
         self.authority = address.netloc.decode("ascii")
         """Host, and the port unless it is the default one: what stands in the Host header."""
         self.base_path = address.path.rstrip("/")
+        self.calls = 0
+        """How many calls are under way now, those that wait for a free place included."""
         self.circuit = Circuit(circuit or CircuitSettings())
         self._base_url = base_url.rstrip("/")
         self._timeout_s = timeout.total_seconds()
@@ -258,6 +260,13 @@ class Counterpart:
                 await self._sleep(pause_s)
 
     async def _attempt(self, call: "_Call", deadline_s: float) -> Answer:
+        self.calls += 1
+        try:
+            return await self._placed(call, deadline_s)
+        finally:
+            self.calls -= 1
+
+    async def _placed(self, call: "_Call", deadline_s: float) -> Answer:
         began_s = self._monotonic()
         try:
             async with asyncio.timeout(min(self._place_timeout_s, max(0.0, deadline_s - began_s))):

@@ -12,12 +12,14 @@ from typing import Any, TextIO
 from sanic import Sanic
 from sanic.application.constants import ServerStage
 from sanic.application.state import ApplicationServerInfo
-from sanic.http import Http
+from sanic.http import Http, Stage
 from sanic.http.constants import HTTP
 
+from api import metrics
 from api.app import create_app
+from api.shedding import TICK_S, Shedder
 from core import clock, failpoint, log
-from core.database import opened
+from core.database import opened, pool_state
 from core.settings import Settings, SettingsInvalid
 from domain.identity.sessions import ended_lately
 from domain.services import Services
@@ -29,7 +31,10 @@ from payments import ledger
 logger = log.get_logger(__name__)
 
 ENDED_SESSIONS_EVERY_S = 1.5
-DRAIN_S = 5.0
+DRAIN_S = 10.0
+LAST_REQUESTS_S = 0.3
+"""How long a connection without a request is kept when we stop: what its client has just sent is still read and answered."""
+_PUBLISH_EVERY = 10
 
 
 def prepare_process(settings: Settings, *, stream: TextIO | None = None) -> None:
@@ -62,8 +67,31 @@ async def services_for(settings: Settings) -> AsyncIterator[Services]:
 @asynccontextmanager
 async def running_api(services: Services, *sockets: socket.socket) -> AsyncIterator[Sanic]:
     """Serve the API on these listening sockets until the end of the block, then drain."""
+    shedder = Shedder(
+        outside=lambda: sum(counterpart.calls for counterpart in services.counterparts),
+        waiting=lambda: pool_state().waiting,
+    )
+    app = create_app(services, f"lianban-{id(services):x}", shedder)
+    async with serving(app, *sockets):
+        # What start-up has made stays: the collector need not walk through it, 70 ms each time, while requests wait.
+        gc.collect()
+        gc.freeze()
+        watchers = [
+            asyncio.create_task(_watch_ended_sessions(services)),  # noqa: TID251 -- outside any transaction
+            asyncio.create_task(_watch_load(services, shedder)),  # noqa: TID251 -- outside any transaction
+        ]
+        try:
+            yield app
+        finally:
+            for watcher in watchers:
+                watcher.cancel()
+            await asyncio.wait(watchers)
+
+
+@asynccontextmanager
+async def serving(app: Sanic, *sockets: socket.socket) -> AsyncIterator[None]:
+    """Serve `app` on these listening sockets until the end of the block, then drain."""
     Sanic.test_mode = False
-    app = create_app(services, name=f"lianban-{id(services):x}")
     # Sanic sends an empty alt-svc header unless it knows that it speaks HTTP/1 only.
     app.state.server_info.append(ApplicationServerInfo(settings={"version": HTTP.VERSION_1}, stage=ServerStage.SERVING))
     # At a start Sanic rewrites its own methods from their source, which it finds only once in a process.
@@ -80,16 +108,9 @@ async def running_api(services: Services, *sockets: socket.socket) -> AsyncItera
     for server in servers:
         await server.start_serving()
     await servers[0].after_start()
-    # What start-up has made stays: the collector need not walk through it, 70 ms each time, while requests wait.
-    gc.collect()
-    gc.freeze()
-    watcher = asyncio.create_task(_watch_ended_sessions(services))  # noqa: TID251 -- outside any transaction
     try:
-        yield app
+        yield
     finally:
-        watcher.cancel()
-        with suppress(asyncio.CancelledError):
-            await watcher
         await _drain(app, servers)
 
 
@@ -139,23 +160,41 @@ async def _watch_ended_sessions(services: Services) -> None:
         await asyncio.sleep(ENDED_SESSIONS_EVERY_S)
 
 
+async def _watch_load(services: Services, shedder: Shedder) -> None:
+    """Measure how late the loop is, let the shedder decide on it, publish once a second."""
+    looks = 0
+    while True:
+        due = clock.monotonic() + TICK_S
+        await asyncio.sleep(TICK_S)
+        shedder.look(clock.monotonic() - due)
+        looks += 1
+        if looks % _PUBLISH_EVERY == 1:
+            circuits = {counterpart.name: counterpart.circuit.is_open for counterpart in services.counterparts}
+            try:
+                metrics.publish(shedder.load(), shedder.level, pool_state(), circuits)
+            except OSError as error:  # the files of several processes; a full disk must not end the watch
+                logger.warning("metrics.not_published", error_type=type(error).__name__)
+
+
 async def _drain(app: Sanic, servers: list[Any]) -> None:
-    """Stop listening, let requests in flight end, then cut what is left."""
+    """Stop listening, answer what is in flight or just arriving and say that it is the last, then cut what is left."""
     for server in servers:
         server.close()
     await servers[0].before_stop()
-    deadline = clock.monotonic() + DRAIN_S
-    connections = {connection for server in servers for connection in (getattr(server, "connections", None) or ())}
-    for connection in connections:
-        connection.close_if_idle()
-    while any(
-        not connection.close_if_idle() and connection.transport and not connection.transport.is_closing()
-        for connection in connections
-    ):
-        if clock.monotonic() > deadline:
-            break
-        await asyncio.sleep(0.05)
-    for connection in connections:
+    app.config.KEEP_ALIVE = False
+    began = clock.monotonic()
+    while clock.monotonic() < began + DRAIN_S:
+        left = [connection for server in servers for connection in [*server.connections]]
+        busy = [connection for connection in left if connection.http and connection.http.stage is not Stage.IDLE]
+        for connection in busy:
+            connection.http.keep_alive = False
+        if clock.monotonic() > began + LAST_REQUESTS_S:
+            for connection in left:
+                connection.close_if_idle()
+            if not busy:
+                break
+        await asyncio.sleep(0.02)
+    for connection in [connection for server in servers for connection in [*server.connections]]:
         if connection.transport and not connection.transport.is_closing():
             connection.transport.abort()
     await servers[0].after_stop()

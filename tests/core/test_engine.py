@@ -77,6 +77,19 @@ async def test_an_exhausted_pool_refuses_in_time_and_recovers(
         await pool.release(connection)
 
 
+async def test_it_knows_how_many_wait(pool: engine.TimedPool) -> None:
+    held = [await pool.acquire() for _ in range(SIZE)]
+    waiting = [asyncio.ensure_future(pool._acquire(5)) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert pool.waiting == 3
+    waiting.pop().cancel()
+    for connection in held:
+        await pool.release(connection)
+    for connection in await asyncio.gather(*waiting):
+        await pool.release(connection)
+    assert pool.waiting == 0
+
+
 async def test_an_open_transaction_ends_when_its_connection_goes_back(pool: engine.TimedPool) -> None:
     connection = await pool.acquire()
     await connection.transaction().start()
@@ -106,6 +119,9 @@ def test_nothing_leaves_state_on_a_pooled_connection() -> None:
     assert lasting.search('execute("set role x")')
     assert lasting.search("select pg_advisory_lock(1)")
     for room in ROOMS:
-        for path in {*(ROOT / room).rglob("*.py")} - {Path(engine.__file__), *(ROOT / "models" / "migrations").iterdir()}:
+        for path in {*(ROOT / room).rglob("*.py")} - {
+            Path(engine.__file__),
+            *(ROOT / "models" / "migrations").iterdir(),
+        }:
             found = [line for line in path.read_text().splitlines() if lasting.search(line)]
             assert not found, f"{path.relative_to(ROOT)}: {found}"

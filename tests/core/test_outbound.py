@@ -243,10 +243,11 @@ async def test_the_bulkhead_lets_so_many_through_and_the_others_do_not_pile_up()
     await full.wait()
     with pytest.raises(NotSent) as caught:
         await water.request("GET", "/", operation="query")
-    assert (caught.value.reason, inside) == ("no_free_place", 2)
+    assert (caught.value.reason, inside, water.calls) == ("no_free_place", 2, 2)
     gate.set()
     assert [task.status for task in await asyncio.gather(*running)] == [200, 200]
     assert (await water.request("GET", "/", operation="query")).status == 200
+    assert water.calls == 0
 
 
 async def test_a_cancelled_call_frees_its_place_and_does_not_count() -> None:
@@ -264,6 +265,7 @@ async def test_a_cancelled_call_frees_its_place_and_does_not_count() -> None:
             with pytest.raises(asyncio.CancelledError):
                 await task
         assert not x.circuit.is_open
+        assert x.calls == 0
 
 
 async def test_the_log_names_counterpart_operation_and_outcome_and_no_query_body_or_header() -> None:
