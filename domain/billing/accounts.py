@@ -110,11 +110,15 @@ class Accounts:
             )  # fmt: skip
             known = await self.known(company, number, lock=True)
             assert known is not None
-        known.company_state = str(found.status)
-        known.holder_masked = self._vault.seal(found.holder_masked, "utility_account.holder_masked", known.id)
-        known.address_masked = self._vault.seal(found.address_masked, "utility_account.address_masked", known.id)
+        self.copy(known, found)
         await known.save(update_fields=["company_state", "holder_masked", "address_masked"])
         return known
+
+    def copy(self, account: UtilityAccount, found: Account) -> None:
+        """Take over what the company says of an account today; the caller saves it."""
+        account.company_state = str(found.status)
+        account.holder_masked = self._vault.seal(found.holder_masked, "utility_account.holder_masked", account.id)
+        account.address_masked = self._vault.seal(found.address_masked, "utility_account.address_masked", account.id)
 
     async def known(self, company: JoinedCompany, number: str, *, lock: bool = False) -> UtilityAccount | None:
         """Our row of this account, if we have one."""

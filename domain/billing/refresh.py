@@ -1,7 +1,7 @@
 """Bringing our bills up to date with the company: on view when old, always before a quote, and by the daily file."""
 
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -49,6 +49,7 @@ class Refresher:
             CompanyAway: it does not answer, or refuses for now: what is owed is unknown. AccountRefused: it refuses for good.
         """
         company = self._companies.get(account.company)
+        asked_at = clock.now()
         try:
             answer = await company.gateway.query_bills(self._accounts.number(account), purpose)
         except (OutboundError, CompanyRefusal) as error:
@@ -63,13 +64,18 @@ class Refresher:
         failpoint("bills.answered")
         async with transaction():
             locked = await UtilityAccount.filter(id=account.id).select_for_update(no_key=True).get()
-            await self._write(company, locked, answer.bills)
-            await self._close_missing(company, locked, answer)
-            locked.bills_checked_at = clock.now()
-            locked.company_state = str(answer.account.status)
-            await locked.save(update_fields=["bills_checked_at", "company_state"])
+            # Whoever asked later and wrote first knows better.
+            if locked.bills_checked_at is None or locked.bills_checked_at <= asked_at:
+                await self._write(company, locked, answer.bills)
+                await self._close_missing(company, locked, answer)
+                locked.bills_checked_at = asked_at
+                self._accounts.copy(locked, answer.account)
+                await locked.save(
+                    update_fields=["bills_checked_at", "company_state", "holder_masked", "address_masked"]
+                )
         failpoint("bills.committed")
-        account.bills_checked_at, account.company_state = locked.bills_checked_at, locked.company_state
+        for name in ("bills_checked_at", "company_state", "holder_masked", "address_masked"):
+            setattr(account, name, getattr(locked, name))
         return answer
 
     async def take_file(self, company_code: str, day: date) -> int:
@@ -83,6 +89,8 @@ class Refresher:
             file = await company.gateway.bill_file(day)
         except (OutboundError, CompanyRefusal) as error:
             raise CompanyAway(company=company.code) from error
+        # Bills stand in the file as they were at the end of its day: an answer asked for since then says more.
+        as_of = datetime.combine(day + timedelta(days=1), time(), clock.SHANGHAI)
         by_number: dict[str, list[FileBill]] = {}
         for bill in file.bills:
             by_number.setdefault(bill.account_number, []).append(bill)
@@ -90,7 +98,7 @@ class Refresher:
         for number, bills in by_number.items():
             async with transaction():
                 account = await self._accounts.known(company, number, lock=True)
-                if account is not None:
+                if account is not None and (account.bills_checked_at is None or account.bills_checked_at < as_of):
                     await self._write(company, account, bills)
                     written += len(bills)
             failpoint("bill_file.account_committed")
