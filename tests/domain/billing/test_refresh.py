@@ -7,7 +7,6 @@ import pytest
 
 from core import clock
 from gateways.companies import BillFile, Bills
-from jobs import timetable
 from models.bill import Bill
 from tests.harness.spine import WATER, Citizen, Spine
 
