@@ -15,11 +15,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from cities import checks, message_checks
+from cities import checks, message_checks, tariff_checks
 from cities.errors import CityPackInvalid
 from cities.schema import AreasFile, City, CityFile, CompaniesFile, Duration, Message, MessagesFile, PaymentsFile
+from cities.tariffs import Tariff, TariffsFile
 
-FILES = ("city.toml", "areas.toml", "companies.toml", "payments.toml", "messages.toml")
+FILES = ("city.toml", "areas.toml", "companies.toml", "payments.toml", "tariffs.toml", "messages.toml")
 DEMO_FILE = "demo.json"
 
 T = TypeVar("T")
@@ -46,12 +47,14 @@ def load(folder: Path) -> City:
     areas = read(folder / "areas.toml", AreasFile)
     companies = read(folder / "companies.toml", CompaniesFile)
     payments = read(folder / "payments.toml", PaymentsFile)
+    tariffs = read(folder / "tariffs.toml", TariffsFile)
     messages = read(folder / "messages.toml", MessagesFile)
     if city.code != folder.name:
         raise CityPackInvalid("city.toml", "$.code", f"{city.code} is not the name of the folder, {folder.name}")
     checks.check_areas("areas.toml", city, areas)
     checks.check_companies("companies.toml", companies)
     checks.check_payments("payments.toml", payments)
+    tariff_checks.check_tariffs("tariffs.toml", companies, tariffs)
     message_checks.check_messages("messages.toml", messages)
     return City(
         code=city.code,
@@ -62,6 +65,7 @@ def load(folder: Path) -> City:
         areas=MappingProxyType({area.code: area for area in areas.areas}),
         companies=MappingProxyType({company.code: company for company in companies.companies}),
         payments=payments,
+        tariffs=MappingProxyType(_timelines(tariffs)),
         values=MappingProxyType(messages.values),
         templates=MappingProxyType(messages.templates),
         messages=MappingProxyType(_versions(messages)),
@@ -92,6 +96,13 @@ def _versions(found: MessagesFile) -> dict[str, tuple[Message, ...]]:
     for message in found.messages:
         kinds[message.kind].append(message)
     return {kind: tuple(versions) for kind, versions in kinds.items()}
+
+
+def _timelines(found: TariffsFile) -> dict[tuple[str, str], tuple[Tariff, ...]]:
+    classes: defaultdict[tuple[str, str], list[Tariff]] = defaultdict(list)
+    for tariff in found.tariffs:
+        classes[tariff.company, tariff.user_class].append(tariff)
+    return {key: tuple(versions) for key, versions in classes.items()}
 
 
 def _decode(wanted: type, raw: Any) -> Any:

@@ -7,14 +7,18 @@ Everything that may change over time is a :class:`Rule`: it names its source and
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
-from typing import Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from cities.errors import NotInForce, UnknownCompany
 
+if TYPE_CHECKING:
+    from cities.tariffs import Tariffs
+
 Text = Annotated[str, Meta(min_length=1, max_length=500)]
+Title = Annotated[str, Meta(min_length=1, max_length=40)]
 Code = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]{0,39}\Z")]
 Kind = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*\Z", max_length=60)]
 Service = Literal["water", "power", "gas", "network"]
@@ -302,6 +306,7 @@ class City(Shape, frozen=True, kw_only=True):
     areas: Mapping[str, Area]
     companies: Mapping[str, Company]
     payments: PaymentsFile
+    tariffs: "Tariffs"
     values: Mapping[str, Placeholder]
     templates: Mapping[str, Template]
     messages: Mapping[str, tuple[Message, ...]]

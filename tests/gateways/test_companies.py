@@ -124,7 +124,9 @@ class TestQueryingBills:
             "class": "resident",
             "late_fee_through": "2026-11-22",
         }
-        company.replies(bills_reply(bill(**said), bill(bill_no="W202609-1"), bill(bill_no="W202608-1", household_size=2)))
+        company.replies(
+            bills_reply(bill(**said), bill(bill_no="W202609-1"), bill(bill_no="W202608-1", household_size=2))
+        )
         first, second, third = (await company.gateway().query_bills(NUMBER, "view")).bills
         assert msgspec.to_builtins(first.basis) == said
         assert second.basis is None
