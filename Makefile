@@ -41,7 +41,8 @@ oracles: $(DEV) ## foreign implementations judge ours, in both directions
 	@$(IN) pytest -m oracle $(ARGS)
 
 faults: $(DEV) ## kills, cuts and restarts; takes minutes
-	@$(IN) pytest -m faults $(ARGS)
+	@$(IN) pytest -m faults -n 3 tests/faults/test_failpoints.py $(ARGS)
+	@$(IN) pytest -m faults --ignore tests/faults/test_failpoints.py tests/faults $(ARGS)
 
 lint: $(DEV) ## style, types, layers
 	@$(IN) ruff check .

@@ -54,7 +54,7 @@ async def until_at_rest(world: World, since: float) -> float:
         if quiet == 2:
             return spent
         await asyncio.sleep(0.1)
-    raise AssertionError(f"not at rest after a minute: {busy}\n{world.log_end('worker')}")
+    raise AssertionError(f"{world.log_end('worker')}\nnot at rest after a minute: {busy}")
 
 
 async def assert_all_holds(world: World, customer: Customer, outcome: Outcome, *, maybe_unknown: bool) -> None:

@@ -4,9 +4,9 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import NamedTuple
 
 import psycopg
 import pytest
@@ -24,27 +24,47 @@ _PAID = "点缴费"
 _DONE = "—— 完成"
 _REFUSED = "已经有一个联办在运行"
 
-Start = Callable[[], subprocess.Popen[str]]
+
+class Started(NamedTuple):
+    """A running ``lianban dev`` and what it says."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def wait_for(self, text: str) -> None:
+        """Return once it has said `text`."""
+        assert engine_host.wait_until(lambda: text in self.log.read_text() or self.process.poll() is not None, 90.0)
+        assert text in self.log.read_text(), self.log.read_text()[-3000:]
+
+    def interrupt(self) -> int:
+        """Ctrl-C; its exit status."""
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(40)
+
+
+Start = Callable[[], Started]
 
 
 @pytest.fixture
-def start(home: Path, migrated: Path, ports: Ports) -> Generator[Start]:
+def start(home: Path, migrated: Path, ports: Ports, tmp_path: Path) -> Generator[Start]:
     """Starts ``lianban dev`` with its demo on `home`, which has a migrated database."""
     template.copy(migrated, home / "postgres")
-    started: list[subprocess.Popen[str]] = []
+    started: list[Started] = []
 
-    def one() -> subprocess.Popen[str]:
+    def one() -> Started:
         command = [sys.executable, "-m", "lianban", "dev", "--var", str(home)]
         command += ["--port", str(ports.api), "--sandbox-port", str(ports.sandbox)]
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        started.append(process)
-        return process
+        log = tmp_path / f"dev-{len(started)}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        started.append(Started(process, log))
+        return started[-1]
 
     yield one
-    for process in started:
+    for process, _ in started:
         if process.poll() is None:
             process.kill()
-            process.communicate()
+            process.wait()
 
 
 @pytest.mark.parametrize("victims", ["dev", "dev, PostgreSQL and Valkey"])
@@ -55,11 +75,11 @@ async def test_the_next_start_has_everything_whole_and_plays_the_demo(
     victims: str,
 ) -> None:
     first = start()
-    _wait_for(first, _PAID)
-    _kill(first, home, with_engines="PostgreSQL" in victims)
+    first.wait_for(_PAID)
+    _kill(first.process, home, with_engines="PostgreSQL" in victims)
     _until_free(ports)
     second = start()
-    _wait_for(second, _DONE)
+    second.wait_for(_DONE)
     url = _database_url(home)
     with psycopg.connect(url) as connection:
         rows = connection.execute("select status from payment order by id").fetchall()
@@ -67,42 +87,25 @@ async def test_the_next_start_has_everything_whole_and_plays_the_demo(
     assert rows[-1] == ("succeeded",)
     broken = [found for found in await examine(url) if found.violations]
     assert broken == []
-    second.send_signal(signal.SIGINT)
-    second.communicate(timeout=40)
-    assert second.returncode == 0
+    assert second.interrupt() == 0
     assert processes_below(home) == []
     assert _sandboxes(home) == []
 
 
 def test_a_second_one_is_refused_while_the_first_serves_on(start: Start, home: Path, ports: Ports) -> None:
     first = start()
-    _wait_for(first, _DONE)
+    first.wait_for(_DONE)
     second = start()
-    said, _ = second.communicate(timeout=40)
-    assert second.returncode == 1
-    assert _REFUSED in said
-    assert first.poll() is None
+    assert second.process.wait(40) == 1
+    assert _REFUSED in second.log.read_text()
+    assert first.process.poll() is None
     assert not is_free(ports.api)
-    first.send_signal(signal.SIGINT)
-    first.communicate(timeout=40)
-    assert first.returncode == 0
+    assert first.interrupt() == 0
     assert processes_below(home) == []
     assert _sandboxes(home) == []
 
 
-def _wait_for(process: subprocess.Popen[str], text: str) -> None:
-    """Read what it says until `text` comes; then go on reading, so that it never waits for us."""
-    assert process.stdout is not None
-    said: list[str] = []
-    for line in process.stdout:
-        said.append(line)
-        if text in line:
-            threading.Thread(target=process.stdout.read, daemon=True).start()
-            return
-    raise AssertionError(f"never said {text}:\n{''.join(said)[-3000:]}")
-
-
-def _kill(process: subprocess.Popen[str], home: Path, *, with_engines: bool) -> None:
+def _kill(process: subprocess.Popen[bytes], home: Path, *, with_engines: bool) -> None:
     if with_engines:
         engines = [
             *engine_host.processes("postgres", (home / "postgres").resolve()),

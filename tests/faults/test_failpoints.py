@@ -186,7 +186,7 @@ async def world(
         async with Customer(world) as nobody:
             await nobody.control("POST", "/reset")
             # How soon others try again is not ours to prove: their schedules run faster, so that ours decide.
-            await nobody.control("POST", "/companies/water/pace", {"factor": 5})
+            await nobody.control("POST", "/companies/water/pace", {"factor": 30})
             await nobody.control("POST", "/wechat-pay/pace", {"factor": 3})
         yield world
 

@@ -51,7 +51,7 @@ class World:
             "LIANBAN_FAILPOINTS": f"@{self._points}",
             "LIANBAN_FAILPOINT_LOG": str(self._hit),
         }
-        self._commands = {"api": ("serve", "--port", str(self._port)), "worker": ("worker",)}
+        self._commands = {"api": ("serve", "--workers", "0", "--ops-port", "0", "--port", str(self._port)), "worker": ("worker",)}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._keeper: asyncio.Task[None] | None = None
         self.deaths: list[Death] = []
@@ -98,7 +98,7 @@ class World:
         async with httpx.AsyncClient(trust_env=False) as client:
             while time.monotonic() < end:
                 with suppress(httpx.HTTPError):
-                    if (await client.get(f"{self.settings.public_url}/readyz")).status_code == 200:
+                    if (await client.get(f"{self.settings.public_url}/livez")).status_code == 200:
                         return
                 await asyncio.sleep(0.05)
         raise AssertionError(f"the API does not start:\n{self.log_end('api')}")
