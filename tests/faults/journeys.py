@@ -207,7 +207,10 @@ async def order_never_arrives(customer: Customer) -> Outcome:
     await customer.fault("wechat_pay", "order", "drop")
     await customer.try_once("POST", f"/v1/payments/{payment}/pay-params")
     await customer.control("DELETE", "/faults")
+    for operation in ("query", "close"):  # and it does not even sign that
+        await customer.fault("wechat_pay", operation, "forge")
     await _expires(customer, payment)
+    await customer.control("DELETE", "/faults")
     return CLOSED
 
 

@@ -48,6 +48,8 @@ async def until_at_rest(world: World, since: float) -> float:
     while (spent := time.monotonic() - since) < WITHIN_S:
         busy = [row["what"] for row in await fetch(_BUSY)]
         if unsent := world.unsent():
+            if not busy:
+                await world.hurry_others()
             busy.append(f"{unsent} notices on their way")
         # Twice, since what has just arrived may not have become a job yet.
         quiet = 0 if busy else quiet + 1
