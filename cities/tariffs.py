@@ -64,7 +64,7 @@ class TieredLine(_Line, frozen=True, kw_only=True, tag_field="kind", tag="tiered
     """A price per tier of the tariff's ladder. `parts`: the names when the company writes a line per tier."""
 
     prices: tuple[Price, ...]
-    parts: tuple[Names, ...] = ()
+    parts: tuple[Annotated[Names, Meta(min_length=1)], ...] = ()
 
 
 class DayPart(Shape, frozen=True, kw_only=True):
