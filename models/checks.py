@@ -187,13 +187,17 @@ where (s.total_fen, s.payment_id, s.company) is distinct from (part.amount_fen, 
         "收到的钱都有去处：正在销账、已销账、正在退或已退；迟到的和重复的都在退",
         _counted("payment_part where received_fen is not null"),
         f"""
+with back as (
+  select part_id, bool_or(status <> 'closed') as live from refund group by part_id
+), told as (
+  select part_id, bool_or(status <> 'refused') as live, max(ended_at) as ended_at from posting group by part_id
+)
 select part.id::text as id, 'in suspense with no way out, payment ' || p.id || ' is ' || p.status as what
 from payment_part part join payment p on p.id = part.payment_id
 left join ledger_transaction t on t.kind = 'received' and t.subject = 'payment_part' and t.subject_id = part.id
-where part.received_fen is not null
-  and not exists (select 1 from refund r where r.part_id = part.id and r.status <> 'closed')
-  and (p.status = 'received_late' or not exists (select 1 from posting s where s.part_id = part.id and s.status <> 'refused'))
-  and coalesce(greatest(t.at, (select max(ended_at) from posting s where s.part_id = part.id)), '-infinity') < check_now() - {_OVERDUE}
+left join back on back.part_id = part.id left join told on told.part_id = part.id
+where part.received_fen is not null and back.live is not true and (p.status = 'received_late' or told.live is not true)
+  and coalesce(greatest(t.at, told.ended_at), '-infinity') < check_now() - {_OVERDUE}
 union all
 select l.claim_key, 'paid ' || count(*) || ' times and kept: payments ' || string_agg(p.id::text, ', ')
 from payment_line l join payment p on p.id = l.payment_id

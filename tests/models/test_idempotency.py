@@ -30,6 +30,11 @@ def _once(subject: str = "p1", operation: str = "pay", key: str = "key-1", finge
     return Once(VAULT, subject, operation, key, fingerprint)
 
 
+async def _kept(once: Once) -> tuple[int, bytes] | None:
+    async with transaction():
+        return await once.begin()
+
+
 async def _work(once: Once, body: bytes = PERSONAL) -> tuple[int, bytes]:
     async with transaction():
         if kept := await once.begin():
@@ -40,13 +45,13 @@ async def _work(once: Once, body: bytes = PERSONAL) -> tuple[int, bytes]:
 
 async def test_the_first_works_and_the_next_gets_its_answer(database: None) -> None:
     first = _once()
-    assert await first.find() is None
+    assert await _kept(first) is None
     assert await _work(first) == (201, PERSONAL)
     assert not first.answered
     second = _once()
     assert await _work(second, b"never") == (201, PERSONAL)
     assert second.answered
-    assert await _once().find() == (201, PERSONAL)
+    assert await _kept(_once()) == (201, PERSONAL)
 
 
 async def test_another_body_under_the_same_key_is_refused(database: None) -> None:
@@ -54,13 +59,13 @@ async def test_another_body_under_the_same_key_is_refused(database: None) -> Non
     with pytest.raises(KeyReused):
         await _work(_once(fingerprint=b"other"))
     with pytest.raises(KeyReused):
-        await _once(fingerprint=b"other").find()
+        await _kept(_once(fingerprint=b"other"))
 
 
 async def test_persons_operations_and_keys_are_kept_apart(database: None) -> None:
     await _work(_once())
     for other in (_once(subject="p2"), _once(operation="refund"), _once(key="key-2")):
-        assert await other.find() is None
+        assert await _kept(other) is None
         assert await _work(other, b"mine") == (201, b"mine")
     assert _once(subject="a", operation="bc").row_id != _once(subject="ab", operation="c").row_id
 
@@ -104,11 +109,11 @@ async def test_work_that_fails_leaves_no_answer_and_no_lock(database: None) -> N
 async def test_an_answer_is_kept_for_its_time_and_then_replaced(database: None) -> None:
     await _work(_once())
     clock.travel(KEPT - timedelta(minutes=1))
-    assert await _once().find() == (201, PERSONAL)
+    assert await _kept(_once()) == (201, PERSONAL)
     clock.travel(KEPT + timedelta(minutes=1))
-    assert await _once().find() is None
+    assert await _kept(_once()) is None
     assert await _work(_once(fingerprint=b"other"), b"new") == (201, b"new")
-    assert await _once(fingerprint=b"other").find() == (201, b"new")
+    assert await _kept(_once(fingerprint=b"other")) == (201, b"new")
 
 
 async def test_the_answer_lies_encrypted_in_its_own_row(database: None) -> None:
