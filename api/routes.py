@@ -143,5 +143,4 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/openapi.json", docs.openapi, ANYBODY, "接口描述（OpenAPI 3.1）", dict, tag="运行", shed="report", offline=True),
     Route("GET", "/docs", docs.show, ANYBODY, "接口文档", None, media_type="text/html", tag="运行", shed="report", offline=True),
     Route("GET", "/livez", health.alive, ANYBODY, "进程活着", None, media_type="text/plain", tag="运行", offline=True),
-    Route("GET", "/readyz", health.ready, ANYBODY, "可以服务", health.Health, tag="运行", others=((503, health.Health),), offline=True),
 )  # fmt: skip

@@ -35,6 +35,8 @@ from lianban.keys import Ports, ensure_dev_keys
 
 ROOT = Path(__file__).parents[1]
 WORKLOADS = ("R", "W", "N")
+ALONE = ("--workers", "0", "--ops-port", "0")
+"""One process on either side, and the one that is measured."""
 WARM_UP_S = {"R": 8.0, "W": 1.0, "N": 1.0}
 TOKEN_LIFE_S = 6 * 3600
 
@@ -63,7 +65,7 @@ def _bench(arguments: argparse.Namespace, var_dir: Path, settings: Settings) -> 
     (var_dir / "work.json").write_text(json.dumps(_work(var_dir, settings)))
     with ExitStack() as stack:
         servers = {
-            "ours": [sys.executable, "-m", "lianban", "serve", "--port", str(arguments.port)],
+            "ours": [sys.executable, "-m", "lianban", "serve", *ALONE, "--port", str(arguments.port)],
             "raw": [sys.executable, str(ROOT / "bench" / "raw.py"), str(arguments.port + 1)],
         }
         ports = {name: arguments.port + number for number, name in enumerate(servers)}

@@ -23,7 +23,6 @@ from core.database import opened, pool_state
 from core.settings import Settings, SettingsInvalid
 from domain.identity.sessions import ended_lately
 from domain.services import Services
-from jobs import worker
 from lianban.compose import compose
 from models import MODULES
 from payments import ledger
@@ -117,6 +116,9 @@ async def serving(app: Sanic, *sockets: socket.socket) -> AsyncIterator[None]:
 @asynccontextmanager
 async def running_worker(services: Services) -> AsyncIterator[None]:
     """Work jobs until the end of the block; those in flight get five seconds."""
+    # The queue's library is a tenth of a slow start, and processes that only serve the API need none of it.
+    from jobs import worker
+
     task = asyncio.create_task(worker.run(services))  # noqa: TID251 -- outside any transaction
     try:
         yield

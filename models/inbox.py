@@ -1,5 +1,7 @@
 """Everything that comes from outside: verified, stored raw under a unique key, acknowledged, then processed by a job."""
 
+from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from tortoise import fields
@@ -53,3 +55,19 @@ async def store(vault: Vault, source: str, key: str, kind: str, content: bytes) 
         _STORE, item_id, source, key, kind, vault.seal(content, "inbox.content", item_id), clock.now(), PROCESS_TASK
     )
     return row["id"] if row else None
+
+
+class Unprocessed(NamedTuple):
+    """How many items wait, and since when the oldest of them."""
+
+    waiting: int
+    since: datetime | None
+
+
+async def unprocessed(received_after: datetime) -> Unprocessed:
+    """What has not been processed of all that was received after this moment; the later it is, the less is read."""
+    row = await fetch_one(
+        "select count(*), min(received_at) from inbox where processed_at is null and received_at > $1", received_after
+    )
+    assert row is not None
+    return Unprocessed(*row)

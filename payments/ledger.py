@@ -68,3 +68,12 @@ async def book(kind: Booking, subject: str, subject_id: UUID, *, provider: str, 
     )
     if len(legs) != 2:
         raise LedgerAccountMissing(f"{provider} {merchant}")
+
+
+async def suspense() -> dict[str, int]:
+    """Fen in suspense by provider: received, neither posted nor refunded yet. Reads every leg of the suspense accounts."""
+    rows = await fetch(
+        "select a.provider, coalesce(-sum(e.amount_fen), 0)::bigint as fen from ledger_account a"
+        " left join ledger_entry e on e.account_id = a.id where a.kind = 'suspense' group by a.provider"
+    )
+    return {row["provider"]: row["fen"] for row in rows}

@@ -157,6 +157,7 @@ async def test_a_body_where_none_belongs_is_refused(edge: Edge, person: Person) 
         "/v2/me",
         "/v1/ME",
         "/metrics",
+        "/readyz",
         "/static/x",
         "/v1/%2e%2e/me",
         "/favicon.ico",

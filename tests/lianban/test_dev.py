@@ -51,7 +51,7 @@ def start(home: Path, migrated: Path, ports: Ports) -> Generator[Start]:
 
 def test_it_serves_and_sigterm_ends_all_of_it(start: Start, home: Path, ports: Ports) -> None:
     process = start()
-    assert _get(ports.api, "/readyz").status_code == 200
+    assert _get(ports.api, "/livez").status_code == 200
     assert _get(ports.sandbox, "/control/health").json() == {"status": "ok"}
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=90)
@@ -82,7 +82,7 @@ def test_a_second_one_in_the_same_folder_is_refused_and_harms_nothing(start: Sta
     said, _ = second.communicate(timeout=90)
     assert second.returncode == 1
     assert str(first.pid) in said
-    assert _get(ports.api, "/readyz").status_code == 200
+    assert _get(ports.api, "/livez").status_code == 200
 
 
 def test_a_signal_in_the_middle_of_the_start_ends_all_of_it(start: Start, home: Path) -> None:
