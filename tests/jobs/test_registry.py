@@ -7,6 +7,7 @@ from pathlib import Path
 
 import procrastinate
 import pytest
+from procrastinate.jobs import Job
 from procrastinate.testing import InMemoryConnector
 
 from core.database import fetch
@@ -47,7 +48,7 @@ def _constants() -> dict[str, str]:
                 name = node.targets[0].id
                 if name.endswith("_TASK"):
                     assert name not in found or found[name] == node.value.value, f"{name} in {path}"
-                    found[name] = node.value.value
+                    found[name] = str(node.value.value)
     return found
 
 
@@ -75,11 +76,11 @@ def test_every_event_that_anybody_announces_stands_in_the_table_of_listeners() -
         for call in _called(tree, "announce"):
             kind = call.args[0]
             assert isinstance(kind, ast.Constant), f"{path}:{call.lineno} announces what nobody can look up"
-            announced.add(kind.value)
+            announced.add(str(kind.value))
         for call in _called(tree, "born"):
             for keyword in call.keywords:
                 if keyword.arg == "announces" and isinstance(keyword.value, ast.Constant):
-                    announced.add(keyword.value.value)
+                    announced.add(str(keyword.value.value))
     assert announced == set(LISTENERS)
 
 
@@ -131,5 +132,5 @@ def test_a_job_that_has_failed_for_days_is_given_up_unless_the_database_was_away
 
 
 def _decide(attempts: int, error: Exception) -> procrastinate.RetryDecision | None:
-    job = procrastinate.jobs.Job(queue="default", lock=None, queueing_lock=None, task_name="t", attempts=attempts)
+    job = Job(queue="default", lock=None, queueing_lock=None, task_name="t", attempts=attempts)
     return tasks.Patience().get_retry_decision(exception=error, job=job)

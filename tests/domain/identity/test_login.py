@@ -80,6 +80,7 @@ async def test_a_proved_phone_raises_to_level_two_once_and_for_the_next_login(sp
     caller = spine.services.access_tokens.check(token)
     assert (caller.level, caller.person_id, caller.session_id) == (2, citizen.id, citizen.caller.session_id)
     person = await Person.get(id=citizen.id)
+    assert person.phone is not None
     assert spine.services.vault.open(person.phone, "person.phone", person.id).endswith(citizen.phone)
     assert citizen.phone.encode() not in bytes(person.phone)
     with pytest.raises(PhoneCodeRefused):
