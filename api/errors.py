@@ -24,7 +24,7 @@ from domain.billing.paying import (
     TooManyPayments,
 )
 from domain.billing.qr import QrCodeRefused
-from domain.billing.quotes import AccountNotPayable, NothingOwed
+from domain.billing.quotes import AccountNotPayable, AmountTooLarge, NothingOwed
 from domain.companies import CompanyNotJoined
 from domain.identity.login import IdentitySourceAway, LoginCodeRefused, PhoneCodeRefused
 from domain.identity.sessions import RefreshRefused
@@ -119,6 +119,7 @@ STATUS: dict[type[LianbanError], int] = {
     RequestTimedOut: 408,
     AccountNotPayable: 409,
     AlreadyPaid: 409,
+    AmountTooLarge: 409,
     KeyInFlight: 409,
     NothingOwed: 409,
     OrderRefused: 409,

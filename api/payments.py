@@ -40,7 +40,7 @@ class QuotedBill(Output, frozen=True):
 
 
 class QuoteView(Output, frozen=True):
-    """Amounts fixed by the company until `expires_at`; oldest bill first."""
+    """Amounts fixed by the company until `expires_at`; oldest bill first. Who came by a scan sees the total only: no `bills`."""
 
     quote_id: UUID
     company: str
@@ -195,7 +195,8 @@ def _created(created: Created) -> bytes:
 def _quote(call: Call, found: OpenQuote) -> QuoteView:
     quote = found.quote
     company = found.bills[0].company
-    bills = [QuotedBill(bill.id, bill.period, bill.payable_fen) for bill in found.bills]
+    shown = found.bills if quote.basis == "binding" else []
+    bills = [QuotedBill(bill.id, bill.period, bill.payable_fen) for bill in shown]
     notice = call.services.city.payment_rules(clock.today()).surcharge.notice
     return QuoteView(quote.id, company, quote.total_fen, quote.expires_at, bills, notice)
 

@@ -33,7 +33,6 @@ class ScanView(Output, frozen=True):
     bill_name: str
     holder_masked: str | None
     total_fen: int | None
-    bill_count: int | None
     checked_at: datetime | None
 
 
@@ -247,7 +246,6 @@ def scan_view(call: Call, owed: Owed) -> ScanView:
         company.bill_name,
         owed.holder_masked,
         owed.total_fen,
-        owed.bill_count,
         owed.checked_at,
     )
 

@@ -72,7 +72,7 @@ async def pay(phone: Phone, settings: Settings, tell: Teller) -> None:
     tell.step(
         "市民",
         "扫账单上的二维码",
-        f"{seen['company_name']} {seen['holder_masked']} 应缴 {_yuan(seen['total_fen'])}（{seen['bill_count']} 张账单）",
+        f"{seen['company_name']} {seen['holder_masked']} 应缴 {_yuan(seen['total_fen'])}",
     )
     quote = await phone.call("POST", "/v1/quotes", {"token": token})
     tell.step(

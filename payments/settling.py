@@ -15,7 +15,7 @@ from models import audit
 from models.lifecycle import Actor, move
 from models.payment import PAYMENT, Payment, PaymentPart, PaymentStatus
 from payments import ledger
-from payments.providers.port import ExpectedTrade, Trade, trade_matches
+from payments.providers.port import ExpectedTrade, Trade, TradeState, trade_matches
 
 log = get_logger(__name__)
 
@@ -55,6 +55,9 @@ class Settling:
         wrong = trade_matches(trade, expected)
         if trade.transaction_id is None:
             wrong.append("transaction_id")
+        if trade.state is TradeState.REFUNDED and part.received_fen is None:
+            # Somebody gave the money back before we ever saw it: nothing of it may be posted.
+            wrong.append("trade_state")
         if wrong:
             await self._refuse(part, wrong)
         return await self._receive(part, trade)

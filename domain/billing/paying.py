@@ -20,7 +20,7 @@ from core.errors import LianbanError, NotFound
 from core.failpoint import failpoint
 from core.outbound import OutboundError
 from domain.billing.accounts import CompanyAway
-from domain.billing.refresh import Refresher, open_bills
+from domain.billing.refresh import Refresher, is_fresh, open_bills
 from domain.companies import Companies
 from domain.identity.tokens import Caller
 from models.idempotency import Once
@@ -218,10 +218,11 @@ class Paying:
         return Created(payment_id, company.code, sum(amounts.values()), tuple(amounts.items()), expires_at)
 
     async def _stale(self, account_id: UUID, asked: dict[UUID, int]) -> QuoteStale:
-        """The error with today's amounts; the company is asked once more, without any lock."""
+        """The error with today's amounts; the company is asked when our bills are old, without any lock."""
         account = await UtilityAccount.get(id=account_id)
         try:
-            await self._refresher.refresh(account, "view")
+            if not is_fresh(account, self._city.payment_rules(clock.today()).view.fresh_for):
+                await self._refresher.refresh(account, "view")
         except CompanyAway:
             return QuoteStale(bills=None, total_fen=None)
         now = [bill for bill in await open_bills(account_id) if bill.id in asked]

@@ -15,6 +15,7 @@ from core.failpoint import failpoint
 from domain.billing.accounts import Accounts, CompanyAway
 from domain.billing.qr import QrCodes
 from domain.billing.refresh import AccountRefused, Refresher, is_fresh, open_bills
+from domain.companies import CompanyNotJoined
 from domain.identity.tokens import Caller
 from models.bill import Bill, Quote
 from models.utility_account import UtilityAccount, account_for_person
@@ -30,6 +31,18 @@ class AccountNotPayable(LianbanError):
     """The account is frozen or closed at the company. data: ``company``, ``state``."""
 
     code = "account_not_payable"
+
+
+class AmountTooLarge(LianbanError):
+    """The oldest open bill alone is more than one payment may carry. data: ``limit_fen``."""
+
+    code = "amount_too_large"
+
+
+MAX_BILLS = 100
+"""Bills of one quote; the oldest ones, the rest waits for the next."""
+MAX_TOTAL_FEN = 1_000_000_000
+"""Ten million yuan: the largest payment (constraint ``payment_amount_sane``, and WeChat Pay's own limit of an order)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +98,7 @@ class Quotes:
             return True
         try:
             await self._refresher.refresh(account, "view")
-        except CompanyAway:
+        except (CompanyAway, CompanyNotJoined):
             return False
         return True
 
@@ -155,6 +168,7 @@ class Quotes:
         ]
         if answer.quote is None or not bills:
             raise NothingOwed
+        bills = _payable_at_once(bills)
         quote = await Quote.create(
             id=ids.new_id(),
             account_id=account.id,
@@ -168,3 +182,17 @@ class Quotes:
         )
         failpoint("quote.committed")
         return OpenQuote(quote, bills)
+
+
+def _payable_at_once(bills: list[Bill]) -> list[Bill]:
+    """The oldest bills, as many as one payment carries."""
+    chosen: list[Bill] = []
+    total_fen = 0
+    for bill in bills[:MAX_BILLS]:
+        total_fen += bill.payable_fen
+        if total_fen > MAX_TOTAL_FEN:
+            break
+        chosen.append(bill)
+    if not chosen:
+        raise AmountTooLarge(limit_fen=MAX_TOTAL_FEN)
+    return chosen

@@ -130,7 +130,7 @@ def account(**more: Any) -> dict[str, Any]:
 
 def bill(**more: Any) -> dict[str, Any]:
     return {
-        "bill_no": "W202610-0203001234",
+        "bill_no": "W202610-0001",
         "period": "2026-10",
         "issued_on": "2026-11-01",
         "due_on": "2026-11-30",

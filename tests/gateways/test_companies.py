@@ -40,7 +40,7 @@ POSTING = Posting(
     NUMBER,
     "Q-7f",
     4660,
-    (PostingBill("W202610-0203001234", 4660),),
+    (PostingBill("W202610-0001", 4660),),
     PAID_AT,
     "wechat_pay",
     "1900000101",
@@ -243,7 +243,7 @@ class TestPosting:
             await company.gateway().post_payment(POSTING)
         assert company.seen[0] == company.seen[1]
         assert company.seen[0][2]["total_fen"] == 4660
-        assert company.seen[0][2]["bills"] == [{"bill_no": "W202610-0203001234", "amount_fen": 4660}]
+        assert company.seen[0][2]["bills"] == [{"bill_no": "W202610-0001", "amount_fen": 4660}]
         assert datetime.fromisoformat(company.seen[0][2]["paid_at"]) == PAID_AT
 
     @pytest.mark.parametrize(
