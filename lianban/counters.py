@@ -3,6 +3,7 @@
 Counters of the dead must not be lost, or sums would fall; but a file for each would grow without end. So they are added up in one.
 """
 
+import json
 import struct
 from pathlib import Path
 
@@ -38,9 +39,12 @@ def adopt(folder: Path, process: int) -> None:
 
 
 def _add(total: Path, path: Path) -> None:
+    values = [(key, value) for key, value, _, _ in MmapedDict.read_all_values_from_file(str(path))]
+    for key, _ in values:
+        json.loads(key)  # nothing of a broken file may come among the sums
     sums = MmapedDict(str(total))
     try:
-        for key, value, _, _ in MmapedDict.read_all_values_from_file(str(path)):
+        for key, value in values:
             sums.write_value(key, sums.read_value(key)[0] + value, 0.0)
     finally:
         sums.close()
