@@ -40,6 +40,10 @@ class OrderRefused(LianbanError):
     code = "payment_order_refused"
 
 
+class TooManyLately(Exception):
+    """This person has opened as many payments for one of these claims as he may."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """What is paid for. `claim_key` is the caller's, opaque here."""
@@ -64,6 +68,9 @@ class Opening:
     lines: tuple[Line, ...]
     expires_at: datetime
     first_question_in: timedelta
+    most_lately: int
+    """How many payments of this person may have named one of these claims since `lately`."""
+    lately: datetime
 
     @property
     def total_fen(self) -> int:
@@ -76,7 +83,11 @@ _WATCH = defer_sql(f"'{WATCH_TASK}'", "$20::text::jsonb", at="$21::timestamptz")
 _INSERT = f"""
 with payment_row as (
   insert into payment (id, status, person_id, actor_user_id, basis, quote_id, provider, method, total_fen, currency, description, created_at, expires_at)
-  values ($1, 'created', $2, $3, $4, $5, $6, $7, $8, 'CNY', $9, $10, $11) returning id
+  select $1, 'created', $2::uuid, $3, $4, $5, $6, $7, $8, 'CNY', $9, $10, $11
+  where not exists (
+    select from payment_line l join payment p on p.id = l.payment_id
+    where l.claim_key = any($17::text[]) and p.person_id = $2::uuid and p.created_at > $22 group by l.claim_key having count(*) >= $23
+  ) returning id
 ), part_row as (
   insert into payment_part (id, payment_id, provider, payee, merchant, order_number, amount_fen)
   select $12, id, $6, $13, $14, $15, $8 from payment_row returning id
@@ -90,7 +101,7 @@ with payment_row as (
   insert into journal (id, subject, subject_id, from_state, to_state, event, actor_kind, actor_id, at)
   select $19, 'payment', id, null, 'created', 'created', 'person', $2::uuid::text, $10 from payment_row
 )
-select {_WATCH} as job
+select {_WATCH} as job from payment_row
 """
 
 
@@ -100,18 +111,22 @@ async def insert(opening: Opening) -> UUID:
     A hot path: one statement in place of seven models and an enqueue.
 
     Raises:
+        TooManyLately: counted here again, under the caller's locks, since a statement that waits for a lock has counted before.
         IntegrityConstraintViolationError: ``claim_live_once``, when another payment holds one of the claims.
     """
     payment_id, part_id = ids.new_id(), ids.new_id()
     now = clock.now()
-    await fetch_one(
+    inserted = await fetch_one(
         _INSERT,
         payment_id, opening.person_id, opening.user_id, opening.basis, opening.quote_id, opening.provider, opening.method,
         opening.total_fen, opening.description, now, opening.expires_at,
         part_id, opening.payee, opening.merchant, part_id.hex,
         [ids.new_id() for _ in opening.lines], [line.claim_key for line in opening.lines], [line.amount_fen for line in opening.lines],
         ids.new_id(), msgspec.json.encode({"payment_id": payment_id, "step": 0}).decode(), clock.to_real(now + opening.first_question_in),
+        opening.lately, opening.most_lately,
     )  # fmt: skip
+    if inserted is None:
+        raise TooManyLately
     return payment_id
 
 

@@ -29,7 +29,7 @@ from models.payment import Payment, PaymentStatus
 from models.utility_account import UtilityAccount
 from payments import opening
 from payments.following import Follower
-from payments.opening import Line, Opening
+from payments.opening import Line, Opening, TooManyLately
 from payments.providers.port import ProviderRefused
 from payments.settling import TradeMismatch
 
@@ -199,7 +199,7 @@ class Paying:
         self, caller: Caller, quote: Any, amounts: dict[UUID, int], expires_at: datetime, rules: PaymentRules
     ) -> Created:
         company = self._companies.get(quote["company"])
-        payment_id = await opening.insert(
+        payment_id = await self._open(
             Opening(
                 person_id=caller.person_id,
                 user_id=caller.user_id,
@@ -213,9 +213,18 @@ class Paying:
                 lines=tuple(Line(f"bill:{bill_id}", amount) for bill_id, amount in amounts.items()),
                 expires_at=expires_at,
                 first_question_in=rules.order.query_after[0],
-            )
+                most_lately=rules.creation_limit.per_bill_and_person,
+                lately=clock.now() - rules.creation_limit.window,
+            ),
+            rules,
         )
         return Created(payment_id, company.code, sum(amounts.values()), tuple(amounts.items()), expires_at)
+
+    async def _open(self, wanted: Opening, rules: PaymentRules) -> UUID:
+        try:
+            return await opening.insert(wanted)
+        except TooManyLately:
+            raise _too_many(rules) from None
 
     async def _stale(self, account_id: UUID, asked: dict[UUID, int]) -> QuoteStale:
         """The error with today's amounts; the company is asked when our bills are old, without any lock."""
@@ -261,12 +270,16 @@ class Paying:
             raise PaymentClosing
 
 
+def _too_many(rules: PaymentRules) -> TooManyPayments:
+    return TooManyPayments(retry_after_s=int(rules.creation_limit.window.total_seconds()))
+
+
 async def _bills_stand(locked: Sequence[Any], amounts: dict[UUID, int], rules: PaymentRules) -> bool:
     """True when every bill is still open at the quoted amount."""
     stand = {row["bill_id"]: row["payable_fen"] for row in locked if row["status"] == "open"} == amounts
     too_many = None
     if any(row["lately"] >= rules.creation_limit.per_bill_and_person for row in locked):
-        too_many = TooManyPayments(retry_after_s=int(rules.creation_limit.window.total_seconds()))
+        too_many = _too_many(rules)
     if any(row["held"] for row in locked):
         holders = await fetch(_HOLDERS, [f"bill:{bill_id}" for bill_id in amounts])
         raise _Held(holders, too_many, stale=not stand)
