@@ -1,6 +1,6 @@
 """The table of all routes: who may call what, on whose behalf, at which assurance level. Nothing outside this table is served."""
 
-from api import companies, docs, health, keys, me, messages, payments, scanned, sessions, utility_accounts
+from api import companies, docs, health, keys, me, messages, payments, scanned, sessions, usage, utility_accounts
 from api.callbacks import companies as company_events
 from api.callbacks import wechat, wechat_pay
 from api.calls import Access, Limit, Route
@@ -81,6 +81,10 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET", "/v1/utility-accounts/{account_id}/bills", utility_accounts.list_bills, PHONE, "这个户号的账单",
         utility_accounts.BillList, query=utility_accounts.BillQuery, errors=(NotFound,), tag="账单", shed="search",
+    ),
+    Route(
+        "GET", "/v1/utility-accounts/{account_id}/usage", usage.show, PHONE, "这个户号每个月用了多少", usage.UsageList,
+        query=usage.UsageQuery, errors=(NotFound,), tag="账单", shed="search",
     ),
     Route(
         "GET", "/v1/bills/{bill_id}", utility_accounts.show_bill, PHONE, "一张账单的明细", utility_accounts.BillDetail, errors=(NotFound,),

@@ -9,9 +9,11 @@ import msgspec
 from msgspec import Meta
 
 from api.calls import Answer, Call
+from api.explanations import ExplanationView, explanation_view
 from api.texts import CompanyCode, Fen, Input, Label, Output
 from core import clock
 from core.errors import NotFound
+from domain.billing.explaining import explained
 from domain.billing.quotes import Owed, last_bills
 from models.bill import Bill
 from models.utility_account import Binding, UtilityAccount, account_for_person
@@ -126,10 +128,11 @@ class BillLineView(Output, frozen=True):
 
 
 class BillDetail(BillView, frozen=True, kw_only=True):
-    """One bill with its lines, which add up to the principal."""
+    """One bill with its lines, which add up to the principal, and how they come about."""
 
     account_id: UUID
     lines: list[BillLineView]
+    explanation: ExplanationView
 
 
 class BillList(Output, frozen=True):
@@ -216,6 +219,7 @@ async def show_bill(call: Call) -> Answer:
     )
     if bill is None:
         raise NotFound("bill")
+    found, basis = await explained(call.services.city, bill)
     return Answer(
         BillDetail(
             bill.id,
@@ -232,6 +236,7 @@ async def show_bill(call: Call) -> Answer:
             bill.paid_at,
             account_id=bill.account_id,
             lines=msgspec.convert(bill.lines, list[BillLineView]),
+            explanation=explanation_view(found, basis),
         )
     )
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from typing import Literal
 
 from cities.tariffs import Tariff
 from domain.billing.reckoning import LateFee
@@ -78,7 +79,7 @@ class Step:
 class ExplainedLine:
     """A line and how it comes about. `amount_fen`: the company's, None when the bill has no such line; `result_fen`: the tariff's."""
 
-    kind: str
+    kind: Literal["flat", "fixed", "tiered", "time_of_use", "late_fee", "other"]
     name: str
     amount_fen: int | None
     result_fen: int | None = None

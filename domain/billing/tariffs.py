@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import Literal
 
 from cities.tariffs import (
     FixedLine,
@@ -271,7 +272,7 @@ class _Explainer:
         return None if yuan is None else to_fen(yuan, self._tariff.rounding)
 
 
-def _kind(line: Line) -> str:
+def _kind(line: Line) -> Literal["flat", "fixed", "tiered", "time_of_use"]:
     match line:
         case FlatLine():
             return "flat"
