@@ -258,8 +258,17 @@ async def test_the_same_key_with_another_body_is_refused_and_with_the_same_gives
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"), [("abcdefgh", True), (str(uuid4()), True), ("short", False), ("x" * 41, False), ("a b c d e", False), ("<script>x", False), ("", False)]
-)  # fmt: skip
+    ("given", "kept"),
+    [
+        ("abcdefgh", True),
+        ("e807decb-29cb-4425-abb1-dc5d600a0ef9", True),
+        ("short", False),
+        ("x" * 41, False),
+        ("a b c d e", False),
+        ("<script>x", False),
+        ("", False),
+    ],
+)
 async def test_a_request_id_is_kept_when_it_is_one_and_made_when_not(edge: Edge, given: str, kept: bool) -> None:
     for path in ("/livez", "/v1/me", "/nowhere"):
         response = await edge.call("GET", path, headers={"X-Request-ID": given})
