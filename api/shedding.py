@@ -1,9 +1,10 @@
 """Refusing in time what can wait, so that what cannot is answered: 503 before any work is done, most dispensable first.
 
 Three things are measured: requests this process works on itself (those that wait for an outside system cost it nothing), requests that
-stand in line for a database connection, and how late the event loop comes to what is due. The most pressing of them decides how many
-classes of :data:`CLASSES` are refused. It rises at once, on every arrival; it falls by one class each :data:`HOLD_S`, once the
-pressure is clearly below what raised it, so from everything refused to normal takes three seconds.
+stand in line for a database connection, and how late the event loop comes to what is due. The first two are limits of each class of
+:data:`CLASSES`, looked at on every arrival: a class is let in up to its share of what is full, so that the process stays busy with
+what it can do. Lateness has a memory: it is smoothed, what it has closed opens again class by class, one each :data:`HOLD_S`, and
+only once it is clearly below what closed it. From everything refused to normal takes about five seconds.
 
 How much one caller may ask is another matter: :class:`core.redis.RateLimited`, 429.
 """
@@ -27,11 +28,12 @@ FULL_WAITING = 100
 FULL_LAG_S = 0.5
 """What counts as full, per process. At 350 requests a second 160 at once means that each takes half a second."""
 FIRST = 0.5
-"""The pressure from which the first class is refused; the last one is from 1."""
+"""How full it is when the first class is refused; the last one is at 1."""
 CALM = 0.8
-"""The share of its own threshold below which the pressure must stay before a class is let in again."""
+"""The share of its own threshold below which the lateness must stay before a class is let in again."""
 HOLD_S = 0.5
 TICK_S = 0.1
+_QUIET_S = 5.0
 _LAG_CAP_S = 1.0
 _LAG_WEIGHT = 0.2
 _RETRY_AFTER_S: dict[Shed, int] = {"report": 30, "search": 10, "refresh": 10, "filing": 10, "login": 5, "payment": 3}
@@ -52,9 +54,9 @@ class Load:
     lag_s: float = 0.0
 
     @property
-    def pressure(self) -> float:
-        """How full the process is: 1 is full."""
-        return max(self.working / FULL_WORKING, self.waiting / FULL_WAITING, self.lag_s / FULL_LAG_S)
+    def crowd(self) -> float:
+        """How full the process is of requests: 1 is full."""
+        return max(self.working / FULL_WORKING, self.waiting / FULL_WAITING)
 
 
 class Shedder:
@@ -70,14 +72,20 @@ class Shedder:
         self._waiting = waiting
         self._monotonic = monotonic
         self._lag_s = 0.0
-        self._pressed_at = 0.0
+        self._late_level = 0
+        self._late_at = 0.0
+        self._refused = 0
+        self._refused_at: float | None = None
         self.in_flight = 0
-        self.level = 0
-        """How many classes are refused now."""
 
     def load(self) -> Load:
         """The reading of this moment."""
         return Load(max(0, self.in_flight - self._outside()), self._waiting(), self._lag_s)
+
+    @property
+    def refused_classes(self) -> int:
+        """How many classes are refused now."""
+        return max(self._late_level, _level(self.load().crowd))
 
     def admitted(self, shed: Shed | None) -> Self:
         """For the time of one request: ``with shedder.admitted(route.shed):``.
@@ -85,22 +93,25 @@ class Shedder:
         Raises:
             Overloaded: the class is refused now.
         """
-        self._rise(self.load().pressure)
-        if shed is not None and CLASSES.index(shed) < self.level:
+        if shed is not None and CLASSES.index(shed) < self.refused_classes:
+            self._refused += 1
             raise Overloaded(retry_after_s=_RETRY_AFTER_S[shed])
         return self
 
     def look(self, late_s: float) -> None:
         """Called every :data:`TICK_S` by whoever runs the process, `late_s` after it was due."""
+        now_s = self._monotonic()
         # One long stall is no overload: it counts for at most a second, and only with its neighbours.
         self._lag_s += _LAG_WEIGHT * (min(max(0.0, late_s), _LAG_CAP_S) - self._lag_s)
-        pressure = self.load().pressure
-        self._rise(pressure)
-        if not self.level or pressure >= CALM * _threshold(self.level):
-            self._pressed_at = self._monotonic()
-        elif self._monotonic() - self._pressed_at >= HOLD_S:
-            self._pressed_at = self._monotonic()
-            self._move(self.level - 1)
+        fullness = self._lag_s / FULL_LAG_S
+        level = _level(fullness)
+        if level >= self._late_level:
+            self._late_level, self._late_at = level, now_s
+        elif fullness >= CALM * _threshold(self._late_level):
+            self._late_at = now_s
+        elif now_s - self._late_at >= HOLD_S:
+            self._late_level, self._late_at = self._late_level - 1, now_s
+        self._tell(now_s)
 
     def __enter__(self) -> None:
         self.in_flight += 1
@@ -108,23 +119,26 @@ class Shedder:
     def __exit__(self, *_error: object) -> None:
         self.in_flight -= 1
 
-    def _rise(self, pressure: float) -> None:
-        level = self.level
-        while level < len(CLASSES) and pressure >= _threshold(level + 1):
-            level += 1
-        if level > self.level:
-            self._pressed_at = self._monotonic()
-            self._move(level)
+    def _tell(self, now_s: float) -> None:
+        """Log the beginning and the end of a time of refusals, not each of them."""
+        if self._refused:
+            if self._refused_at is None:
+                load = self.load()
+                lag_ms = round(load.lag_s * 1000)
+                log.warning("shedding.began", working=load.working, waiting=load.waiting, lag_ms=lag_ms)
+            self._refused, self._refused_at = 0, now_s
+        elif self._refused_at is not None and now_s - self._refused_at >= _QUIET_S:
+            log.warning("shedding.ended")
+            self._refused_at = None
 
-    def _move(self, level: int) -> None:
-        load = self.load()
-        log.warning(
-            "shedding.level",
-            level=level, before=self.level, working=load.working, waiting=load.waiting, lag_ms=round(load.lag_s * 1000),
-        )  # fmt: skip
-        self.level = level
+
+def _level(fullness: float) -> int:
+    """How many classes are refused when something is this full."""
+    if fullness < FIRST:
+        return 0
+    return min(len(CLASSES), 1 + int((fullness - FIRST) / (1 - FIRST) * (len(CLASSES) - 1) + 1e-9))
 
 
 def _threshold(level: int) -> float:
-    """The pressure from which `level` classes are refused."""
+    """How full it is when `level` classes are refused."""
     return FIRST + (1 - FIRST) * (level - 1) / (len(CLASSES) - 1)

@@ -173,7 +173,7 @@ async def _watch_load(services: Services, shedder: Shedder) -> None:
         if looks % _PUBLISH_EVERY == 1:
             circuits = {counterpart.name: counterpart.circuit.is_open for counterpart in services.counterparts}
             try:
-                metrics.publish(shedder.load(), shedder.level, pool_state(), circuits)
+                metrics.publish(shedder.load(), shedder.refused_classes, pool_state(), circuits)
             except OSError as error:  # the files of several processes; a full disk must not end the watch
                 logger.warning("metrics.not_published", error_type=type(error).__name__)
 
