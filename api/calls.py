@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from types import UnionType
 from typing import Any, Literal
 
 import msgspec
@@ -89,7 +90,7 @@ class Route:
     handler: Handler
     access: Access
     summary: str
-    answer: type | None
+    answer: type | UnionType | None
     status: int = 200
     body: type | None = None
     query: type | None = None

@@ -1,7 +1,8 @@
 """The OpenAPI 3.1 description, made from the table of routes and the types of its requests and answers."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from types import UnionType
+from typing import Any, get_args
 
 import msgspec
 from msgspec import inspect
@@ -163,7 +164,8 @@ def schemas(routes: Iterable[Route]) -> dict[str, Any]:
     """The schemas of all types of the table and of problem details, by name."""
     types: dict[Any, None] = {Problem: None}
     for route in routes:
-        types |= dict.fromkeys(t for t in (route.body, route.query, route.answer, *dict(route.others).values()) if t)
+        answers = (*_variants(route.answer), *dict(route.others).values())
+        types |= dict.fromkeys(t for t in (route.body, route.query, *answers) if t)
     structs = [type_ for type_ in types if isinstance(type_, type) and issubclass(type_, msgspec.Struct)]
     _, components = msgspec.json.schema_components(structs, ref_template=_SCHEMAS + "{name}")
     moments = _moments(structs)
@@ -275,15 +277,21 @@ def _answer(type_: Any, media_type: str, components: dict[str, Any]) -> dict[str
         "description": "成功",
         "headers": {"X-Request-ID": {"$ref": "#/components/headers/RequestId"}},
     }
-    if isinstance(type_, type) and issubclass(type_, msgspec.Struct):
-        reference = {"$ref": _SCHEMAS + type_.__name__}
-        described["content"] = {media_type: {"schema": reference, "example": example(reference, components)}}
+    if structs := [one for one in _variants(type_) if isinstance(one, type) and issubclass(one, msgspec.Struct)]:
+        references = [{"$ref": _SCHEMAS + one.__name__} for one in structs]
+        schema = references[0] if len(references) == 1 else {"anyOf": references}
+        described["content"] = {media_type: {"schema": schema, "example": example(references[0], components)}}
     elif type_ is dict:
         described["content"] = {media_type: {"schema": {"type": "object"}, "example": {"openapi": "3.1.0"}}}
     elif media_type.startswith("text/"):
         text = "<!doctype html>" if media_type == "text/html" else "ok"
         described["content"] = {media_type: {"schema": {"type": "string"}, "example": text}}
     return described
+
+
+def _variants(type_: Any) -> tuple[Any, ...]:
+    """The types an answer may be of."""
+    return get_args(type_) if isinstance(type_, UnionType) else (type_,)
 
 
 def _problem(

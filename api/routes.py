@@ -60,7 +60,8 @@ ROUTES: tuple[Route, ...] = (
         offline=True,
     ),
     Route(
-        "POST", "/v1/scans", utility_accounts.scan, WECHAT, "扫账单上的二维码", utility_accounts.ScanView, body=utility_accounts.Scan,
+        "POST", "/v1/scans", utility_accounts.scan, WECHAT, "扫账单上的二维码", utility_accounts.ScanView | utility_accounts.ForeignScanView,
+        body=utility_accounts.Scan,
         limit=Limit(60), errors=(QrCodeRefused, RateLimited), example={"token": "{qr_token}"}, tag="户号", shed="payment",
     ),
     Route(

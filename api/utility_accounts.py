@@ -1,7 +1,7 @@
 """Utility accounts: scanning a code, binding with a proof, who is bound, what is owed, bills."""
 
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 import asyncpg
@@ -22,13 +22,13 @@ _END_OF_TIME = ("9999-12", UUID(int=(1 << 128) - 1))
 
 
 class Scan(Input, frozen=True):
-    """A code of ours, as scanned: the token or the whole address."""
+    """A code as scanned: the token or the whole address of ours, or what a company printed by itself."""
 
     token: Annotated[str, Meta(min_length=1, max_length=200)]
 
 
-class ScanView(Output, frozen=True):
-    """What anybody sees who scans a code. `total_fen` null: unknown, because the company did not answer; never 0 for that."""
+class ScanView(Output, frozen=True, tag_field="kind", tag="bill"):
+    """What anybody sees who scans a code of ours. `total_fen` null: unknown, because the company did not answer; never 0 for that."""
 
     company: str
     company_name: str
@@ -38,11 +38,25 @@ class ScanView(Output, frozen=True):
     checked_at: datetime | None
 
 
+class ScanCandidate(Output, frozen=True):
+    """A company that may have printed the code. What it holds is not known before somebody has proved that he may know it."""
+
+    company: str
+    number_masked: str
+    needs: Literal["binding_proof"] = "binding_proof"
+
+
+class ForeignScanView(Output, frozen=True, tag_field="kind", tag="foreign"):
+    """A code that a company printed by itself: add the account with its proof, `number` being the scanned text as it is."""
+
+    candidates: list[ScanCandidate]
+
+
 class BindRequest(Input, frozen=True):
-    """Number and proof, as on the bill."""
+    """Number and proof, as on the bill; in place of the number also the text of a scanned code."""
 
     company: CompanyCode
-    number: Annotated[str, Meta(min_length=1, max_length=60)]
+    number: Annotated[str, Meta(min_length=1, max_length=200)]
     proof: Annotated[str, Meta(min_length=1, max_length=60)]
     label: Label | None = None
 
@@ -146,6 +160,8 @@ class BillList(Output, frozen=True):
 
 async def scan(call: Call) -> Answer:
     body: Scan = call.body
+    if candidates := call.services.quotes.foreign(body.token):
+        return Answer(ForeignScanView([ScanCandidate(one.company, one.number_masked) for one in candidates]))
     owed = await call.services.quotes.scan(body.token)
     return Answer(scan_view(call, owed))
 

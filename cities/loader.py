@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from cities import checks, message_checks, tariff_checks
+from cities import checks, message_checks, qr_checks, tariff_checks
 from cities.errors import CityPackInvalid
 from cities.schema import AreasFile, City, CityFile, CompaniesFile, Duration, Message, MessagesFile, PaymentsFile
 from cities.tariffs import Tariff, TariffsFile
@@ -53,6 +53,7 @@ def load(folder: Path) -> City:
         raise CityPackInvalid("city.toml", "$.code", f"{city.code} is not the name of the folder, {folder.name}")
     checks.check_areas("areas.toml", city, areas)
     checks.check_companies("companies.toml", companies)
+    qr_checks.check_qr("companies.toml", companies)
     checks.check_payments("payments.toml", payments)
     tariff_checks.check_tariffs("tariffs.toml", companies, tariffs)
     message_checks.check_messages("messages.toml", messages)

@@ -103,6 +103,19 @@ class AccountFormat(Shape, frozen=True, kw_only=True):
         return re.fullmatch(self.pattern, number) is not None
 
 
+class QrPattern(Shape, frozen=True, kw_only=True):
+    """A code that a company prints by itself: its own address, or the plain number. The language: :mod:`cities.qr_checks`."""
+
+    pattern: Annotated[str, Meta(min_length=3, max_length=200)]
+    example: Annotated[str, Meta(min_length=1, max_length=120)]
+    source: Text
+
+    def number(self, text: str) -> str | None:
+        """The account number in `text`, when the whole of it fits."""
+        found = re.fullmatch(self.pattern, text)
+        return found["number"] if found else None
+
+
 class Proof(Shape, frozen=True, kw_only=True):
     """What somebody must know of an account to bind it."""
 
@@ -148,6 +161,7 @@ class Company(Shape, frozen=True, kw_only=True):
     source: Text
     account: AccountFormat
     proof: Proof
+    qr: Annotated[tuple[QrPattern, ...], Meta(max_length=10)] = ()
     gateway: Gateway
 
 

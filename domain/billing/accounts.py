@@ -12,6 +12,7 @@ from core.errors import LianbanError, NotFound
 from core.failpoint import failpoint
 from core.outbound import FailureKind, OutboundError
 from core.redis import Limiter
+from domain.billing.foreign import Candidate, number_in, recognised
 from domain.companies import Companies, JoinedCompany
 from domain.identity.tokens import Caller
 from gateways.companies import Account, CompanyRefusal, Proof
@@ -69,13 +70,15 @@ class Accounts:
     ) -> Binding:
         """Bind an account to the caller after the company has checked his proof. Binding it again gives the same binding.
 
+        `number` as typed, or the whole text of a code that the company printed by itself.
         The earlier binders and the holder are told and may revoke.
 
         Raises:
             CompanyNotJoined, AccountNumberMalformed, ProofMalformed, RateLimited, LimiterAway, AccountOrProofWrong, CompanyAway.
         """
         company = self._companies.get(company_code)
-        number, proof_value = tidy(number), tidy(proof_value).upper()
+        number = number_in(company.rules, number) or tidy(number)
+        proof_value = tidy(proof_value).upper()
         if not company.rules.account.fits(number):
             raise AccountNumberMalformed(company=company.code, explanation=company.rules.account.explanation)
         if not company.rules.proof.fits(proof_value):
@@ -154,6 +157,10 @@ class Accounts:
             .limit(200)
         )
         return [(binding, self.view(binding.account)) for binding in bindings]
+
+    def candidates(self, text: str) -> tuple[Candidate, ...]:
+        """The joined companies whose own printed codes look like `text`, each with the number in it; nothing is asked of anybody."""
+        return recognised((company.rules for company in self._companies), text)
 
     def view(self, account: UtilityAccount) -> AccountView:
         """The account with its personal fields opened and masked."""

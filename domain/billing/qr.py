@@ -99,6 +99,10 @@ class QrCodes:
             code.revoked_at = clock.now()
             await code.save(update_fields=["revoked_at"])
 
+    def looks_ours(self, text: str) -> bool:
+        """True when it has the form of a code of ours, right or wrong: then it is nobody else's."""
+        return text.startswith(f"{self._public_url}/") or _TOKEN.fullmatch(text) is not None
+
     def _identifier(self, token: str) -> str:
         text = token.removeprefix(f"{self._public_url}/q/")
         if (

@@ -13,6 +13,7 @@ from core.database import fetch
 from core.errors import LianbanError, NotFound
 from core.failpoint import failpoint
 from domain.billing.accounts import Accounts, CompanyAway
+from domain.billing.foreign import Candidate
 from domain.billing.qr import QrCodes
 from domain.billing.refresh import AccountRefused, Refresher, is_fresh, open_bills
 from domain.companies import CompanyNotJoined
@@ -109,6 +110,10 @@ class Quotes:
             QrCodeRefused: the code leads nowhere.
         """
         return await self._owed(await self._qr_codes.account_of(token))
+
+    def foreign(self, text: str) -> tuple[Candidate, ...]:
+        """Which companies may have printed a code that is none of ours, and for which number: nothing more without a proof."""
+        return () if self._qr_codes.looks_ours(text) else self._accounts.candidates(text)
 
     async def owed(self, account_id: UUID, person_id: UUID) -> Owed:
         """What is owed on an account one is bound to.

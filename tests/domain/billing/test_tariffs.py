@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pytest
@@ -150,7 +151,7 @@ class TestWhatCannotBeTold:
         ],
     )
     def test_under_an_assumption_a_line_may_agree_but_never_disagrees(
-        self, more: dict[str, object], notes: tuple[Note, ...]
+        self, more: dict[str, Any], notes: tuple[Note, ...]
     ) -> None:
         wrong = power(9999, "186", "0", **more)
         assert explain(POWER, wrong, notes).lines[0].agrees is None
