@@ -10,6 +10,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta
 
 from cities.errors import CityPackInvalid
@@ -30,7 +31,14 @@ class DemoLine(Shape, frozen=True, kw_only=True):
     amount_fen: Fen
 
 
-class DemoBill(Shape, frozen=True, kw_only=True):
+class DemoReadings(Shape, frozen=True, kw_only=True, omit_defaults=True):
+    last: Quantity | None = None
+    this: Quantity | None = None
+    read_on: Day | None = None
+    estimated: bool | None = None
+
+
+class DemoBill(Shape, frozen=True, kw_only=True, omit_defaults=True):
     """A bill as in the company gateway protocol, §4."""
 
     bill_no: Annotated[str, Meta(pattern=r"\A[0-9A-Za-z_-]{1,64}\Z")]
@@ -44,6 +52,11 @@ class DemoBill(Shape, frozen=True, kw_only=True):
     usage: Quantity
     unit: Text
     lines: Annotated[tuple[DemoLine, ...], Meta(min_length=1)]
+    readings: DemoReadings | None = None
+    household_size: Annotated[int, Meta(ge=1, le=99)] | None = None
+    annual_usage_before: Quantity | None = None
+    user_class: Code | None = msgspec.field(name="class", default=None)
+    late_fee_through: Day | None = None
 
 
 class DemoAccount(Shape, frozen=True, kw_only=True):

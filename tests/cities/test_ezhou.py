@@ -185,7 +185,7 @@ def test_demo_account_of_the_contract_has_twelve_paid_bills_and_two_open_ones() 
 
     assert (account.number, account.holder_name, account.holder_id_last4) == ("0203001234", "王小明", "002X")
     assert [bill.status for bill in account.bills] == ["open", "open"] + ["paid"] * 12
-    assert [bill.payable_fen for bill in account.bills[:2]] == [4660, 5887]
+    assert [bill.payable_fen for bill in account.bills[:2]] == [4660, 5888]
 
 
 def test_the_second_demo_account_owes_nothing() -> None:

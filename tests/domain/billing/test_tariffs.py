@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cities.demo import load_demo
 from cities.loader import load_city
 from cities.tariffs import FixedLine, Household, Tariff
 from domain.billing.explanation import Explanation, Inputs, Note, SaidLine
@@ -278,3 +279,21 @@ def test_a_ladder_for_everybody_needs_no_household() -> None:
     tariff = msgspec.structs.replace(POWER, ladder=ladder)
     assert explain(tariff, power(9999, "186", "0", household_size=None)).lines[0].agrees is False
     assert Household(included=4).each == ()
+
+
+def test_the_demo_bills_that_say_what_they_were_made_from_are_what_their_tariffs_come_to() -> None:
+    explained = 0
+    for company in load_demo(CITY).companies:
+        for bill in (bill for account in company.accounts for bill in account.bills if bill.annual_usage_before):
+            assert bill.readings is not None
+            assert Decimal(bill.readings.this or 0) - Decimal(bill.readings.last or 0) == Decimal(bill.usage)
+            tariff, notes = tariff_for(CITY.tariffs, company.code, bill.user_class, bill.period)
+            through = date.fromisoformat(bill.late_fee_through) if bill.late_fee_through else None
+            inputs = Inputs(
+                bill.period, tuple(said(line.name, line.amount_fen) for line in bill.lines), bill.principal_fen, bill.late_fee_fen,
+                Decimal(bill.usage), bill.unit, date.fromisoformat(bill.due_on), through, bill.household_size,
+                Decimal(bill.annual_usage_before or 0),
+            )  # fmt: skip
+            assert explain(tariff, inputs, notes).agrees is True, bill.bill_no
+            explained += 1
+    assert explained >= 10
