@@ -42,6 +42,7 @@ class IdempotentAnswer(Model):
 
     class Meta:
         table = "idempotent_answer"
+        indexes = (("created_at",),)
 
 
 @dataclass

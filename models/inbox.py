@@ -11,6 +11,7 @@ from tortoise.models import Model
 from core import clock, ids
 from core.crypto import Vault
 from core.database import fetch_one
+from core.indexes import PartialIndex
 from core.queue import defer_sql
 
 PROCESS_TASK = "inbox.process"
@@ -31,7 +32,7 @@ class InboxItem(Model):
     class Meta:
         table = "inbox"
         constraints = (UniqueConstraint(name="inbox_once", fields=("source", "key")),)
-        indexes = (("received_at",),)
+        indexes = (PartialIndex(name="inbox_unprocessed", fields=("received_at",), condition="processed_at is null"),)
 
 
 _STORE = """

@@ -16,6 +16,7 @@ from tortoise.models import Model
 from core import clock, ids
 from core.database import fetch
 from core.errors import LianbanError
+from core.indexes import PartialIndex
 from core.queue import defer_sql
 
 DISPATCH_TASK = "events.dispatch"
@@ -128,7 +129,11 @@ class Event(Model):
 
     class Meta:
         table = "event"
-        indexes = (("subject", "subject_id"),)
+        indexes = (
+            ("subject", "subject_id"),
+            ("kind", "at"),
+            PartialIndex(name="event_undispatched", fields=("at",), condition="dispatched_at is null"),
+        )
 
 
 _DISPATCH = defer_sql(f"'{DISPATCH_TASK}'", "jsonb_build_object('event_id', id)")
@@ -186,8 +191,8 @@ async def move(
 
 _BORN = f"""
 with journal_row as (
-  insert into journal (id, subject, subject_id, from_state, to_state, event, actor_kind, actor_id, reason, at)
-  values ($1, $2::text, $3, null, $4, $5, $6, $7, $8, $9)
+  insert into journal (id, subject, subject_id, from_state, to_state, event, actor_kind, actor_id, reason, at, approver)
+  values ($1, $2::text, $3, null, $4, $5, $6, $7, $8, $9, $13)
 ), event_row as (
   insert into event (id, kind, subject, subject_id, data, at)
   select $10, $11::text, $2::text, $3, $12::text::jsonb, $9 where $11::text is not null returning id
@@ -205,12 +210,13 @@ async def born(
     event: str = "created",
     announces: str | None = None,
     reason: str | None = None,
+    approver: str | None = None,
     data: dict[str, Any] | None = None,
 ) -> None:
     """Journal the creation of `row` in its initial state, in the caller's transaction."""
     if str(row.status) != lifecycle.initial:
         raise IllegalMove(f"{lifecycle.subject} is not born {row.status}", subject=lifecycle.subject)
-    await _record(lifecycle.subject, row.id, str(row.status), event, actor, announces, reason, data)
+    await _record(lifecycle.subject, row.id, str(row.status), event, actor, announces, reason, data, approver)
 
 
 async def announce(kind: str, subject: str, subject_id: UUID, actor: Actor, data: dict[str, Any] | None = None) -> None:
@@ -227,8 +233,9 @@ async def _record(
     announces: str | None,
     reason: str | None,
     data: dict[str, Any] | None,
+    approver: str | None = None,
 ) -> None:
     await fetch(
         _BORN, ids.new_id(), subject, subject_id, state, event, actor.kind, actor.id, reason, clock.now(),
-        ids.new_id(), announces, msgspec.json.encode(data or {}).decode(),
+        ids.new_id(), announces, msgspec.json.encode(data or {}).decode(), approver,
     )  # fmt: skip

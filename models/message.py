@@ -7,6 +7,7 @@ from tortoise import fields
 from tortoise.migrations.constraints import UniqueConstraint
 from tortoise.models import Model
 
+from core.indexes import PartialIndex
 from models.lifecycle import Edge, Lifecycle
 
 
@@ -68,7 +69,12 @@ class Message(Model):
     class Meta:
         table = "message"
         constraints = (UniqueConstraint(name="message_once", fields=("event_id", "person_id", "channel")),)
-        indexes = (("person_id", "created_at"), ("provider_message",))
+        indexes = (
+            ("person_id", "created_at"),
+            ("provider_message",),
+            PartialIndex(name="message_waiting", fields=("created_at",), condition="status in ('pending', 'sending')"),
+            PartialIndex(name="message_accepted", fields=("sent_at",), condition="status = 'accepted'"),
+        )
 
 
 class SubscriptionCredit(Model):

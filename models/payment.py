@@ -7,6 +7,7 @@ from tortoise import fields
 from tortoise.migrations.constraints import CheckConstraint, UniqueConstraint
 from tortoise.models import Model
 
+from core.indexes import PartialIndex
 from models.lifecycle import Edge, Lifecycle
 
 
@@ -99,7 +100,14 @@ class Payment(Model):
                 name="payment_awaiting_has_prepay", check="status <> 'awaiting_payer' or prepay_id is not null"
             ),
         )
-        indexes = (("person_id", "created_at"),)
+        indexes = (
+            ("person_id", "created_at"),
+            PartialIndex(
+                name="payment_live",
+                fields=("created_at",),
+                condition="status in ('created', 'ordering', 'order_unknown', 'awaiting_payer', 'closing')",
+            ),
+        )
 
 
 class PaymentPart(Model):

@@ -7,6 +7,7 @@ from tortoise import fields
 from tortoise.migrations.constraints import CheckConstraint, UniqueConstraint
 from tortoise.models import Model
 
+from core.indexes import PartialIndex
 from models.lifecycle import Edge, Lifecycle
 
 
@@ -68,7 +69,11 @@ class Posting(Model):
                 name="posting_end_has_time", check="(status in ('posted', 'refused')) = (ended_at is not null)"
             ),
         )
-        indexes = (("payment_id",), ("account_id",))
+        indexes = (
+            ("payment_id",),
+            ("account_id",),
+            PartialIndex(name="posting_open", fields=("created_at",), condition="status not in ('posted', 'refused')"),
+        )
 
 
 class PostingBill(Model):

@@ -7,6 +7,7 @@ from tortoise import fields
 from tortoise.migrations.constraints import CheckConstraint, UniqueConstraint
 from tortoise.models import Model
 
+from core.indexes import PartialIndex
 from models.lifecycle import Edge, Lifecycle
 
 
@@ -24,6 +25,9 @@ class RefundStatus(StrEnum):
 _S = RefundStatus
 _ENDS = ((_S.SUBMITTING, "refund"), (_S.PROCESSING, "refund"), (_S.ABNORMAL, "refund"))
 
+MOST_BY_ITSELF = 3
+"""How many refunds a part may have before a person must act: one that the provider has closed is followed by a new one until then."""
+
 REFUND = Lifecycle(
     "refund",
     RefundStatus,
@@ -40,7 +44,10 @@ REFUND = Lifecycle(
 
 
 class Refund(Model):
-    """Money on its way back. A retry reuses `refund_number`; a new number would be a second refund."""
+    """Money on its way back. A retry reuses `refund_number`; a new number would be a second refund.
+
+    Only one that the provider has closed is over, with its number: the next one of its part is a row of its own.
+    """
 
     id = fields.UUIDField(primary_key=True)
     status = fields.CharField(max_length=20)
@@ -62,4 +69,11 @@ class Refund(Model):
             UniqueConstraint(name="refund_live_once_per_part", fields=("part_id",), condition="status <> 'closed'"),
             CheckConstraint(name="refund_amount_positive", check="amount_fen > 0"),
         )
-        indexes = (("payment_id",),)
+        indexes = (
+            ("payment_id",),
+            PartialIndex(name="refund_open", fields=("created_at",), condition="status not in ('succeeded', 'closed')"),
+        )
+
+    async def place(self) -> int:
+        """Which refund of its part this is: 1 for the first."""
+        return await Refund.filter(part_id=self.part_id, created_at__lte=self.created_at).count()

@@ -13,6 +13,7 @@ from tortoise.migrations.constraints import CheckConstraint, UniqueConstraint
 from tortoise.models import Model
 
 from core.database import APP_ROLE, OWNER_ROLE, configuration, fetch
+from core.indexes import PartialIndex
 from models import MODULES
 from models.grants import APPEND_ONLY, GRANTS, TRIGGERS
 
@@ -77,6 +78,11 @@ async def _declare(connection: asyncpg.Connection) -> None:
                     )
                 case _:
                     raise AssertionError(f"{table}: a kind of constraint this test does not know: {constraint}")
+        for index in model._meta.indexes:
+            if isinstance(index, PartialIndex):
+                await connection.execute(
+                    f"create index {index.name} on declared.{table} ({', '.join(index.fields)}) where {index.condition}"
+                )
 
 
 async def test_checks_and_uniques_are_those_the_models_declare(catalogue: asyncpg.Connection) -> None:
@@ -105,13 +111,28 @@ async def test_partial_unique_indexes_are_those_the_models_declare(catalogue: as
 
 
 async def test_plain_indexes_are_those_the_models_declare(catalogue: asyncpg.Connection) -> None:
-    live = {(row["table"], tuple(row["columns"])) for row in await catalogue.fetch(_INDEXES) if not row["unique"]}
+    live = {
+        (row["table"], tuple(row["columns"]), " WHERE " in row["text"])
+        for row in await catalogue.fetch(_INDEXES)
+        if not row["unique"]
+    }
     declared = {
-        (table, tuple(index.fields if isinstance(index, Index) else index))
+        (table, tuple(index.fields if isinstance(index, Index) else index), isinstance(index, PartialIndex))
         for table, model in _models()
         for index in model._meta.indexes
     }
     assert {index for index in live if _ours(index[0])} == declared
+
+
+async def test_indexes_of_a_part_of_a_table_are_those_the_models_declare(catalogue: asyncpg.Connection) -> None:
+    await _declare(catalogue)
+    found: dict[str, set[tuple[str, str, str]]] = {"public": set(), "declared": set()}
+    for row in await catalogue.fetch(_INDEXES):
+        if _ours(row["table"]) and not row["unique"] and " WHERE " in row["text"]:
+            assert row["valid"]
+            found[row["schema"]].add((row["table"], row["name"], row["text"]))
+    assert found["public"] == found["declared"]
+    assert {name for _, name, _ in found["public"]} >= {"payment_live", "inbox_unprocessed", "event_undispatched"}
 
 
 async def test_primary_and_foreign_keys_are_those_of_the_models(catalogue: asyncpg.Connection) -> None:
