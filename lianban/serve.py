@@ -5,10 +5,13 @@ SIGHUP replaces the processes one after the other, each only when its successor 
 
 import argparse
 import asyncio
+import fcntl
 import os
+import shutil
 import signal
 import tempfile
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 
 import uvloop
@@ -25,6 +28,7 @@ from models import MODULES
 
 MAX_WORKERS = 64
 _OPERATIONS_POOL = 2
+_FOLDER = "lianban-serve-"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,8 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 async def _supervise(settings: Settings, arguments: argparse.Namespace) -> int:
     stop, renew = _signals()
     async with AsyncExitStack() as stack:
-        # Its sockets and files are nobody else's: the folder has mode 0700.
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lianban-serve-")))
+        folder = stack.enter_context(_own_folder())
         sock = listen(arguments.host, arguments.port)
         supervisor = Supervisor(sock, arguments.workers, folder, os.environ)
         if arguments.ops_port:
@@ -74,6 +77,22 @@ async def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
         await stack.enter_async_context(running_api(services, sock))
         await stop.wait()
     return 0
+
+
+@contextmanager
+def _own_folder() -> Iterator[Path]:
+    """A folder of mode 0700 for the sockets and counters of this run; what a killed run has left behind is removed."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
+        with suppress(OSError):
+            if left.lstat().st_uid == os.geteuid() and not left.is_symlink():
+                with (left / "lock").open("rb") as lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(prefix=_FOLDER) as name, Path(name, "locking").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Only now may others find it.
+        Path(name, "locking").rename(Path(name, "lock"))
+        yield Path(name)
 
 
 def _signals() -> tuple[asyncio.Event, asyncio.Event]:

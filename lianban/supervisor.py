@@ -113,13 +113,14 @@ class Supervisor:
 
     async def _start(self) -> Child:
         self._started += 1
-        probe = self._probes / str(self._started)
+        number = self._started
+        probe = self._probes / str(number)
         command = (sys.executable, "-m", "lianban.child", str(self._sock.fileno()), str(probe))
         process = await asyncio.create_subprocess_exec(
             *command, stdin=PIPE, pass_fds=[self._sock.fileno()], env=self._environ
         )
-        log.info("supervisor.child_started", child=self._started, pid=process.pid)
-        child = Child(self._started, process, probe, clock.monotonic(), _task(process.wait()))
+        log.info("supervisor.child_started", child=number, pid=process.pid)
+        child = Child(number, process, probe, clock.monotonic(), _task(process.wait()))
         self._alive.add(child)
         return child
 

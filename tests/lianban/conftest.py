@@ -3,8 +3,10 @@
 import shutil
 import tempfile
 from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lianban import engine_host
@@ -24,7 +26,8 @@ def home() -> Generator[Path]:
     folder.chmod(0o711)
     yield folder
     for process in processes_below(folder):
-        process.kill()
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     engine_host.wait_until(lambda: not processes_below(folder), 5.0)
     shutil.rmtree(folder)
 

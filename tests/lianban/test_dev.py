@@ -6,12 +6,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import psycopg
 import pytest
-from psutil import Process
+from psutil import NoSuchProcess, Process
 
 from lianban.keys import Ports
 from tests.harness import template
@@ -46,7 +47,8 @@ def start(home: Path, migrated: Path, ports: Ports) -> Generator[Start]:
             process.kill()
             process.communicate()
     for process in _all_of(home):
-        process.kill()
+        with suppress(NoSuchProcess):
+            process.kill()
 
 
 def test_it_serves_and_sigterm_ends_all_of_it(start: Start, home: Path, ports: Ports) -> None:

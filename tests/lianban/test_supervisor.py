@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
@@ -24,6 +25,8 @@ import pytest
 from core import clock
 from core.settings import Settings
 from domain.identity.tokens import TokenKeys
+from lianban import serve
+from lianban.app import LAST_REQUESTS_S
 from lianban.compose import AUDIENCE
 from tests.harness.processes import is_alive
 from tests.harness.world import DevFiles
@@ -244,6 +247,7 @@ async def test_ordered_to_end_it_answers_what_is_in_flight(start: Callable[..., 
             await served.until(lambda: waiting() == 1, "it waits for the lock")
             served.process.terminate()
             await served.until(lambda: served.events("supervisor.stopping"), "stopping")
+            await asyncio.sleep(3 * LAST_REQUESTS_S)  # longer than a connection without a request is kept
             assert not request.done()
         response = await request
     assert (response.status_code, response.headers["connection"]) == (200, "close")
@@ -296,6 +300,21 @@ async def test_without_redis_it_serves_and_says_so(start: Callable[..., Served])
         assert (await client.get("/v1/payments")).status_code == 200
     assert served.metric(r'lianban_requests_total\{operation="payments_list_payments",status="200"\}') == 1
     assert served.stop() == 0
+
+
+def test_what_a_killed_run_left_behind_is_removed_and_what_a_living_one_uses_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    dead, foreign = tmp_path / "lianban-serve-dead", tmp_path / "lianban-serve-unlocked"
+    dead.mkdir()
+    (dead / "lock").touch()
+    foreign.mkdir()
+    with serve._own_folder() as first:
+        assert not dead.exists()
+        with serve._own_folder() as second:
+            assert set(tmp_path.iterdir()) == {foreign, first, second}
+    assert list(tmp_path.iterdir()) == [foreign]
 
 
 @contextmanager
