@@ -14,6 +14,7 @@ from cities.schema import (
     AreasFile,
     CityFile,
     CompaniesFile,
+    Duration,
     OrderRule,
     PaymentsFile,
     Proof,
@@ -27,6 +28,8 @@ SHORTEST_PROVIDER_ORDER = timedelta(minutes=1)
 LONGEST_PROVIDER_ORDER = timedelta(hours=2)
 """A WeChat Pay prepay id lives two hours."""
 LONGEST_TIMEOUT = timedelta(seconds=30)
+LONGEST_RECEIPT = timedelta(hours=24)
+"""WeChat's receipts come within a day; `lianban check` calls a message without an end overdue an hour later."""
 
 _LEVELS = {"street": "0", "town": "1", "township": "23", "functional": "45"}
 _FULL_WIDTH = str.maketrans("0123456789", "０１２３４５６７８９")
@@ -78,6 +81,9 @@ def check_payments(file: str, found: PaymentsFile) -> None:
         "binding_limit": found.binding_limit,
         "view": found.view,
         "surcharge": found.surcharge,
+        "posting": found.posting,
+        "refund": found.refund,
+        "message": found.message,
     }
     for name, rules in timelines.items():
         check_days(file, f"$.{name}", rules)
@@ -89,6 +95,19 @@ def check_payments(file: str, found: PaymentsFile) -> None:
                 file,
                 f"$.surcharge[{index}].allowed",
                 "nothing may be added to what the company is owed (国办函〔2020〕129号)",
+            )
+    for index, rule in enumerate(found.posting):
+        if rule.delayed_after >= rule.give_up_after:
+            raise CityPackInvalid(
+                file, f"$.posting[{index}].delayed_after", "the payer is told before the money goes back"
+            )
+        _check_pauses(file, f"$.posting[{index}].retry_after", rule.retry_after)
+    for index, rule in enumerate(found.refund):
+        _check_pauses(file, f"$.refund[{index}].retry_after", rule.retry_after)
+    for index, rule in enumerate(found.message):
+        if not rule.retry_for < rule.receipt_within <= LONGEST_RECEIPT:
+            raise CityPackInvalid(
+                file, f"$.message[{index}].receipt_within", "is longer than retry_for and at most 24h"
             )
 
 
@@ -170,8 +189,12 @@ def _check_order(file: str, path: str, rule: OrderRule) -> None:
             f"{path}.quote_margin",
             "with shortest_life it is longer than the shortest quote, 2m: no such quote could be paid",
         )
-    if any(later < earlier for earlier, later in pairwise(rule.query_after)):
-        raise CityPackInvalid(file, f"{path}.query_after", "the pauses never become shorter")
+    _check_pauses(file, f"{path}.query_after", rule.query_after)
+
+
+def _check_pauses(file: str, path: str, pauses: Sequence[Duration]) -> None:
+    if any(later < earlier for earlier, later in pairwise(pauses)):
+        raise CityPackInvalid(file, path, "the pauses never become shorter")
 
 
 def unique(file: str, path: str, values: Iterable[str]) -> None:

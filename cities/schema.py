@@ -212,12 +212,40 @@ class SurchargeRule(Rule, frozen=True, kw_only=True):
     notice: Text
 
 
+class PostingRule(Rule, frozen=True, kw_only=True):
+    """How long a company may take to record what was paid.
+
+    `retry_after` are the pauses between our questions; the last repeats. After `delayed_after` the payer is told; what the company
+    has not recorded after `give_up_after` goes back to him.
+    """
+
+    delayed_after: Duration
+    give_up_after: Duration
+    retry_after: Annotated[tuple[Duration, ...], Meta(min_length=1, max_length=20)]
+
+
+class RefundRule(Rule, frozen=True, kw_only=True):
+    """`retry_after` are the pauses between questions about a refund that has not ended; the last repeats."""
+
+    retry_after: Annotated[tuple[Duration, ...], Meta(min_length=1, max_length=20)]
+
+
+class MessageRule(Rule, frozen=True, kw_only=True):
+    """For how long a message that surely did not leave is tried again, and how long its receipt is waited for."""
+
+    retry_for: Duration
+    receipt_within: Duration
+
+
 class PaymentsFile(Shape, frozen=True, kw_only=True):
     order: tuple[OrderRule, ...]
     creation_limit: tuple[CreationLimit, ...]
     binding_limit: tuple[BindingLimit, ...]
     view: tuple[ViewRule, ...]
     surcharge: tuple[SurchargeRule, ...]
+    posting: tuple[PostingRule, ...]
+    refund: tuple[RefundRule, ...]
+    message: tuple[MessageRule, ...]
 
 
 class PaymentRules(Shape, frozen=True, kw_only=True):
@@ -228,6 +256,9 @@ class PaymentRules(Shape, frozen=True, kw_only=True):
     binding_limit: BindingLimit
     view: ViewRule
     surcharge: SurchargeRule
+    posting: PostingRule
+    refund: RefundRule
+    message: MessageRule
 
 
 class FenValue(Shape, frozen=True, kw_only=True, tag_field="type", tag="fen"):
@@ -346,4 +377,7 @@ class City(Shape, frozen=True, kw_only=True):
             binding_limit=in_force(every.binding_limit, on, "binding_limit"),
             view=in_force(every.view, on, "view"),
             surcharge=in_force(every.surcharge, on, "surcharge"),
+            posting=in_force(every.posting, on, "posting"),
+            refund=in_force(every.refund, on, "refund"),
+            message=in_force(every.message, on, "message"),
         )

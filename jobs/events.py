@@ -14,7 +14,7 @@ from core.queue import enqueue
 from domain.billing.telling import refund_reason
 from domain.services import Services
 from models.lifecycle import Event
-from models.payment import Payment
+from models.payment import Payment, PaymentPart
 from models.posting import Posting
 from payments import refunding
 
@@ -34,7 +34,12 @@ async def refund_late_money(services: Services, event: Event) -> None:
 async def refund_refused_posting(services: Services, event: Event) -> None:
     """The company has not taken the money: it goes back."""
     posting = await Posting.get(id=event.subject_id)
-    await refunding.request_full(await Payment.get(id=posting.payment_id), refund_reason(posting))
+    await refunding.request(await PaymentPart.get(id=posting.part_id), refund_reason(posting))
+
+
+async def refund_again(services: Services, event: Event) -> None:
+    """The provider has closed a refund, with its number: the money goes back under another, a few times."""
+    await refunding.request_again(event.subject_id)
 
 
 LISTENERS: dict[str, dict[str, Listener]] = {
@@ -46,11 +51,15 @@ LISTENERS: dict[str, dict[str, Listener]] = {
     "payment.closed": {},
     "payment.failed": {},
     "posting.posted": {"telling.posting_posted": lambda services, event: services.telling.posting_posted(event)},
+    "posting.delayed": {"telling.posting_delayed": lambda services, event: services.telling.posting_delayed(event)},
     "posting.refused": {"payments.refund_refused": refund_refused_posting},
     "refund.requested": {"telling.refund_requested": lambda services, event: services.telling.refund_requested(event)},
     "refund.succeeded": {"telling.refund_succeeded": lambda services, event: services.telling.refund_succeeded(event)},
     "refund.abnormal": {"telling.refund_abnormal": lambda services, event: services.telling.refund_stuck(event)},
-    "refund.closed": {"telling.refund_closed": lambda services, event: services.telling.refund_stuck(event)},
+    "refund.closed": {
+        "payments.refund_again": refund_again,
+        "telling.refund_closed": lambda services, event: services.telling.refund_closed(event),
+    },
     "binding.created": {
         "telling.binding_created": lambda services, event: services.telling.binding_created(event),
         "telling.holder_of_binding": lambda services, event: services.telling.holder_of_binding(event),

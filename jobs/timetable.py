@@ -8,33 +8,16 @@ from core import clock
 from core.database import fetch
 from core.log import get_logger
 from core.outbound import OutboundError
-from core.queue import defer_sql
 from domain.billing.accounts import CompanyAway
-from domain.billing.posting import POST_TASK
 from domain.services import Services
+from jobs.orphans import sweep
 from models.bill import BillFile
 from models.idempotency import KEPT
-from payments.opening import WATCH_TASK
 from payments.providers.port import ProviderRefused
-from payments.refunding import SUBMIT_TASK
 
 log = get_logger(__name__)
 
 STALLED_AFTER_S = 10.0
-
-_ORPHANS = """
-with pending as (
-  select task_name, coalesce(args->>'payment_id', args->>'refund_id', args->>'posting_id') as id from procrastinate_jobs
-  where status in ('todo', 'doing') and task_name = any($1::text[])
-), orphan as (
-  select $2::text as task_name, 'payment_id' as argument, p.id from payment p
-    where p.status in ('created', 'ordering', 'order_unknown', 'awaiting_payer', 'closing') and p.created_at < $5
-  union all select $3, 'refund_id', r.id from refund r where r.status not in ('succeeded', 'closed') and r.created_at < $5
-  union all select $4, 'posting_id', s.id from posting s where s.status not in ('posted', 'refused') and s.created_at < $5
-)
-select {defer}
-from orphan o where not exists (select 1 from pending p where p.task_name = o.task_name and p.id = o.id::text)
-""".format(defer=defer_sql("o.task_name", "jsonb_build_object(o.argument, o.id, 'step', 0)"))
 
 
 async def rescue(app: procrastinate.App) -> int:
@@ -47,21 +30,6 @@ async def rescue(app: procrastinate.App) -> int:
         except Exception as error:
             log.warning("jobs.rescue_failed", job_id=job.id, error_type=type(error).__name__)
     return rescued
-
-
-async def sweep() -> int:
-    """Plan a look at everything unfinished that no job is about, should one ever have been given up; how many."""
-    rows = await fetch(
-        _ORPHANS,
-        [WATCH_TASK, SUBMIT_TASK, POST_TASK],
-        WATCH_TASK,
-        SUBMIT_TASK,
-        POST_TASK,
-        clock.now() - timedelta(minutes=30),
-    )
-    if rows:
-        log.error("jobs.orphans_found", count=len(rows))
-    return len(rows)
 
 
 async def tidy() -> None:
@@ -119,6 +87,9 @@ def register(app: procrastinate.App, services: Services) -> None:
     async def run_receipts(timestamp: int) -> None:
         await services.delivery.expire()
 
+    async def run_delayed(timestamp: int) -> None:
+        await services.posting.report_delayed()
+
     async def run_files(timestamp: int) -> None:
         await take_bill_files(services)
 
@@ -131,6 +102,7 @@ def register(app: procrastinate.App, services: Services) -> None:
         ("jobs.sweep", "*/10 * * * * 7", run_sweep),
         ("jobs.tidy", "17 * * * * 11", run_tidy),
         ("notifications.expire", "*/10 * * * * 23", run_receipts),
+        ("billing.report_delayed", "20 1 * * * 13", run_delayed),
         ("bills.daily_file", "40 0-4,18-23 * * * 5", run_files),
         ("wechat_pay.certificates", "37 * * * * 41", run_certificates),
     ):

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
+from cities.schema import City, MessageRule
 from core import clock
 from core.crypto import Vault
 from core.database import transaction
@@ -26,8 +27,6 @@ from wechat.template_values import TemplateValueWrong
 
 log = get_logger(__name__)
 
-RECEIPT_WITHIN = timedelta(hours=24)
-RETRY_FOR = timedelta(hours=4)
 _WECHAT = Actor("provider", "wechat")
 
 
@@ -44,12 +43,15 @@ class MiniProgramSender(Protocol):
 class Delivery:
     """Sends pending messages, one job each."""
 
-    def __init__(self, sender: MiniProgramSender, templates: Mapping[str, str], intents: Intents, vault: Vault) -> None:
+    def __init__(
+        self, sender: MiniProgramSender, templates: Mapping[str, str], intents: Intents, vault: Vault, city: City
+    ) -> None:
         """`templates`: the pack's template name → template id of this account."""
         self._sender = sender
         self._templates = templates
         self._intents = intents
         self._vault = vault
+        self._city = city
 
     async def deliver(self, message_id: UUID) -> None:
         """Send one message, if it is still to be sent. Run again after a crash it never sends a second one."""
@@ -99,11 +101,15 @@ class Delivery:
             return event
 
     async def expire(self) -> int:
-        """Messages whose receipt has not come within a day end as unknown; how many."""
-        late = await Message.filter(status=MessageStatus.ACCEPTED, sent_at__lt=clock.now() - RECEIPT_WITHIN).limit(500)
+        """Messages whose receipt has not come within the city's patience end as unknown; how many."""
+        since = clock.now() - self._rule().receipt_within
+        late = await Message.filter(status=MessageStatus.ACCEPTED, sent_at__lt=since).limit(500)
         for message in late:
             await self._move(message, "no_receipt")
         return len(late)
+
+    def _rule(self) -> MessageRule:
+        return self._city.payment_rules(clock.today()).message
 
     async def _begin(self, message: Message, template_id: str | None) -> UUID | None:
         """Spend a credit and mark the message as leaving, in one commit; None when there is nothing to send it with."""
@@ -122,9 +128,9 @@ class Delivery:
         return user_id
 
     async def _failed(self, message: Message, user: User, template_id: str, error: WeChatRefused | NotSent) -> None:
-        """It surely did not leave. Temporary failures are tried again for four hours, with the credit given back."""
+        """It surely did not leave. Temporary failures are tried again for a while, with the credit given back."""
         temporary = isinstance(error, NotSent) or error.kind is FailureKind.TEMPORARY
-        again = temporary and clock.now() - message.created_at < RETRY_FOR
+        again = temporary and clock.now() - message.created_at < self._rule().retry_for
         async with transaction():
             if isinstance(error, WeChatRefused) and error.errcode == NO_CREDIT:
                 await credits.withdraw(user.id, template_id)

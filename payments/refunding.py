@@ -1,9 +1,10 @@
 """Refunds: requested in the commit that finds the reason, submitted by a job under one number for ever, followed to their end."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from typing import NamedTuple
 from uuid import UUID
 
+from cities.schema import City
 from core import clock, ids
 from core.database import transaction, violated_constraint
 from core.errors import LianbanError
@@ -11,9 +12,10 @@ from core.failpoint import failpoint
 from core.log import get_logger
 from core.outbound import OutboundError
 from core.queue import enqueue
+from models import audit
 from models.lifecycle import SYSTEM, Actor, born, move
 from models.payment import PAYMENT, Payment, PaymentPart
-from models.refund import REFUND, Refund, RefundStatus
+from models.refund import MOST_BY_ITSELF, REFUND, Refund, RefundStatus
 from payments import ledger
 from payments.providers.port import (
     FailureKind,
@@ -29,7 +31,6 @@ from payments.settling import free_claims
 log = get_logger(__name__)
 
 SUBMIT_TASK = "payments.follow_refund"
-_PAUSES = tuple(timedelta(seconds=seconds) for seconds in (15, 30, 60, 180, 600, 1800, 3600))
 _EVENTS = {
     RefundState.SUCCESS: "succeeded",
     RefundState.ABNORMAL: "abnormal",
@@ -44,39 +45,73 @@ class RefundMismatch(LianbanError):
     code = "payment_refund_mismatch"
 
 
+class ByHand(NamedTuple):
+    """A person asks for a refund: who, who else has agreed, and why."""
+
+    actor: Actor
+    approver: str
+    why: str
+
+
 async def request_full(payment: Payment, reason: str) -> None:
     """Request the return of everything received for `payment`, once per part, in a transaction of its own. May be repeated."""
     for part in await PaymentPart.filter(payment_id=payment.id, received_fen__isnull=False):
-        refund_id = ids.new_id()
-        refund = Refund(
-            id=refund_id,
-            status=RefundStatus.REQUESTED,
-            payment_id=payment.id,
-            part_id=part.id,
-            refund_number=refund_id.hex,
-            amount_fen=part.received_fen,
-            reason=reason,
-            created_at=clock.now(),
-        )
-        try:
-            async with transaction():
-                await refund.save(force_create=True)
-                await born(REFUND, refund, SYSTEM, announces="refund.requested", reason=reason)
-                await enqueue(SUBMIT_TASK, refund_id=refund.id, step=0)
-        except Exception as error:
-            if violated_constraint(error) not in ("refund_live_once_per_part", "refund_within_part"):
-                raise
-        failpoint("refund.requested_committed")
+        await request(part, reason)
+
+
+async def request(part: PaymentPart, reason: str, by_hand: ByHand | None = None) -> UUID | None:
+    """Request the return of what was received for `part`; the refund's id, or None when it has one that is not closed."""
+    refund_id = ids.new_id()
+    refund = Refund(
+        id=refund_id,
+        status=RefundStatus.REQUESTED,
+        payment_id=part.payment_id,
+        part_id=part.id,
+        refund_number=refund_id.hex,
+        amount_fen=part.received_fen,
+        reason=reason,
+        created_at=clock.now(),
+    )
+    try:
+        async with transaction():
+            await refund.save(force_create=True)
+            await _journal(refund, by_hand)
+            await enqueue(SUBMIT_TASK, refund_id=refund.id, step=0)
+    except Exception as error:
+        if violated_constraint(error) not in ("refund_live_once_per_part", "refund_within_part"):
+            raise
+        return None
+    failpoint("refund.requested_committed")
+    return refund_id
+
+
+async def request_again(refund_id: UUID) -> None:
+    """After a refund that the provider has closed: a new one under a new number, as long as the part has had few. May be repeated."""
+    refund = await Refund.get(id=refund_id)
+    if await Refund.filter(part_id=refund.part_id).count() < MOST_BY_ITSELF:
+        await request(await PaymentPart.get(id=refund.part_id), refund.reason)
+    elif not await Refund.filter(part_id=refund.part_id).exclude(status=RefundStatus.CLOSED).exists():
+        log.error("refund.closed_for_good", refund_id=str(refund_id), payment_id=str(refund.payment_id))
+
+
+async def _journal(refund: Refund, by_hand: ByHand | None) -> None:
+    if by_hand is None:
+        await born(REFUND, refund, SYSTEM, announces="refund.requested", reason=refund.reason)
+        return
+    actor, approver, why = by_hand
+    await born(REFUND, refund, actor, announces="refund.requested", reason=why, approver=approver)
+    await audit.record(actor, "refund.requested_by_hand", "refund", refund.id, f"payment {refund.payment_id}")
 
 
 class Refunding:
     """Submits refunds and applies the provider's word about them."""
 
-    def __init__(self, provider: PaymentProvider, notify_url: str, reasons: Mapping[str, str]) -> None:
+    def __init__(self, provider: PaymentProvider, notify_url: str, reasons: Mapping[str, str], city: City) -> None:
         """`reasons`: the words a payer reads at the provider, by our reason code."""
         self._provider = provider
         self._notify_url = notify_url
         self._reasons = reasons
+        self._city = city
 
     async def follow(self, refund_id: UUID, step: int) -> None:
         """One step of a refund: submit it, or ask about it; plan the next step until it has ended.
@@ -106,13 +141,10 @@ class Refunding:
                 await self._blocked(refund, error.provider_code)
         await refund.refresh_from_db()
         if refund.status not in REFUND.terminal:
+            pauses = self._city.payment_rules(clock.today()).refund.retry_after
+            next_look = clock.now() + pauses[min(step, len(pauses) - 1)]
             async with transaction():
-                await enqueue(
-                    SUBMIT_TASK,
-                    at=clock.now() + _PAUSES[min(step, len(_PAUSES) - 1)],
-                    refund_id=refund_id,
-                    step=step + 1,
-                )
+                await enqueue(SUBMIT_TASK, at=next_look, refund_id=refund_id, step=step + 1)
             failpoint("refund.planned_committed")
 
     async def _asked_or_told(self, refund: Refund, is_new: bool) -> RefundAnswer:
@@ -128,6 +160,7 @@ class Refunding:
             if refund.status != RefundStatus.SUBMITTING:
                 return
             await move(REFUND, refund, "abnormal", Actor("provider", self._provider.name), reason=provider_code)
+        failpoint("refund.blocked_committed")
         log.error("refund.refused", refund_id=str(refund.id), provider_word=provider_code)
 
     async def apply(self, answer: RefundAnswer) -> str:

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from core.database import fetch
+from models.refund import MOST_BY_ITSELF
 
 _PROGRESS = """
 select p.id, p.status, p.total_fen, p.created_at, p.expires_at, p.paid_at,
@@ -35,10 +36,28 @@ def _word(row: dict[str, Any]) -> str:
     refunds = row["refund_statuses"] or []
     if row["status"] == "refunded":
         return "refunded"
-    if any(status in ("abnormal", "closed") for status in refunds):
+    if "abnormal" in refunds or refunds.count("closed") == len(refunds) >= MOST_BY_ITSELF:
         return "refund_stuck"
     if refunds or row["status"] == "received_late" or row["posting_status"] == "refused":
         return "refunding"
     if row["status"] == "succeeded":
         return "posted" if row["posting_status"] == "posted" else "posting"
     return row["status"] if row["status"] in ("closed", "failed") else "waiting"
+
+
+_TO_LOOK_AT = """
+select r.payment_id, r.refund_number, r.status, r.amount_fen, r.reason, r.created_at,
+  (select count(*) from refund every where every.part_id = r.part_id) as times
+from refund r
+where r.status not in ('succeeded', 'closed')
+  or (r.status = 'closed' and not exists (select 1 from refund later where later.part_id = r.part_id and later.created_at > r.created_at))
+order by r.created_at
+"""
+
+
+async def refunds_to_look_at() -> list[dict[str, Any]]:
+    """Refunds that have not succeeded, oldest first: those on their way, blocked ones, and closed ones that no other has followed.
+
+    Each with `times`, the number of refunds its part has had.
+    """
+    return [dict(row) for row in await fetch(_TO_LOOK_AT)]

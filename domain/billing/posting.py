@@ -4,9 +4,9 @@ After a time-out we ask; when the company says that nothing arrived we tell it a
 no money: the payer's is refunded by itself.
 """
 
-from datetime import timedelta
 from uuid import UUID
 
+from cities.schema import City, PostingRule
 from core import clock, ids
 from core.database import fetch, transaction, violated_constraint
 from core.failpoint import failpoint
@@ -19,7 +19,7 @@ from gateways import companies as gateway
 from gateways.companies import CompanyGateway, CompanyRefusal, Posted, PostingAnswer, Processing, Refused
 from models import audit
 from models.bill import BILL, Bill
-from models.lifecycle import SYSTEM, Actor, StaleState, born, move
+from models.lifecycle import SYSTEM, Actor, Event, StaleState, announce, born, move
 from models.payment import Payment, PaymentPart, PaymentStatus
 from models.posting import POSTING, Posting, PostingBill, PostingStatus
 from models.utility_account import UtilityAccount
@@ -28,8 +28,6 @@ from payments import ledger
 log = get_logger(__name__)
 
 POST_TASK = "billing.post"
-GIVE_UP_AFTER = timedelta(days=3)
-_PAUSES = tuple(timedelta(seconds=seconds) for seconds in (5, 15, 30, 60, 300, 900, 3600))
 
 _LINES = """
 select l.part_id, l.amount_fen, b.id as bill_id, b.account_id, q.company_quote_id
@@ -38,23 +36,33 @@ where l.payment_id = $1 order by b.id
 """
 
 
+_DELAYED = """
+select company, count(*) as count, min(created_at) as since from posting
+where status not in ('posted', 'refused') and created_at < $1 group by company order by company
+"""
+
+
 class BillPosting:
     """Opens postings for payments that have succeeded, and follows each to its end."""
 
-    def __init__(self, companies: Companies, accounts: Accounts) -> None:
+    def __init__(self, companies: Companies, accounts: Accounts, city: City) -> None:
         self._companies = companies
         self._accounts = accounts
+        self._city = city
 
     async def open(self, payment_id: UUID) -> None:
-        """Open the posting of each part of a succeeded payment, once; may be repeated."""
-        payment = await Payment.get(id=payment_id)
-        if payment.status != PaymentStatus.SUCCEEDED:
-            return
+        """Open the posting of each part of a succeeded payment, once for ever; may be repeated.
+
+        Not again after a refusal either: the money is on its way back then.
+        """
         lines = await fetch(_LINES, payment_id)
         for part in await PaymentPart.filter(payment_id=payment_id):
             own = [line for line in lines if line["part_id"] == part.id]
             try:
                 async with transaction():
+                    payment = await Payment.filter(id=payment_id).select_for_update().get()
+                    if payment.status != PaymentStatus.SUCCEEDED or await Posting.exists(part_id=part.id):
+                        continue
                     posting = await Posting.create(
                         id=ids.new_id(),
                         status=PostingStatus.PENDING,
@@ -96,14 +104,24 @@ class BillPosting:
             pass
         await posting.refresh_from_db()
         if posting.status not in POSTING.terminal:
+            now, rule = clock.now(), self._rule()
+            late_at = posting.created_at + rule.delayed_after
+            if now >= late_at:
+                await _announce_delay(posting_id)
+            next_look = now + rule.retry_after[min(step, len(rule.retry_after) - 1)]
+            if now < late_at:
+                next_look = min(next_look, late_at)
             async with transaction():
-                await enqueue(
-                    POST_TASK,
-                    at=clock.now() + _PAUSES[min(step, len(_PAUSES) - 1)],
-                    posting_id=posting_id,
-                    step=step + 1,
-                )
+                await enqueue(POST_TASK, at=next_look, posting_id=posting_id, step=step + 1)
             failpoint("posting.planned_committed")
+
+    async def report_delayed(self) -> int:
+        """Say once a day, as an error for each company, how many postings it has not ended in time; how many in all."""
+        rows = await fetch(_DELAYED, clock.now() - self._rule().delayed_after)
+        for row in rows:
+            oldest_s = int((clock.now() - row["since"]).total_seconds())
+            log.error("postings.delayed", company=row["company"], count=row["count"], oldest_s=oldest_s)
+        return sum(row["count"] for row in rows)
 
     async def apply(self, posting_id: UUID, answer: PostingAnswer | None) -> str:
         """Apply a company's verified word about a posting (None: it never arrived); what it did, or ``already``."""
@@ -129,6 +147,9 @@ class BillPosting:
         failpoint("posting.applied_committed")
         return event
 
+    def _rule(self) -> PostingRule:
+        return self._city.payment_rules(clock.today()).posting
+
     async def _step(self, posting: Posting) -> None:
         company = self._companies.get(posting.company)
         if posting.status in (PostingStatus.SENDING, PostingStatus.UNKNOWN, PostingStatus.PROCESSING):
@@ -138,7 +159,7 @@ class BillPosting:
             await posting.refresh_from_db()
         if posting.status != PostingStatus.PENDING:
             return
-        if clock.now() - posting.created_at > GIVE_UP_AFTER:
+        if clock.now() - posting.created_at > self._rule().give_up_after:
             if not await self._is_there_after_all(posting, company.gateway):
                 await self._give_up(posting)
             return
@@ -220,6 +241,18 @@ class BillPosting:
             )
             await PostingBill.filter(posting_id=posting.id).update(live=False)
         failpoint("posting.given_up_committed")
+
+
+async def _announce_delay(posting_id: UUID) -> None:
+    """The company takes longer than the city's patience: announced once, so that the payer is told once."""
+    async with transaction():
+        posting = await Posting.filter(id=posting_id).select_for_update().get()
+        if posting.status in POSTING.terminal or await Event.exists(kind="posting.delayed", subject_id=posting_id):
+            return
+        # No step of the posting: the journal knows the delay as a thing of its own.
+        await announce("posting.delayed", "posting_delay", posting_id, SYSTEM)
+    failpoint("posting.delay_committed")
+    log.error("posting.delayed", posting_id=str(posting_id), company=posting.company)
 
 
 async def _contradiction(posting: Posting) -> str:

@@ -15,8 +15,8 @@ from domain.companies import Companies
 from gateways.companies import CompanyRefusal, HolderNotice
 from models.lifecycle import Event
 from models.payment import Payment
-from models.posting import Posting
-from models.refund import Refund
+from models.posting import POSTING, Posting
+from models.refund import MOST_BY_ITSELF, Refund
 from models.session import Session
 from models.utility_account import Binding, UtilityAccount
 from notifications.intents import Intents
@@ -62,9 +62,18 @@ class Telling:
         posting = await Posting.get(id=event.subject_id)
         await self._tell_payer(event, "payment.posted", await Payment.get(id=posting.payment_id), posting.ended_at)
 
+    async def posting_delayed(self, event: Event) -> None:
+        """The payer: received, but the company takes longer than usual; not when it has answered meanwhile."""
+        posting = await Posting.get(id=event.subject_id)
+        if posting.status not in POSTING.terminal:
+            payment = await Payment.get(id=posting.payment_id)
+            await self._tell_payer(event, "payment.posting_delayed", payment, payment.paid_at)
+
     async def refund_requested(self, event: Event) -> None:
-        """The payer: his money is on its way back, and why."""
+        """The payer: his money is on its way back, and why; not of those that we ask for by ourselves after a closed one."""
         refund = await Refund.get(id=event.subject_id)
+        if 1 < await refund.place() <= MOST_BY_ITSELF:
+            return
         await self._tell_payer(
             event,
             "payment.refund_started",
@@ -82,6 +91,12 @@ class Telling:
         """The payer: the way back is blocked, people are on it."""
         refund = await Refund.get(id=event.subject_id)
         await self._tell_payer(event, "payment.refund_stuck", await Payment.get(id=refund.payment_id), event.at)
+
+    async def refund_closed(self, event: Event) -> None:
+        """The payer, when no other refund follows by itself: the way back is blocked."""
+        refund = await Refund.get(id=event.subject_id)
+        if await refund.place() >= MOST_BY_ITSELF:
+            await self.refund_stuck(event)
 
     async def binding_created(self, event: Event) -> None:
         """The earlier binders, on our side; the holder, through his company."""

@@ -304,6 +304,19 @@ class Spine:
             if refund["status"] in ("PROCESSING", "ABNORMAL"):
                 await self.control("POST", f"/wechat-pay/refunds/{refund['out_refund_no']}/force", {"status": status})
 
+    async def close_refunds(self, times: int) -> None:
+        """WeChat Pay closes so many refunds, one after the other, as we hear of it by asking; later ones succeed."""
+        await self.control("POST", "/wechat-pay/refund-outcome", {"outcome": "CLOSED"})
+        for left in reversed(range(times)):
+            await self.jobs.run()
+            if left == 0:
+                await self.control("POST", "/wechat-pay/refund-outcome", {"outcome": "SUCCESS"})
+            await self.end_refunds("CLOSED")
+            # The question about a refund is planned for fifteen seconds after the answer to the request.
+            await self.jobs.pass_time(timedelta(seconds=20))
+        closed = await fetch("select 1 from refund where status = 'closed'")
+        assert len(closed) >= times, [tuple(row) for row in await fetch("select status, created_at from refund")]
+
     async def notify_refund(self, refund_no: str, **spoiled: Any) -> list[int | str]:
         """WeChat Pay sends the notice of a refund (again, or spoiled); what our door answered."""
         await self._serve()

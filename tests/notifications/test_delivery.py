@@ -45,7 +45,7 @@ async def citizen(spine: Spine) -> Citizen:
 
 def _delivery(spine: Spine, sender: Sender) -> Delivery:
     services = spine.services
-    return Delivery(sender, services.settings.wechat.templates, services.intents, services.vault)
+    return Delivery(sender, services.settings.wechat.templates, services.intents, services.vault, services.city)
 
 
 async def _intend(spine: Spine, citizen: Citizen) -> Message:

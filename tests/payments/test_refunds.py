@@ -162,16 +162,49 @@ async def test_a_refund_whose_way_is_blocked_is_said_and_may_still_succeed(
     assert (await spine.told(citizen))[-1] == "payment.refunded"
 
 
-async def test_a_refund_closed_by_the_provider_is_said_and_its_money_stays_in_suspense(
+async def test_a_refund_closed_by_the_provider_is_followed_by_a_new_one_under_its_own_number(
     spine: Spine, citizen: Citizen, refused: Payment
 ) -> None:
-    await spine.jobs.run()
-    await spine.end_refunds("CLOSED")
-    await spine.jobs.pass_time(MINUTE)
-    assert (await Refund.all().get()).status == "closed"
+    await spine.close_refunds(1)
+    assert await _word(refused, citizen) == "refunding"
+    await spine.end_refunds("SUCCESS")
+    await spine.jobs.pass_time(10 * MINUTE)
+    await refused.refresh_from_db()
+    assert (refused.status, await _word(refused, citizen)) == ("refunded", "refunded")
+    first, second = await Refund.all().order_by("created_at")
+    assert (first.status, second.status) == ("closed", "succeeded")
+    assert await _numbers(spine) == [first.refund_number, second.refund_number]
+    assert second.reason == first.reason
+    assert await spine.told(citizen) == ["payment.succeeded", "payment.refund_started", "payment.refunded"]
+    assert await spine.balance("suspense") == 0
+    assert await Claim.filter(freed_at=None).count() == 0
+
+
+async def test_after_three_closed_refunds_a_person_must_act_and_the_payer_knows(
+    spine: Spine, citizen: Citizen, refused: Payment
+) -> None:
+    await spine.close_refunds(3)
+    await spine.jobs.pass_time(timedelta(minutes=10))
+    assert [refund.status for refund in await Refund.all()] == ["closed"] * 3
     assert await _word(refused, citizen) == "refund_stuck"
     assert await spine.balance("suspense") == FEN
-    assert (await spine.told(citizen))[-1] == "payment.refund_stuck"
+    assert await Claim.filter(freed_at=None).count() == 1
+    assert await spine.told(citizen) == ["payment.succeeded", "payment.refund_started", "payment.refund_stuck"]
+
+
+async def test_the_closing_of_a_refund_may_be_heard_of_any_number_of_times(
+    spine: Spine, citizen: Citizen, refused: Payment
+) -> None:
+    await spine.close_refunds(2)
+    await spine.jobs.run()
+    before = await spine.rows()
+    for event in await fetch("select id from event where kind = 'refund.closed'"):
+        await asyncio.gather(*(spine.jobs.do("payments.refund_again", event_id=event["id"]) for _ in range(3)))
+    assert await spine.rows() == before
+    await spine.close_refunds(1)
+    for event in await fetch("select id from event where kind = 'refund.closed'"):
+        await spine.jobs.do("payments.refund_again", event_id=event["id"])
+    assert await Refund.all().count() == 3
 
 
 async def test_ten_requests_at_once_make_one_refund(spine: Spine, citizen: Citizen, refused: Payment) -> None:

@@ -276,6 +276,18 @@ async def test_the_tasks_of_a_posting_may_run_any_number_of_times(spine: Spine, 
     assert await _calls(spine) == {"post_payment": 1}
 
 
+async def test_a_refused_posting_is_not_opened_anew_by_a_job_that_runs_again(
+    spine: Spine, citizen: Citizen, number: str
+) -> None:
+    await spine.control("POST", f"/companies/{WATER}/refuse", {"account_number": number, "code": "EP0002"})
+    await spine.paid(citizen, number)
+    await spine.control("POST", f"/companies/{WATER}/refuse", {"account_number": number, "code": None})
+    (event,) = await fetch("select id from event where kind = 'payment.succeeded'")
+    await spine.jobs.do("billing.open_posting", event_id=event["id"])
+    await spine.jobs.run()
+    assert [posting.status for posting in await Posting.all()] == ["refused"], "the money is on its way back"
+
+
 async def test_a_company_that_cannot_be_reached_for_three_days_gets_no_money(
     spine: Spine, citizen: Citizen, number: str
 ) -> None:
