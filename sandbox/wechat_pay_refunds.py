@@ -21,7 +21,11 @@ MOST_PER_ORDER: Final = 50
 LEAST_APART_S: Final = 60.0
 OUTCOME: Final = "wechat_pay.refund_outcome"
 """The setting that says what becomes of new refunds: an OUTCOMES member."""
-OUTCOMES: Final = ("SUCCESS", "ABNORMAL", "CLOSED", "NOT_ENOUGH")
+REFUSALS: Final = {
+    "NOT_ENOUGH": "基本账户余额不足，请充值后重新发起",
+    "USER_ACCOUNT_ABNORMAL": "退款请求失败：用户账户异常或已注销",
+}
+OUTCOMES: Final = ("SUCCESS", "ABNORMAL", "CLOSED", *REFUSALS)
 
 log = logging.getLogger("sandbox")
 
@@ -171,8 +175,9 @@ class Refunds:
             raise WechatPayError("INVALID_REQUEST", "部分退款次数已超过 50 次")
         if any(abs(now - refund["created_at"]) < LEAST_APART_S for refund in earlier):
             raise WechatPayError("FREQUENCY_LIMITED", "同一笔订单的多次退款需间隔 1 分钟")
-        if self._state.setting(OUTCOME, "SUCCESS") == "NOT_ENOUGH":
-            raise WechatPayError("NOT_ENOUGH", "基本账户余额不足，请充值后重新发起")
+        outcome = self._state.setting(OUTCOME, "SUCCESS")
+        if outcome in REFUSALS:
+            raise WechatPayError(outcome, REFUSALS[outcome])
 
     def _insert(self, merchant: Merchant, order: sqlite3.Row, body: Mapping[str, Any], content: str) -> sqlite3.Row:
         now = self._clock.timestamp()

@@ -97,6 +97,38 @@ async def company_refuses(customer: Customer) -> Outcome:
     return REFUNDED
 
 
+async def refund_is_refused(customer: Customer) -> Outcome:
+    """WeChat Pay refuses the refund for good; once people have cleared its way, it goes back under its number."""
+    payment = await _about_to_pay_and_be_refunded(customer)
+    await asyncio.sleep(1.1)
+    await customer.allow_all_messages()
+    await customer.control("POST", "/wechat-pay/refund-outcome", {"outcome": "USER_ACCOUNT_ABNORMAL"})
+    await customer.control(
+        "POST", f"/companies/{COMPANY}/refuse", {"account_number": customer.number, "code": "EP0002"}
+    )
+    await customer.pay_in_wechat(await customer.params(payment))
+    await customer.until_progress(payment, "refund_stuck")
+    await customer.control("POST", "/wechat-pay/refund-outcome", {"outcome": "SUCCESS"})
+    await customer.until_progress(payment, "refunded")
+    return REFUNDED._replace(told=(*REFUNDED.told, "payment.refund_stuck"))
+
+
+async def company_takes_long(customer: Customer) -> Outcome:
+    """The company's answer takes longer than half an hour: the person is told once, and then of the end."""
+    payment = await _about_to_pay(customer)
+    slow = {"account_number": customer.number, "seconds": 25}
+    await customer.control("POST", f"/companies/{COMPANY}/processing", slow)
+    await customer.pay_in_wechat(await customer.params(payment))
+
+    async def processing() -> object:
+        return await fetch_one("select 1 from posting where payment_id = $1 and status = 'processing'", payment)
+
+    await customer.until(processing, "a posting that is being processed")
+    customer.world.sql("update posting set created_at = created_at - interval '1 hour' where payment_id = %s", payment)
+    await customer.until_progress(payment, "posted")
+    return POSTED._replace(told=(*POSTED.told, "payment.posting_delayed"))
+
+
 async def company_is_silent(customer: Customer) -> Outcome:
     """The company's answer is lost: we ask, and find that it took the money."""
     payment = await _about_to_pay(customer)

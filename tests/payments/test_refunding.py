@@ -4,10 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from core.outbound import FailureKind
 from models.payment import Claim
 from models.refund import Refund
-from payments.providers.wechat_pay import codes
 from tests.harness.spine import MINUTE, Citizen, Spine
 
 FEN = 4199
@@ -66,10 +64,9 @@ async def test_a_blocked_refund_that_people_unblock_is_noticed_without_any_notic
 
 
 async def test_a_refund_the_provider_refuses_for_good_is_told_once_and_asked_for_until_it_passes(
-    spine: Spine, citizen: Citizen, monkeypatch: pytest.MonkeyPatch
+    spine: Spine, citizen: Citizen
 ) -> None:
-    await spine.control("POST", "/wechat-pay/refund-outcome", {"outcome": "NOT_ENOUGH"})
-    monkeypatch.setitem(codes.CODES, "NOT_ENOUGH", FailureKind.PERMANENT)
+    await spine.control("POST", "/wechat-pay/refund-outcome", {"outcome": "USER_ACCOUNT_ABNORMAL"})
     refund = await _refused_by_the_company(spine, citizen)
     await spine.jobs.pass_time(MINUTE)
     await refund.refresh_from_db()

@@ -114,6 +114,8 @@ async def test_refunds_can_be_told_to_fail(wechat: World) -> None:
     await wechat.control("POST", "/wechat-pay/refund-outcome", {"outcome": "NOT_ENOUGH"})
     body = asked("REFUND-0008", "R-0009", 4660, notify_url=f"{wechat.product.url}/refunds")
     assert code_of(await wechat.pay.refund(body)) == (403, "NOT_ENOUGH")
+    await wechat.control("POST", "/wechat-pay/refund-outcome", {"outcome": "USER_ACCOUNT_ABNORMAL"})
+    assert code_of(await wechat.pay.refund(body)) == (403, "USER_ACCOUNT_ABNORMAL")
     await wechat.control("POST", "/wechat-pay/refund-outcome", {"outcome": "ABNORMAL"})
     assert (await wechat.pay.refund(body)).json()["status"] == "PROCESSING"
     assert (await refund_notice(wechat))["body"]["event_type"] == "REFUND.ABNORMAL"
