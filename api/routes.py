@@ -19,7 +19,7 @@ from domain.billing.paying import (
     TooManyPayments,
 )
 from domain.billing.qr import QrCodeRefused
-from domain.billing.quotes import AccountNotPayable, NothingOwed
+from domain.billing.quotes import AccountNotPayable, AmountTooLarge, NothingOwed
 from domain.companies import CompanyNotJoined
 from domain.identity.login import IdentitySourceAway, LoginCodeRefused, PhoneCodeRefused
 from domain.identity.sessions import RefreshRefused
@@ -93,7 +93,8 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "POST", "/v1/quotes", payments.create_quote, WECHAT, "缴费前核对金额", payments.QuoteView, 201, body=payments.QuoteRequest, limit=Limit(60),
-        errors=(NotFound, QrCodeRefused, CompanyAway, NothingOwed, AccountNotPayable, RateLimited), example={"token": "{qr_token}"}, tag="缴费", shed="payment",
+        errors=(NotFound, QrCodeRefused, CompanyAway, NothingOwed, AmountTooLarge, AccountNotPayable, RateLimited),
+        example={"token": "{qr_token}"}, tag="缴费", shed="payment",
     ),
     Route(
         "POST", "/v1/payments", payments.create, WECHAT, "发起缴费", payments.PaymentCreated, 201, body=payments.PaymentRequest, idempotent=True,
