@@ -163,11 +163,16 @@ async def company_is_away_for_days(customer: Customer) -> Outcome:
     await customer.fault(f"company:{COMPANY}", "post_payment", "error", status=503)
     await customer.pay_in_wechat(await customer.params(payment))
 
-    async def postponed() -> object:
-        return await fetch_one("select 1 from posting where payment_id = $1 and status = 'pending'", payment)
+    async def untaken() -> object:
+        # Unknown after an answer of 503; pending where the circuit to the company has opened meanwhile.
+        return await fetch_one(
+            "select 1 from posting p where payment_id = $1 and status in ('unknown', 'pending')"
+            " and exists (select 1 from journal where subject = 'posting' and subject_id = p.id and event = 'send')",
+            payment,
+        )
 
     await customer.until_progress(payment, "posting")
-    await customer.until(postponed, "a postponed posting")
+    await customer.until(untaken, "a posting that the company has not taken")
     customer.world.sql("update posting set created_at = created_at - interval '4 days' where payment_id = %s", payment)
     await customer.until_progress(payment, "refunded")
     await customer.control("DELETE", "/faults")
