@@ -78,7 +78,9 @@ class SandboxProcess:
         with httpx.Client(trust_env=False, timeout=2.0) as client:
             while clock.monotonic() < end and self.is_alive():
                 with suppress(httpx.HTTPError):
-                    if client.get(f"{self.url}/control/health").status_code == 200:
+                    # Somebody else's sandbox may hold the ports; ours says its own number.
+                    answer = client.get(f"{self.url}/control/health")
+                    if answer.status_code == 200 and self._child and answer.json().get("pid") == self._child.pid:
                         return
                 time.sleep(0.05)
         self.stop()

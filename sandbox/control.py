@@ -1,5 +1,6 @@
 """The control endpoints that belong to no single counterpart: health, reset, faults, calls."""
 
+import os
 from typing import Any
 
 from sanic import Request, Sanic
@@ -21,7 +22,7 @@ def mount(app: Sanic, context: Context) -> None:
 
     @app.get("/control/health", name="control_health")
     async def health(_: Request) -> Reply:
-        return json_reply({"status": "ok"}) if served else json_reply({"status": "starting"}, 503)
+        return json_reply({"status": "ok", "pid": os.getpid()}) if served else json_reply({"status": "starting"}, 503)
 
     @app.post("/control/reset", name="control_reset")
     async def reset(_: Request) -> Reply:
