@@ -27,8 +27,6 @@ _PERMANENT, _TEMPORARY, _TECHNICAL, _UNKNOWN = (
 
 NO_SUCH_POSTING = "ES0001"
 NO_FILE = "EF0001"
-NO_ARREARS = "EQ0005"
-"""An error in the family of WeChat 生活缴费, here the empty list: as an error it is unknown."""
 
 COMPANY_CODES: dict[str, CompanyCode] = {
     "EQ0001": _code(400, 401, kind=_TECHNICAL, alarms=True),

@@ -83,15 +83,6 @@ class Once:
             return None
         return self._kept(row["fingerprint"], row["status_code"], row["body"])
 
-    async def find(self) -> tuple[int, bytes] | None:
-        """The kept answer, without taking the key: a quick look before work outside a transaction."""
-        row = await fetch_one(
-            "select fingerprint, status_code, body from idempotent_answer where id = $1 and created_at >= $2",
-            self.row_id,
-            clock.now() - KEPT,
-        )
-        return self._kept(row["fingerprint"], row["status_code"], row["body"]) if row else None
-
     async def keep(self, status_code: int, body: bytes) -> None:
         """Keep the answer with the work, in the same transaction."""
         await fetch(

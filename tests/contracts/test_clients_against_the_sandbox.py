@@ -192,6 +192,8 @@ class TestACompany:
         notice = HolderNotice("019ab0-n", number, "binding_created", "B7K2-M9QD", clock.now())
         await world.gateway().holder_notice(notice)
         await world.gateway().holder_notice(notice)
+        ledger = (await world.control.get(f"/control/companies/{COMPANY}/ledger")).json()
+        assert [kept["notice_id"] for kept in ledger["holder_notices"]].count("019ab0-n") == 1
 
     async def test_the_daily_file_is_whole(self, world: World) -> None:
         found = await world.gateway().bill_file(clock.today() - timedelta(days=2))

@@ -7,6 +7,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from core.database import transaction
 from core.errors import LianbanError, NotFound
 from domain.billing.accounts import CompanyAway
 from domain.billing.paying import (
@@ -393,7 +394,8 @@ async def test_a_key_is_kept_for_72_hours_and_then_forgotten(spine: Spine, citiz
     with pytest.raises(QuoteStale):
         await spine.create(citizen, quote, key=key)
     await timetable.tidy()
-    assert await spine.once(citizen, quote.quote.id, key=key).find() is None
+    async with transaction():
+        assert await spine.once(citizen, quote.quote.id, key=key).begin() is None
 
 
 async def test_the_kept_answer_lies_encrypted(spine: Spine, citizen: Citizen, number: str) -> None:
