@@ -60,6 +60,7 @@ class Load:
         self._quotes = list(stock.quotes)
         self.answers: Counter[str] = Counter()
         self.good_at: list[float] = []
+        self.unpaid: list[UUID] = []
         self._stop = asyncio.Event()
 
     async def run(self, clients: int) -> None:
@@ -81,7 +82,10 @@ class Load:
     async def _pays(self, client: httpx.AsyncClient) -> None:
         while self._quotes and not self._stop.is_set():
             quote, key = self._quotes.pop(), str(uuid4())
-            while await self._call(client, "POST", "/v1/payments", {"Idempotency-Key": key}, quote) != 201:  # noqa: ASYNC110  the API has no event for it
+            while await self._call(client, "POST", "/v1/payments", {"Idempotency-Key": key}, quote) != 201:
+                if self._stop.is_set():
+                    self.unpaid.append(quote)
+                    return
                 await asyncio.sleep(0.05)
 
     async def _call(
@@ -177,6 +181,7 @@ async def test_without_its_database_it_says_wait_and_comes_back_by_itself(
     assert kinds <= {"503+Retry-After database_away", "409 idempotency_in_flight"}, load.answers
     if down_s:
         assert load.answers["503+Retry-After database_away"] > 0
+    assert load.unpaid == [], load.answers
     assert world.deaths == []
     await _each_quote_has_at_most_one_payment(world)
 
