@@ -1,0 +1,1 @@
+"""The parts of the table of routes, one file per area; :mod:`api.routes` puts them together."""

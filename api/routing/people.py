@@ -1,0 +1,34 @@
+"""Routes of logins, of oneself and of one's messages."""
+
+from api import me, messages, sessions
+from api.access import ANYBODY, WECHAT
+from api.calls import Limit, Route
+from core.errors import NotFound
+from core.redis import LimiterAway, RateLimited
+from domain.identity.login import IdentitySourceAway, LoginCodeRefused, PhoneCodeRefused
+from domain.identity.sessions import RefreshRefused
+
+_CLIENT = "4f9c2b7a61d84e0f"
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        "POST", "/v1/sessions/wechat-mini-program", sessions.login_by_wechat, ANYBODY, "微信小程序登录", sessions.Tokens, 201,
+        body=sessions.WeChatLogin, limit=Limit(60, closed=True), errors=(LoginCodeRefused, IdentitySourceAway, RateLimited, LimiterAway),
+        example={"code": "{login_code}", "client_id": _CLIENT, "client_label": "iPhone 15"}, tag="登录", shed="login",
+    ),
+    Route(
+        "POST", "/v1/sessions/refresh", sessions.refresh, ANYBODY, "换新的登录凭据", sessions.Tokens, 201,
+        body=sessions.RefreshRequest, limit=Limit(120), errors=(RefreshRefused, RateLimited),
+        example={"refresh_token": "{refresh_token}", "client_id": _CLIENT}, tag="登录",
+    ),
+    Route("GET", "/v1/sessions", sessions.list_sessions, WECHAT, "我的登录记录", sessions.SessionList, tag="登录", shed="search"),
+    Route("DELETE", "/v1/sessions/current", sessions.end_current, WECHAT, "退出登录", None, 204, tag="登录"),
+    Route("DELETE", "/v1/sessions/{session_id}", sessions.end_session, WECHAT, "让某个设备退出", None, 204, errors=(NotFound,), tag="登录"),
+    Route("GET", "/v1/me", me.show, WECHAT, "我的资料", me.Me, tag="我", shed="search"),
+    Route(
+        "POST", "/v1/me/phone", me.prove_phone, WECHAT, "验证手机号", me.RaisedLevel, body=me.PhoneProof, limit=Limit(10, closed=True),
+        errors=(PhoneCodeRefused, IdentitySourceAway, RateLimited, LimiterAway), example={"code": "{phone_code}"}, tag="我", shed="login",
+    ),
+    Route("GET", "/v1/messages", messages.list_messages, WECHAT, "我的消息", messages.MessageList, query=messages.Page, tag="消息", shed="search"),
+    Route("POST", "/v1/messages/{message_id}/read", messages.mark_read, WECHAT, "标为已读", None, 204, errors=(NotFound,), tag="消息", shed="search"),
+)  # fmt: skip
