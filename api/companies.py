@@ -1,7 +1,13 @@
 """The companies of the city: what their account numbers and proofs look like. Public, generated from the city pack."""
 
+import random
+from collections.abc import Iterable
+
 from api.calls import Answer, Call
 from api.texts import Output
+from cities.schema import Company
+
+_CHANCE = random.SystemRandom()
 
 
 class CompanyView(Output, frozen=True):
@@ -25,7 +31,7 @@ class CompanyView(Output, frozen=True):
 
 
 class CompanyList(Output, frozen=True):
-    """All companies of the city, in the order of its pack."""
+    """All companies of the city by service; those of one service, which compete, in an order that changes by chance."""
 
     city: str
     companies: list[CompanyView]
@@ -54,7 +60,15 @@ async def list_companies(call: Call) -> Answer:
                     company.proof.pattern,
                     company.proof.hint,
                 )
-                for company in city.companies.values()
+                for company in neutral_order(city.companies.values())
             ],
         )
     )
+
+
+def neutral_order(companies: Iterable[Company], chance: random.Random = _CHANCE) -> list[Company]:
+    """The services in the order of the pack; within a service by chance, so that no carrier stands first for everybody."""
+    by_service: dict[str, list[Company]] = {}
+    for company in companies:
+        by_service.setdefault(company.service, []).append(company)
+    return [company for group in by_service.values() for company in chance.sample(group, len(group))]

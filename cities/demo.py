@@ -49,8 +49,8 @@ class DemoBill(Shape, frozen=True, kw_only=True, omit_defaults=True):
     principal_fen: Fen
     late_fee_fen: Fen
     payable_fen: Fen
-    usage: Quantity
-    unit: Text
+    usage: Quantity | None = None
+    unit: Text | None = None
     lines: Annotated[tuple[DemoLine, ...], Meta(min_length=1)]
     readings: DemoReadings | None = None
     household_size: Annotated[int, Meta(ge=1, le=99)] | None = None
@@ -59,7 +59,9 @@ class DemoBill(Shape, frozen=True, kw_only=True, omit_defaults=True):
     late_fee_through: Day | None = None
 
 
-class DemoAccount(Shape, frozen=True, kw_only=True):
+class DemoAccount(Shape, frozen=True, kw_only=True, omit_defaults=True):
+    """`balance_fen` is what was paid in advance; `meter_number` a proof where the company asks for it."""
+
     number: str
     holder_name: Text
     holder_id_last4: Annotated[str, Meta(pattern=r"\A[0-9]{3}[0-9X]\Z")]
@@ -68,6 +70,7 @@ class DemoAccount(Shape, frozen=True, kw_only=True):
     address_masked: Text
     status: Literal["open", "frozen", "closed"]
     balance_fen: Fen
+    meter_number: Annotated[str, Meta(pattern=r"\A[0-9A-Z]{6,20}\Z")] | None = None
     bills: tuple[DemoBill, ...]
 
 

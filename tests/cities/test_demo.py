@@ -18,7 +18,7 @@ AT_BILL = "$.companies[0].accounts[0].bills[0]"
     [
         (put("invented", False), "$.invented", "demo data is invented"),
         (put("companies.0.code", "heating"), "$.companies[0].code", "no company heating"),
-        (again("companies"), "$.companies[1].code", "water appears twice"),
+        (again("companies"), "$.companies[6].code", "water appears twice"),
         (
             put("companies.0.accounts.0.number", "123"),
             "$.companies[0].accounts[0].number",

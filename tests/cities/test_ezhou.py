@@ -33,9 +33,12 @@ def test_functional_areas_are_no_districts_and_have_a_parent() -> None:
     }
 
 
-def test_six_companies_of_which_water_has_joined() -> None:
+def test_six_companies_have_joined_each_with_a_merchant_number_of_its_own() -> None:
     assert list(CITY.companies) == ["water", "power", "gas", "telecom_ct", "telecom_cm", "telecom_cu"]
-    assert [company.code for company in CITY.joined_companies()] == ["water"]
+    assert CITY.joined_companies() == tuple(CITY.companies.values())
+    merchants = {company.sub_mchid for company in CITY.companies.values()}
+    assert len(merchants) == 6
+    assert None not in merchants
     assert [company.service for company in CITY.companies.values()] == ["water", "power", "gas"] + ["network"] * 3
 
 
@@ -169,15 +172,48 @@ def test_at_most_three_templates_are_asked_for_in_one_go_when_paying() -> None:
     assert asked == {"payment_received", "payment_posted", "payment_refund"}
 
 
-def test_the_demo_has_four_invented_water_accounts() -> None:
+def test_the_demo_has_invented_accounts_at_every_company() -> None:
     demo = load_demo(CITY)
 
     assert demo.invented
-    assert [company.code for company in demo.companies] == ["water"]
+    assert [company.code for company in demo.companies] == list(CITY.companies)
     accounts = {account.number: account for account in demo.companies[0].accounts}
-    assert [account.status for account in accounts.values()] == ["open", "open", "frozen", "open"]
+    assert [account.status for account in accounts.values()] == ["open", "open", "frozen", "open", "open"]
     assert "𠮷文远" in {account.holder_name for account in accounts.values()}
-    assert all(account.address.startswith(("鄂城区", "华容区", "梁子湖区")) for account in accounts.values())
+    everywhere = [account for company in demo.companies for account in company.accounts]
+    assert all(account.address.startswith(("鄂城区", "华容区", "梁子湖区")) for account in everywhere)
+
+
+def test_the_household_of_the_demo_owes_at_four_companies_and_has_paid_in_advance_at_one() -> None:
+    home = "鄂城区凤凰街道滨湖路8号3栋1单元502"
+    owed = {
+        (company.code, account.number): (
+            sum(bill.payable_fen for bill in account.bills if bill.status == "open"),
+            account.balance_fen,
+        )
+        for company in load_demo(CITY).companies
+        for account in company.accounts
+        if account.address == home
+    }
+
+    assert owed == {
+        ("water", "0203001234"): (10548, 0),
+        ("power", "4200012345678"): (10944, 0),
+        ("power", "4200012345679"): (0, 12350),
+        ("gas", "Q20301234"): (8497, 0),
+        ("telecom_ct", "07110012345678"): (8900, 0),
+    }
+
+
+def test_every_company_of_the_demo_can_show_more_than_a_year() -> None:
+    for company in load_demo(CITY).companies:
+        assert max(len(account.bills) for account in company.accounts) >= 13
+
+
+def test_whoever_has_to_be_proven_by_a_meter_has_one_in_the_demo() -> None:
+    for company in load_demo(CITY).companies:
+        if CITY.company(company.code).proof.kind == "meter_number":
+            assert all(account.meter_number for account in company.accounts)
 
 
 def test_demo_account_of_the_contract_has_twelve_paid_bills_and_two_open_ones() -> None:

@@ -19,7 +19,7 @@ def test_the_settings_load_and_name_the_engines(tmp_path: Path) -> None:
     found = _load(ours)
     assert (found.environment, found.city) == ("dev", "ezhou")
     assert (found.database_url, found.redis_url) == ENGINES
-    assert list(found.companies) == ["water"]
+    assert list(found.companies) == ["water", "power", "gas", "telecom_ct", "telecom_cm", "telecom_cu"]
 
 
 def test_nobody_else_can_read_any_of_it(tmp_path: Path) -> None:
@@ -58,13 +58,14 @@ def test_two_machines_share_no_key(tmp_path: Path) -> None:
 def test_each_sides_public_keys_are_the_others_private_ones(tmp_path: Path) -> None:
     ours, theirs = ensure_dev_keys(tmp_path, Ports(), "ezhou")
     found, world = _load(ours), json.loads(theirs.read_bytes())
-    (company,) = world["companies"]
-    assert [(key["keyid"], _public(key["key"])) for key in company["private_keys"]] == [
-        (key.keyid, _numbers(key.key)) for key in found.companies["water"].public_keys
-    ]
-    assert [(key.keyid, _public(key.key)) for key in found.gateway_keys] == [
-        (key["keyid"], _numbers(key["key"])) for key in company["lianban_public_keys"]
-    ]
+    assert [company["code"] for company in world["companies"]] == list(found.companies)
+    for company in world["companies"]:
+        assert [(key["keyid"], _public(key["key"])) for key in company["private_keys"]] == [
+            (key.keyid, _numbers(key.key)) for key in found.companies[company["code"]].public_keys
+        ]
+        assert [(key.keyid, _public(key.key)) for key in found.gateway_keys] == [
+            (key["keyid"], _numbers(key["key"])) for key in company["lianban_public_keys"]
+        ]
     pay = world["wechat_pay"]
     assert _public(pay["public_key_private"]) == _numbers(pay["public_key"]) == _numbers(found.wechat_pay.public_key)
     assert found.wechat_pay.public_key_id == pay["public_key_id"]
@@ -95,8 +96,12 @@ def test_the_sandbox_knows_every_template_under_the_id_that_we_send(tmp_path: Pa
 
 def test_the_demo_accounts_reach_the_sandbox(tmp_path: Path) -> None:
     _, theirs = ensure_dev_keys(tmp_path, Ports(), "ezhou")
-    (company,) = json.loads(theirs.read_bytes())["companies"]
-    assert "0203001234" in {account["number"] for account in company["accounts"]}
+    numbers = {
+        company["code"]: {account["number"] for account in company["accounts"]}
+        for company in json.loads(theirs.read_bytes())["companies"]
+    }
+    assert "0203001234" in numbers["water"]
+    assert all(numbers.values())
 
 
 def _load(path: Path) -> Settings:

@@ -62,7 +62,7 @@ async def test_what_has_not_the_companys_form_is_said_without_asking(
     with pytest.raises(ProofMalformed):
         await spine.bind(citizen, "0203001234", "12345")
     with pytest.raises(CompanyNotJoined):
-        await spine.services.accounts.bind(citizen.caller, "gas", "Q20301234", "G24070012345", None)
+        await spine.services.accounts.bind(citizen.caller, "heating", "0203001234", "002X", None)
     assert await spine.calls(SIDE, "find_account") == {}
 
 
