@@ -122,6 +122,7 @@ async def _prepare(services: Services, route: Route, request: Request, request_i
         request.body or b"",
     )
     call.query_text = request.query_string
+    call.client_ip = _address(request)
     if len(call.raw) > BODY_BYTES:
         raise BodyTooLarge
     caller = _check_access(services, route, request) if route.access.who == "person" else None

@@ -59,6 +59,8 @@ class Call:
     query_text: str = ""
     body: Any = None
     once: Once | None = None
+    client_ip: str = ""
+    """The address the caller's device comes from, as far as trusted proxies say."""
     _caller: Caller | None = None
 
     @property

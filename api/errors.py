@@ -33,6 +33,7 @@ from models.idempotency import KeyInFlight, KeyReused
 from models.lifecycle import IllegalMove, StaleState
 from payments.following import PaymentUnclear
 from payments.opening import OrderRefused, PaymentNotPayable, ProviderBusy
+from payments.providers.registry import MethodNotOffered
 
 RETRY_AFTER_S = 2
 
@@ -126,6 +127,7 @@ STATUS: dict[type[LianbanError], int] = {
     PaymentClosing: 409,
     PaymentInProgress: 409,
     PaymentNotPayable: 409,
+    MethodNotOffered: 422,
     QuoteStale: 409,
     StaleState: 409,
     IllegalMove: 409,

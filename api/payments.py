@@ -1,7 +1,7 @@
 """Quotes and payments: what will be paid, the payment, the parameters of the cashier, how it stands."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
@@ -14,7 +14,7 @@ from core import clock
 from core.database import fetch
 from core.errors import NotFound
 from core.outbound import OutboundError
-from domain.billing.paying import Created
+from domain.billing.paying import Created, Way
 from domain.billing.quotes import OpenQuote
 from models.lifecycle import Actor
 from models.payment import Payment
@@ -51,10 +51,12 @@ class QuoteView(Output, frozen=True):
 
 
 class PaymentRequest(Input, frozen=True):
-    """All bills of the quote, or those named."""
+    """All bills of the quotes, or those named; `method` and `provider` say how they are to be paid."""
 
-    quote_id: UUID
+    quote_ids: Annotated[list[UUID], Meta(min_length=1, max_length=1)]
     bill_ids: Annotated[list[UUID], Meta(min_length=1, max_length=100)] | None = None
+    method: Literal["jsapi", "h5", "native", "wap"] = "jsapi"
+    provider: Literal["wechat_pay", "alipay"] = "wechat_pay"
 
 
 class PaidBill(Output, frozen=True):
@@ -104,7 +106,7 @@ class PaymentList(Output, frozen=True):
     next_after: UUID | None
 
 
-class CashierParams(Output, frozen=True):
+class CashierParams(Output, frozen=True, tag_field="cashier", tag="wechat"):
     """What wx.requestPayment takes, signed for this call."""
 
     appId: str
@@ -113,6 +115,12 @@ class CashierParams(Output, frozen=True):
     package: str
     signType: str
     paySign: str
+
+
+class CashierAddress(Output, frozen=True, tag_field="cashier", tag="address"):
+    """The provider's page to open (h5, wap), or the text of the code to show on a screen (native)."""
+
+    url: str
 
 
 async def create_quote(call: Call) -> Answer:
@@ -130,13 +138,14 @@ async def create_quote(call: Call) -> Answer:
 async def create(call: Call) -> Answer:
     body: PaymentRequest = call.body
     assert call.once is not None
-    content = await call.services.paying.create(call.caller, body.quote_id, body.bill_ids, call.once, _created)
+    way = Way(body.provider, body.method)
+    content = await call.services.paying.create(call.caller, body.quote_ids[0], body.bill_ids, way, call.once, _created)
     return Answer(content, 201)
 
 
 async def pay_params(call: Call) -> Answer:
-    params = await call.services.cashier.client_params(call.path["payment_id"], call.caller.person_id)
-    return Answer(msgspec.convert(params, CashierParams))
+    params = await call.services.cashier.client_params(call.path["payment_id"], call.caller.person_id, call.client_ip)
+    return Answer(CashierAddress(**params) if "url" in params else CashierParams(**params))
 
 
 async def show(call: Call) -> Answer:

@@ -62,7 +62,7 @@ class Requests:
             "Idempotency-Key": f"bench-{number}",
             "Content-Type": "application/json",
         }
-        return _http("POST", "/v1/payments", headers, _json({"quote_id": str(row_id(QUOTE, quote))}))
+        return _http("POST", "/v1/payments", headers, _json({"quote_ids": [str(row_id(QUOTE, quote))]}))
 
     def _notice(self, number: int) -> bytes:
         """As the platform sends them: the trade sealed with the APIv3 key, the whole signed with the platform's key."""

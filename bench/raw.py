@@ -81,7 +81,7 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 class PaymentRequest(msgspec.Struct, forbid_unknown_fields=True):
-    quote_id: UUID
+    quote_ids: list[UUID]
 
 
 class Resource(msgspec.Struct):
@@ -198,7 +198,7 @@ async def create_payment(request: Request) -> HTTPResponse:
     async with app.ctx.pool.acquire() as connection, connection.transaction():
         kept = await kept_answer(connection, answer_id, fingerprint)
         if kept is None:
-            kept = await pay(connection, caller, asked.quote_id)
+            kept = await pay(connection, caller, asked.quote_ids[0])
             sealed = seal(kept, "idempotent_answer.body", answer_id)
             await connection.execute(KEEP, answer_id, fingerprint, 201, sealed, datetime.now(UTC))
     return HTTPResponse(kept, 201, content_type="application/json")
@@ -379,8 +379,8 @@ insert into payment (id, status, person_id, actor_user_id, basis, quote_id, prov
 values ($1, 'created', $2, $3, $4, $5, 'wechat_pay', 'jsapi', $6, 'CNY', $7, $8, $9)
 """
 PART = """
-insert into payment_part (id, payment_id, provider, payee, merchant, order_number, amount_fen)
-values ($1, $2, 'wechat_pay', $3, $4, $5, $6)
+insert into payment_part (id, payment_id, provider, payee, merchant, order_number, description, amount_fen)
+values ($1, $2, 'wechat_pay', $3, $4, $5, '水务集团-水费', $6)
 """
 LINES = """
 insert into payment_line (id, part_id, payment_id, claim_key, amount_fen)

@@ -104,9 +104,9 @@ select pg_temp.row_id({PAYMENT}, n), 'closed', pg_temp.row_id({PERSON}, n % {PER
 from generate_series(0, {HISTORY - 1}) n
 """,
     f"""
-insert into payment_part (id, payment_id, provider, payee, merchant, order_number, amount_fen)
+insert into payment_part (id, payment_id, provider, payee, merchant, order_number, description, amount_fen)
 select pg_temp.row_id({PART}, n), pg_temp.row_id({PAYMENT}, n), 'wechat_pay', 'water', '1900000101',
-       replace(pg_temp.row_id({PART}, n)::text, '-', ''), 9000
+       replace(pg_temp.row_id({PART}, n)::text, '-', ''), '水务集团-水费', 9000
 from generate_series(0, {HISTORY - 1}) n
 """,
     f"""

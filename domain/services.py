@@ -27,8 +27,8 @@ from notifications.delivery import Delivery
 from notifications.intents import Intents
 from payments.following import Follower
 from payments.opening import Cashier
+from payments.providers.registry import Providers
 from payments.providers.wechat_pay.client import WeChatPay
-from payments.providers.wechat_pay.notices import WeChatPayNotices
 from payments.refunding import Refunding
 from payments.settling import Settling
 from wechat.push import PushReceiver
@@ -61,8 +61,8 @@ class Services:
     follower: Follower
     settling: Settling
     refunding: Refunding
+    providers: Providers
     wechat_pay: WeChatPay
-    wechat_pay_notices: WeChatPayNotices
     push: PushReceiver
     gateway_key: SigningKey
     company_keys: Mapping[str, Mapping[str, Ed25519PublicKey]]

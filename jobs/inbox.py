@@ -16,14 +16,13 @@ from models.lifecycle import Actor
 from models.posting import Posting
 from models.utility_account import Binding
 from notifications import credits
-from payments.providers.port import RefundAnswer, Trade
+from payments.providers.port import OrderTrades, RefundAnswer
 from payments.refunding import RefundMismatch
 from payments.settling import TradeMismatch
 from wechat.push import SubscribeChange, SubscribePopup, SubscribeSent, read_event
 
 log = get_logger(__name__)
 
-WECHAT_PAY = "wechat_pay"
 WECHAT_PUSH = "wechat_push"
 COMPANY = "company:"
 RECEIPT_GRACE = timedelta(minutes=2)
@@ -47,8 +46,8 @@ async def process(services: Services, inbox_id: UUID) -> None:
     if item.processed_at is not None:
         return
     content = services.vault.open_bytes(item.content, "inbox.content", item.id)
-    if item.source == WECHAT_PAY:
-        outcome = await _wechat_pay(services, content)
+    if item.source in services.providers:
+        outcome = await _provider(services, item.source, content)
     elif item.source == WECHAT_PUSH:
         outcome = await _wechat_push(services, content)
     elif item.source.startswith(COMPANY):
@@ -61,13 +60,13 @@ async def process(services: Services, inbox_id: UUID) -> None:
     log.info("inbox.processed", source=item.source, kind=item.kind, outcome=outcome)
 
 
-async def _wechat_pay(services: Services, content: bytes) -> str:
-    notice = services.wechat_pay_notices.open_notice(content)
+async def _provider(services: Services, provider: str, content: bytes) -> str:
+    notice = services.providers.get(provider).notices.open_notice(content)
     try:
-        if isinstance(notice.resource, Trade):
-            return await services.settling.apply(notice.resource)
+        if isinstance(notice.resource, OrderTrades):
+            return await services.settling.apply(provider, notice.resource)
         if isinstance(notice.resource, RefundAnswer):
-            return await services.refunding.apply(notice.resource)
+            return await services.refunding.apply(provider, notice.resource)
     except (TradeMismatch, RefundMismatch) as error:
         return error.code[:40]
     return "ignored"

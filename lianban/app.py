@@ -54,7 +54,9 @@ async def services_for(settings: Settings) -> AsyncIterator[Services]:
     """The services with their database open."""
     services = compose(settings)
     async with opened(settings.database_url, MODULES, pool_size=settings.pool_size):
-        await ledger.open_accounts(services.wechat_pay.name, [company.merchant for company in services.companies])
+        for provider in services.providers:
+            merchants = [company.merchants.get(provider.name) for company in services.companies]
+            await ledger.open_accounts(provider.name, [merchant for merchant in merchants if merchant])
         try:
             yield services
         finally:

@@ -29,6 +29,8 @@ from notifications.delivery import Delivery
 from notifications.intents import Intents
 from payments.following import Follower
 from payments.opening import Cashier
+from payments.providers.registry import Connected, Providers
+from payments.providers.wechat_pay import client as wechat_pay_client
 from payments.providers.wechat_pay.client import WeChatPay
 from payments.providers.wechat_pay.config import WeChatPayConfig
 from payments.providers.wechat_pay.notices import WeChatPayNotices
@@ -77,8 +79,9 @@ def compose(settings: Settings) -> Services:
         platform_certificates=pay.platform_certificates,
     )
     wechat_pay = WeChatPay(pay_config, wechat_pay_side)
-    settling = Settling(wechat_pay.name, pay.sp_mchid, pay.sp_appid)
-    follower = Follower(wechat_pay, settling, city)
+    providers = Providers((Connected(wechat_pay, WeChatPayNotices(pay_config), pay.notify_url, pay.refund_notify_url),))
+    settling = Settling(providers)
+    follower = Follower(providers, settling, city)
     reasons = city.values["refund_reason"]
     assert isinstance(reasons, ChoiceValue)
 
@@ -97,17 +100,17 @@ def compose(settings: Settings) -> Services:
         qr_codes=qr_codes,
         refresher=refresher,
         quotes=Quotes(accounts, refresher, qr_codes, city),
-        paying=Paying(companies, refresher, follower, city, wechat_pay.name),
+        paying=Paying(companies, refresher, follower, city, providers),
         posting=BillPosting(companies, accounts, city),
         telling=Telling(city, companies, accounts, intents),
         intents=intents,
         delivery=Delivery(mini_program, app.templates, intents, vault, city),
-        cashier=Cashier(wechat_pay, vault, pay.notify_url),
+        cashier=Cashier(providers, vault, f"{settings.public_url}/"),
         follower=follower,
         settling=settling,
-        refunding=Refunding(wechat_pay, pay.refund_notify_url, reasons.options, city),
+        refunding=Refunding(providers, reasons.options, city),
+        providers=providers,
         wechat_pay=wechat_pay,
-        wechat_pay_notices=WeChatPayNotices(pay_config),
         push=PushReceiver(app.appid, app.push_token, app.push_encoding_aes_key),
         gateway_key=_signing_key(settings),
         company_keys={code: _public_keys(keys) for code, keys in settings.companies.items()},
@@ -123,7 +126,7 @@ def _companies(settings: Settings, city: City, sides: Mapping[str, Counterpart])
         merchant = keys.sub_mchid or rules.sub_mchid
         assert merchant is not None
         gateway = CompanyGateway(code, side, urlsplit(keys.base_url).netloc, signing_key, _public_keys(keys))
-        joined[code] = JoinedCompany(rules, gateway, merchant)
+        joined[code] = JoinedCompany(rules, gateway, {wechat_pay_client.NAME: merchant})
     return Companies(joined)
 
 

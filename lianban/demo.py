@@ -81,8 +81,8 @@ async def pay(phone: Phone, settings: Settings, tell: Teller) -> None:
         f"报价 {quote['quote_id'][:8]}… 合计 {_yuan(quote['total_fen'])}，{quote['notice']}，{_clock(quote['expires_at'])} 前有效",
     )
     key = str(uuid4())
-    payment = await phone.call("POST", "/v1/payments", {"quote_id": quote["quote_id"]}, key=key)
-    again = await phone.call("POST", "/v1/payments", {"quote_id": quote["quote_id"]}, key=key)
+    payment = await phone.call("POST", "/v1/payments", {"quote_ids": [quote["quote_id"]]}, key=key)
+    again = await phone.call("POST", "/v1/payments", {"quote_ids": [quote["quote_id"]]}, key=key)
     tell.step(
         "市民",
         "点缴费（网络不好，又点了一次）",

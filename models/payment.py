@@ -81,7 +81,8 @@ class Payment(Model):
     total_fen = fields.BigIntField()
     currency = fields.CharField(max_length=3, default="CNY")
     description = fields.CharField(max_length=100)
-    prepay_id = fields.CharField(max_length=128, null=True)
+    handle = fields.TextField(null=True)
+    """What the provider calls its opened order: a prepay id, the address of a code or of a page."""
     created_at = fields.DatetimeField()
     expires_at = fields.DatetimeField()
     paid_at = fields.DatetimeField(null=True)
@@ -97,7 +98,7 @@ class Payment(Model):
                 check="status not in ('succeeded', 'received_late', 'refunded') or paid_at is not null",
             ),
             CheckConstraint(
-                name="payment_awaiting_has_prepay", check="status <> 'awaiting_payer' or prepay_id is not null"
+                name="payment_awaiting_has_handle", check="status <> 'awaiting_payer' or handle is not null"
             ),
         )
         indexes = (
@@ -120,6 +121,8 @@ class PaymentPart(Model):
     payee = fields.CharField(max_length=30)
     merchant = fields.CharField(max_length=32)
     order_number = fields.CharField(max_length=32)
+    description = fields.CharField(max_length=100)
+    """What the payer reads at the provider about this part."""
     amount_fen = fields.BigIntField()
     provider_transaction = fields.CharField(max_length=64, null=True)
     received_fen = fields.BigIntField(null=True)

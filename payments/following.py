@@ -11,9 +11,11 @@ from core.log import get_logger
 from core.outbound import MalformedAnswer, OutboundError
 from core.queue import enqueue
 from models.lifecycle import SYSTEM, Actor, StaleState, move
-from models.payment import LIVE_STATUSES, PAYMENT, Payment, PaymentPart, PaymentStatus
+from models.payment import LIVE_STATUSES, PAYMENT, Payment, PaymentStatus
 from payments.opening import WATCH_TASK
-from payments.providers.port import UNKNOWN_ORDER_UNVERIFIED, CloseOutcome, PaymentProvider, ProviderRefused
+from payments.parts import order_name, parts_of
+from payments.providers.port import UNKNOWN_ORDER_UNVERIFIED, CloseOutcome, ProviderRefused
+from payments.providers.registry import Providers
 from payments.settling import Settling, TradeMismatch, free_claims
 
 log = get_logger(__name__)
@@ -28,8 +30,8 @@ class PaymentUnclear(LianbanError):
 class Follower:
     """Asks the provider about open orders, and closes those whose time is up."""
 
-    def __init__(self, provider: PaymentProvider, settling: Settling, city: City) -> None:
-        self._provider = provider
+    def __init__(self, providers: Providers, settling: Settling, city: City) -> None:
+        self._providers = providers
         self._settling = settling
         self._city = city
 
@@ -61,11 +63,11 @@ class Follower:
 
     async def query(self, payment: Payment) -> None:
         """Ask the provider what became of the order and apply the answer."""
-        for part in await PaymentPart.filter(payment_id=payment.id):
-            trade = await self._provider.query(part.order_number, part.merchant)
-            failpoint("payment.queried")
-            if trade is not None:
-                await self._settling.apply(trade)
+        provider = self._providers.get(payment.provider).provider
+        trades = await provider.query(order_name(payment.id, await parts_of(payment.id)))
+        failpoint("payment.queried")
+        if trades is not None:
+            await self._settling.apply(payment.provider, trades)
         await payment.refresh_from_db()
 
     async def close(self, payment: Payment, actor: Actor) -> None:
@@ -110,12 +112,12 @@ class Follower:
         failpoint("payment.lapsed_committed")
 
     async def _close_at_provider(self, payment: Payment) -> None:
-        for part in await PaymentPart.filter(payment_id=payment.id):
-            outcome = await self._provider.close(part.order_number, part.merchant)
-            failpoint("payment.close_answered")
-            if outcome is CloseOutcome.ALREADY_PAID:
-                await self.query(payment)
-                return
+        provider = self._providers.get(payment.provider).provider
+        outcome = await provider.close(order_name(payment.id, await parts_of(payment.id)))
+        failpoint("payment.close_answered")
+        if outcome is CloseOutcome.ALREADY_PAID:
+            await self.query(payment)
+            return
         async with transaction():
             await move(PAYMENT, payment, "order_closed", Actor("provider", payment.provider))
             await free_claims(payment.id)

@@ -14,9 +14,11 @@ from core.failpoint import failpoint
 from core.outbound import NotSent, OutcomeUnknown
 from core.queue import defer_sql
 from models.lifecycle import SYSTEM, Actor, StaleState, move
-from models.payment import PAYMENT, Payment, PaymentPart, PaymentStatus
+from models.payment import PAYMENT, Payment, PaymentStatus
 from models.person import User
-from payments.providers.port import FailureKind, OrderRequest, PaymentProvider, ProviderRefused
+from payments.parts import order_name, parts_of
+from payments.providers.port import FailureKind, Method, OrderPart, OrderRequest, ProviderRefused
+from payments.providers.registry import MethodNotOffered, Providers
 from payments.settling import free_claims
 
 WATCH_TASK = "payments.watch"
@@ -89,8 +91,8 @@ with payment_row as (
     where l.claim_key = any($17::text[]) and p.person_id = $2::uuid and p.created_at > $22 group by l.claim_key having count(*) >= $23
   ) returning id
 ), part_row as (
-  insert into payment_part (id, payment_id, provider, payee, merchant, order_number, amount_fen)
-  select $12, id, $6, $13, $14, $15, $8 from payment_row returning id
+  insert into payment_part (id, payment_id, provider, payee, merchant, order_number, description, amount_fen)
+  select $12, id, $6, $13, $14, $15, $9, $8 from payment_row returning id
 ), line_rows as (
   insert into payment_line (id, part_id, payment_id, claim_key, amount_fen)
   select line.id, part_row.id, $1, line.claim_key, line.amount_fen
@@ -133,32 +135,38 @@ async def insert(opening: Opening) -> UUID:
 class Cashier:
     """Opens orders at a provider and hands out what the payer's client needs."""
 
-    def __init__(self, provider: PaymentProvider, vault: Vault, notify_url: str) -> None:
-        self._provider = provider
+    def __init__(self, providers: Providers, vault: Vault, return_url: str) -> None:
+        """`return_url`: our page for a payer whose browser comes back from the provider."""
+        self._providers = providers
         self._vault = vault
-        self._notify_url = notify_url
+        self._return_url = return_url
 
-    async def client_params(self, payment_id: UUID, person_id: UUID) -> dict[str, str]:
+    async def client_params(self, payment_id: UUID, person_id: UUID, payer_ip: str | None = None) -> dict[str, str]:
         """The parameters of the cashier, signed fresh; opens the order at the provider first, if that is still to do.
 
+        `payer_ip` is the address the payer's device comes from, for the methods that ask for it.
         May be called again after any failure: the order keeps its number, so it is opened once.
 
         Raises:
             NotFound: no such payment of this person. PaymentNotPayable: it is over.
+            MethodNotOffered: the method needs a login at the provider that this payer has not.
             ProviderBusy: no answer or a temporary refusal. OrderRefused: refused for good.
         """
         payment = await Payment.get_or_none(id=payment_id, person_id=person_id)
         if payment is None:
             raise NotFound("payment")
         # Asked for later, the order would be refused as malformed, which is no fault of the payer.
-        if payment.expires_at - clock.now() > self._provider.shortest_order:
+        provider = self._providers.get(payment.provider).provider
+        to_open = (PaymentStatus.CREATED, PaymentStatus.ORDERING, PaymentStatus.ORDER_UNKNOWN)
+        if payment.status in to_open and payment.expires_at - clock.now() > provider.shortest_order:
+            order = await self._order(payment, payer_ip)
             if payment.status == PaymentStatus.CREATED:
                 await self._begin(payment)
-            if payment.status in (PaymentStatus.ORDERING, PaymentStatus.ORDER_UNKNOWN):
-                await self._open(payment)
-        if payment.status != PaymentStatus.AWAITING_PAYER or payment.expires_at <= clock.now() or not payment.prepay_id:
+            if payment.status in to_open:
+                await self._open(payment, order)
+        if payment.status != PaymentStatus.AWAITING_PAYER or payment.expires_at <= clock.now() or not payment.handle:
             raise PaymentNotPayable(status=str(payment.status))
-        return self._provider.client_params(payment.prepay_id)
+        return provider.client_params(Method(payment.method), payment.handle)
 
     async def _begin(self, payment: Payment) -> None:
         try:
@@ -168,20 +176,33 @@ class Cashier:
             await payment.refresh_from_db()
         failpoint("payment.ordering_committed")
 
-    async def _open(self, payment: Payment) -> None:
-        part = await PaymentPart.get(payment_id=payment.id)
-        user = await User.get(id=payment.actor_user_id)
-        order = OrderRequest(
-            order_no=part.order_number,
-            merchant=part.merchant,
-            amount_fen=part.amount_fen,
-            description=payment.description,
-            payer=self._vault.open(user.subject, "login_user.subject", user.id),
+    async def _order(self, payment: Payment, payer_ip: str | None) -> OrderRequest:
+        """The order as the provider is to open it; the same each time, so that asking again cannot open a second one."""
+        parts = await parts_of(payment.id)
+        connected, method = self._providers.get(payment.provider), Method(payment.method)
+        payer = None
+        if method is Method.JSAPI:
+            user = await User.get(id=payment.actor_user_id)
+            if user.realm != connected.provider.app:
+                # Logged in elsewhere: the provider does not know him by this login, so he takes another method.
+                raise MethodNotOffered(provider=payment.provider, method=payment.method)
+            payer = self._vault.open(user.subject, "login_user.subject", user.id)
+        return OrderRequest(
+            number=order_name(payment.id, parts).number,
+            method=method,
+            parts=tuple(
+                OrderPart(part.order_number, part.merchant, part.amount_fen, part.description) for part in parts
+            ),
             expires_at=payment.expires_at,
-            notify_url=self._notify_url,
+            notify_url=connected.notify_url,
+            payer=payer,
+            payer_ip=payer_ip if method is Method.H5 else None,
+            return_url=self._return_url if method in (Method.H5, Method.WAP) else None,
         )
+
+    async def _open(self, payment: Payment, order: OrderRequest) -> None:
         try:
-            opened = await self._provider.create_order(order)
+            opened = await self._providers.get(payment.provider).provider.create_order(order)
         except NotSent as error:
             raise ProviderBusy from error
         except OutcomeUnknown as error:
@@ -198,7 +219,7 @@ class Cashier:
             raise OrderRefused(provider_code=error.provider_code) from error
         failpoint("payment.order_answered")
         await self._note(
-            payment, "order_opened", Actor("provider", payment.provider), columns={"prepay_id": opened.prepay}
+            payment, "order_opened", Actor("provider", payment.provider), columns={"handle": opened.handle}
         )
         failpoint("payment.awaiting_committed")
 

@@ -19,13 +19,13 @@ from models.refund import MOST_BY_ITSELF, REFUND, Refund, RefundStatus
 from payments import ledger
 from payments.providers.port import (
     FailureKind,
-    PaymentProvider,
     ProviderRefused,
     RefundAnswer,
     RefundRequest,
     RefundState,
     refund_matches,
 )
+from payments.providers.registry import Providers
 from payments.settling import free_claims
 
 log = get_logger(__name__)
@@ -106,10 +106,9 @@ async def _journal(refund: Refund, by_hand: ByHand | None) -> None:
 class Refunding:
     """Submits refunds and applies the provider's word about them."""
 
-    def __init__(self, provider: PaymentProvider, notify_url: str, reasons: Mapping[str, str], city: City) -> None:
+    def __init__(self, providers: Providers, reasons: Mapping[str, str], city: City) -> None:
         """`reasons`: the words a payer reads at the provider, by our reason code."""
-        self._provider = provider
-        self._notify_url = notify_url
+        self._providers = providers
         self._reasons = reasons
         self._city = city
 
@@ -129,7 +128,7 @@ class Refunding:
         try:
             answer = await self._asked_or_told(refund, is_new)
             failpoint("refund.answered")
-            await self.apply(answer)
+            await self.apply(await self._provider_of(refund), answer)
         except (OutboundError, ProviderRefused, RefundMismatch) as error:
             log.warning(
                 "refund.postponed",
@@ -138,7 +137,7 @@ class Refunding:
                 provider_word=getattr(error, "provider_code", None),
             )
             if isinstance(error, ProviderRefused) and error.kind is FailureKind.PERMANENT:
-                await self._blocked(refund, error.provider_code)
+                await self._blocked(refund, error.provider, error.provider_code)
         await refund.refresh_from_db()
         if refund.status not in REFUND.terminal:
             pauses = self._city.payment_rules(clock.today()).refund.retry_after
@@ -147,33 +146,37 @@ class Refunding:
                 await enqueue(SUBMIT_TASK, at=next_look, refund_id=refund_id, step=step + 1)
             failpoint("refund.planned_committed")
 
+    async def _provider_of(self, refund: Refund) -> str:
+        return (await PaymentPart.get(id=refund.part_id)).provider
+
     async def _asked_or_told(self, refund: Refund, is_new: bool) -> RefundAnswer:
         """What the provider knows of the refund; one it has never heard of is submitted, always under the same number."""
         part = await PaymentPart.get(id=refund.part_id)
-        known = None if is_new else await self._provider.query_refund(refund.refund_number, part.merchant)
-        return known or await self._provider.refund(self._asked(refund, part))
+        provider = self._providers.get(part.provider).provider
+        asked = self._asked(refund, part)
+        return (None if is_new else await provider.query_refund(asked)) or await provider.refund(asked)
 
-    async def _blocked(self, refund: Refund, provider_code: str) -> None:
+    async def _blocked(self, refund: Refund, provider: str, provider_code: str) -> None:
         """The provider refuses for good what it has not begun: a person must look, and the payer is told."""
         async with transaction():
             refund = await Refund.filter(id=refund.id).select_for_update().get()
             if refund.status != RefundStatus.SUBMITTING:
                 return
-            await move(REFUND, refund, "abnormal", Actor("provider", self._provider.name), reason=provider_code)
+            await move(REFUND, refund, "abnormal", Actor("provider", provider), reason=provider_code)
         failpoint("refund.blocked_committed")
         log.error("refund.refused", refund_id=str(refund.id), provider_word=provider_code)
 
-    async def apply(self, answer: RefundAnswer) -> str:
+    async def apply(self, provider: str, answer: RefundAnswer) -> str:
         """Apply a verified word about a refund; what it did: the lifecycle event, ``already`` or ``unknown_refund``.
 
         Raises:
             RefundMismatch: it differs from what was asked.
         """
         refund = await Refund.get_or_none(refund_number=answer.refund_no)
-        if refund is None:
-            log.error("refund.unknown", provider=self._provider.name)
+        part = None if refund is None else await PaymentPart.get(id=refund.part_id)
+        if refund is None or part is None or part.provider != provider:
+            log.error("refund.unknown", provider=provider)
             return "unknown_refund"
-        part = await PaymentPart.get(id=refund.part_id)
         if wrong := refund_matches(answer, self._asked(refund, part)):
             log.error("refund.mismatch", refund_id=str(refund.id), fields=wrong)
             raise RefundMismatch(fields=wrong)
@@ -188,7 +191,7 @@ class Refunding:
                 REFUND,
                 refund,
                 event,
-                Actor("provider", self._provider.name),
+                Actor("provider", part.provider),
                 columns={"provider_refund": answer.refund_id, **ended},
             )
             if event == "succeeded":
@@ -208,7 +211,7 @@ class Refunding:
         )
         returned = await Refund.filter(payment_id=payment.id, status=RefundStatus.SUCCEEDED)
         if sum(row.amount_fen for row in returned) == payment.total_fen:
-            await move(PAYMENT, payment, "money_returned", Actor("provider", self._provider.name))
+            await move(PAYMENT, payment, "money_returned", Actor("provider", part.provider))
             await free_claims(payment.id)
 
     def _asked(self, refund: Refund, part: PaymentPart) -> RefundRequest:
@@ -219,5 +222,5 @@ class Refunding:
             refund_fen=refund.amount_fen,
             total_fen=part.amount_fen,
             reason=self._reasons[refund.reason],
-            notify_url=self._notify_url,
+            notify_url=self._providers.get(part.provider).refund_notify_url,
         )

@@ -4,6 +4,7 @@ Paid needs a verified notice or a verified answer to a query, whose merchant, ap
 Applying the same fact again, late or out of order, changes nothing.
 """
 
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from core import clock
@@ -15,7 +16,9 @@ from models import audit
 from models.lifecycle import Actor, move
 from models.payment import PAYMENT, Payment, PaymentPart, PaymentStatus
 from payments import ledger
-from payments.providers.port import ExpectedTrade, Trade, TradeState, trade_matches
+from payments.parts import order_name, parts_of
+from payments.providers.port import ExpectedTrade, OrderTrades, Trade, TradeState, trade_matches
+from payments.providers.registry import Providers
 
 log = get_logger(__name__)
 
@@ -32,72 +35,83 @@ async def free_claims(payment_id: UUID) -> None:
 
 
 class Settling:
-    """Applies trades of one platform merchant number."""
+    """Applies the providers' words about orders."""
 
-    def __init__(self, provider: str, platform_merchant: str, app: str) -> None:
-        self._provider = provider
-        self._platform_merchant = platform_merchant
-        self._app = app
+    def __init__(self, providers: Providers) -> None:
+        self._providers = providers
 
-    async def apply(self, trade: Trade) -> str:
-        """Apply a verified trade; what it did: ``received``, ``late``, ``already``, ``not_paid`` or ``unknown_order``.
+    async def apply(self, provider: str, order: OrderTrades) -> str:
+        """Apply a verified word; what it did: ``received``, ``late``, ``already``, ``not_paid`` or ``unknown_order``.
+
+        All parts of a payment are paid together or not at all, so all are received in one commit, or none is.
 
         Raises:
             TradeMismatch: it claims money for one of our orders but differs from our rows.
         """
-        part = await PaymentPart.get_or_none(order_number=trade.order_no, provider=self._provider)
-        if part is None:
-            log.error("payment.unknown_order", provider=self._provider)
+        named = {trade.order_no for trade in order.trades}
+        known = await PaymentPart.filter(order_number__in=list(named), provider=provider).first()
+        if known is None:
+            log.error("payment.unknown_order", provider=provider)
             return "unknown_order"
-        if not trade.state.was_paid:
+        if not any(trade.state.was_paid for trade in order.trades):
             return "not_paid"
-        expected = ExpectedTrade(part.order_number, self._platform_merchant, part.merchant, self._app, part.amount_fen)
-        wrong = trade_matches(trade, expected)
-        if trade.transaction_id is None:
-            wrong.append("transaction_id")
-        if trade.state is TradeState.REFUNDED and part.received_fen is None:
-            # Somebody gave the money back before we ever saw it: nothing of it may be posted.
-            wrong.append("trade_state")
+        parts = await parts_of(known.payment_id)
+        wrong = self._wrong(provider, order, parts)
         if wrong:
-            await self._refuse(part, wrong)
-        return await self._receive(part, trade)
+            await self._refuse(provider, known, sorted(set(wrong)))
+        return await self._receive(provider, {trade.order_no: trade for trade in order.trades}, parts)
 
-    async def _refuse(self, part: PaymentPart, wrong: list[str]) -> None:
+    def _wrong(self, provider: str, order: OrderTrades, parts: Sequence[PaymentPart]) -> list[str]:
+        """The names of all fields in which the word differs from our rows."""
+        ours = self._providers.get(provider).provider
+        said = {trade.order_no: trade for trade in order.trades}
+        wrong: list[str] = []
+        if order.number != order_name(parts[0].payment_id, parts).number:
+            wrong.append("order_number")
+        if len(said) != len(order.trades) or said.keys() != {part.order_number for part in parts}:
+            return [*wrong, "parts"]
+        for part in parts:
+            trade = said[part.order_number]
+            expected = ExpectedTrade(
+                part.order_number, ours.platform_merchant, part.merchant, ours.app, part.amount_fen
+            )
+            wrong += trade_matches(trade, expected)
+            if trade.transaction_id is None:
+                wrong.append("transaction_id")
+            if not trade.state.was_paid or (trade.state is TradeState.REFUNDED and part.received_fen is None):
+                # Paid in part only, or given back before we ever saw it: nothing of it may be posted.
+                wrong.append("trade_state")
+        return wrong
+
+    async def _refuse(self, provider: str, part: PaymentPart, wrong: list[str]) -> None:
         async with transaction():
             await audit.record(
-                Actor("provider", self._provider),
-                "payment.trade_mismatch",
-                "payment_part",
-                part.id,
-                ",".join(wrong)[:200],
+                Actor("provider", provider), "payment.trade_mismatch", "payment_part", part.id, ",".join(wrong)[:200]
             )
         failpoint("payment.mismatch_committed")
         log.error("payment.trade_mismatch", part_id=str(part.id), fields=wrong)
         raise TradeMismatch(fields=wrong)
 
-    async def _receive(self, part: PaymentPart, trade: Trade) -> str:
+    async def _receive(self, provider: str, trades: Mapping[str, Trade], parts: Sequence[PaymentPart]) -> str:
+        last = max((trade.succeeded_at for trade in trades.values() if trade.succeeded_at), default=clock.now())
         async with transaction():
-            payment = await Payment.filter(id=part.payment_id).select_for_update().get()
+            payment = await Payment.filter(id=parts[0].payment_id).select_for_update().get()
             if not PAYMENT.allows(str(payment.status), "money_received"):
                 return "already"
-            await move(
-                PAYMENT,
-                payment,
-                "money_received",
-                Actor("provider", self._provider),
-                columns={"paid_at": trade.succeeded_at or clock.now()},
-            )
-            await PaymentPart.filter(id=part.id).update(
-                provider_transaction=trade.transaction_id, received_fen=trade.amount_fen
-            )
-            await ledger.book(
-                "received",
-                "payment_part",
-                part.id,
-                provider=self._provider,
-                merchant=part.merchant,
-                amount_fen=part.amount_fen,
-            )
+            await move(PAYMENT, payment, "money_received", Actor("provider", provider), columns={"paid_at": last})
+            for part in parts:
+                trade = trades[part.order_number]
+                await PaymentPart.filter(id=part.id).update(
+                    provider_transaction=trade.transaction_id, received_fen=trade.amount_fen
+                )
+                await ledger.book(
+                    "received",
+                    "payment_part",
+                    part.id,
+                    provider=provider,
+                    merchant=part.merchant,
+                    amount_fen=part.amount_fen,
+                )
             failpoint("payment.received_before_commit")
         failpoint("payment.received_committed")
         log.info("payment.received", payment_id=str(payment.id), status=str(payment.status))

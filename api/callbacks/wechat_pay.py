@@ -6,7 +6,8 @@ from core import clock
 from core.failpoint import failpoint
 from core.log import get_logger
 from models import inbox
-from payments.providers.wechat_pay.notices import NoticeRefused
+from payments.providers.port import NoticeRefused
+from payments.providers.wechat_pay.client import NAME
 
 log = get_logger(__name__)
 
@@ -15,11 +16,11 @@ async def receive(call: Call) -> Answer:
     """Verify, store, acknowledge. No session, no redirect; the work is a job's."""
     services = call.services
     try:
-        notice = services.wechat_pay_notices.verify_notice(call.header_pairs, call.raw, clock.now())
+        notice = services.providers.get(NAME).notices.verify_notice(call.header_pairs, call.raw, clock.now())
     except NoticeRefused as refused:
         log.warning("wechat_pay.notice_refused", reason=refused.reason)
         return Answer(Failure("FAIL", "通知未通过验证"), 401)
     failpoint("notice.verified")
-    await inbox.store(services.vault, "wechat_pay", notice.id, notice.event_type, call.raw)
+    await inbox.store(services.vault, NAME, notice.id, notice.event_type, call.raw)
     failpoint("notice.stored")
     return Answer(None, 204)

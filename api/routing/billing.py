@@ -19,6 +19,7 @@ from domain.billing.quotes import AccountNotPayable, AmountTooLarge, NothingOwed
 from domain.companies import CompanyNotJoined
 from payments.following import PaymentUnclear
 from payments.opening import OrderRefused, PaymentNotPayable, ProviderBusy
+from payments.providers.registry import MethodNotOffered
 
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/companies", companies.list_companies, ANYBODY, "收费单位", companies.CompanyList, tag="户号", shed="search", offline=True),
@@ -66,14 +67,14 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "POST", "/v1/payments", payments.create, WECHAT, "发起缴费", payments.PaymentCreated, 201, body=payments.PaymentRequest, idempotent=True,
-        errors=(NotFound, QuoteStale, BillNotInQuote, PaymentInProgress, PaymentClosing, AlreadyPaid, TooManyPayments),
-        example={"quote_id": "{quote_id}"}, tag="缴费", shed="payment",
+        errors=(NotFound, MethodNotOffered, QuoteStale, BillNotInQuote, PaymentInProgress, PaymentClosing, AlreadyPaid, TooManyPayments),
+        example={"quote_ids": ["{quote_id}"]}, tag="缴费", shed="payment",
     ),
     Route("GET", "/v1/payments", payments.list_payments, WECHAT, "我的缴费记录", payments.PaymentList, query=payments.Page, tag="缴费"),
     Route("GET", "/v1/payments/{payment_id}", payments.show, WECHAT, "一笔缴费的状态", payments.PaymentView, errors=(NotFound,), tag="缴费"),
     Route(
-        "POST", "/v1/payments/{payment_id}/pay-params", payments.pay_params, WECHAT, "调起微信支付的参数", payments.CashierParams,
-        limit=Limit(30), errors=(NotFound, PaymentNotPayable, ProviderBusy, OrderRefused, RateLimited), tag="缴费",
+        "POST", "/v1/payments/{payment_id}/pay-params", payments.pay_params, WECHAT, "调起付款的参数", payments.CashierParams | payments.CashierAddress,
+        limit=Limit(30), errors=(NotFound, MethodNotOffered, PaymentNotPayable, ProviderBusy, OrderRefused, RateLimited), tag="缴费",
     ),
     Route(
         "POST", "/v1/payments/{payment_id}/check", payments.check, WECHAT, "付完回来，马上核对", payments.PaymentView,

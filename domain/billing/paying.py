@@ -8,7 +8,7 @@ closed at the provider before the new one exists.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -31,6 +31,7 @@ from payments import opening
 from payments.following import Follower
 from payments.opening import Line, Opening, TooManyLately
 from payments.providers.port import ProviderRefused
+from payments.providers.registry import Providers
 from payments.settling import TradeMismatch
 
 
@@ -78,6 +79,13 @@ class _Held(Exception):
         self.holders = holders
         self.refusal = refusal
         self.stale = stale
+
+
+class Way(NamedTuple):
+    """How the payer wants to pay: a provider's name and one of its methods."""
+
+    provider: str
+    method: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,31 +138,36 @@ class Paying:
     """Creates payments of bills."""
 
     def __init__(
-        self, companies: Companies, refresher: Refresher, follower: Follower, city: City, provider: str
+        self, companies: Companies, refresher: Refresher, follower: Follower, city: City, providers: Providers
     ) -> None:
         self._companies = companies
         self._refresher = refresher
         self._follower = follower
         self._city = city
-        self._provider = provider
+        self._providers = providers
 
     async def create(
         self,
         caller: Caller,
         quote_id: UUID,
         bill_ids: Sequence[UUID] | None,
+        way: Way,
         once: Once,
         render: Callable[[Created], bytes],
     ) -> bytes:
         """Create a payment of the quote's bills (or of those named), and keep the rendered answer under the client's key.
 
+        Paying another way is creating a payment of the same bills again: the earlier one is closed at its provider first.
+
         Raises:
+            MethodNotOffered: this way to pay is not there.
             NotFound: no such quote of this person. QuoteStale, BillNotInQuote, PaymentInProgress, PaymentClosing, AlreadyPaid,
             TooManyPayments, KeyInFlight, KeyReused.
         """
+        self._providers.check(way.provider, way.method, 1)
         for _ in range(3):
             try:
-                return await self._create_once(caller, quote_id, bill_ids, once, render)
+                return await self._create_once(caller, quote_id, bill_ids, way, once, render)
             except _Held as held:
                 await self._make_room(caller, quote_id, bill_ids, held)
         raise PaymentInProgress(retry_after_s=5)
@@ -164,6 +177,7 @@ class Paying:
         caller: Caller,
         quote_id: UUID,
         bill_ids: Sequence[UUID] | None,
+        way: Way,
         once: Once,
         render: Callable[[Created], bytes],
     ) -> bytes:
@@ -180,7 +194,7 @@ class Paying:
                 amounts = _wanted(quote["lines"], bill_ids)
                 expires_at = min(clock.now() + rules.order.life, quote["expires_at"] - rules.order.quote_margin)
                 if expires_at - clock.now() >= rules.order.shortest_life and await _bills_stand(locked, amounts, rules):
-                    created = await self._insert(caller, quote, amounts, expires_at, rules)
+                    created = await self._insert(caller, quote, amounts, expires_at, way, rules)
                     body = render(created)
                     await once.keep(201, body)
                     failpoint("payment.created_before_commit")
@@ -196,7 +210,7 @@ class Paying:
         return body
 
     async def _insert(
-        self, caller: Caller, quote: Any, amounts: dict[UUID, int], expires_at: datetime, rules: PaymentRules
+        self, caller: Caller, quote: Any, amounts: dict[UUID, int], expires_at: datetime, way: Way, rules: PaymentRules
     ) -> Created:
         company = self._companies.get(quote["company"])
         payment_id = await self._open(
@@ -205,10 +219,10 @@ class Paying:
                 user_id=caller.user_id,
                 basis=quote["basis"],
                 quote_id=quote["id"],
-                provider=self._provider,
-                method="jsapi",
+                provider=way.provider,
+                method=way.method,
                 payee=company.code,
-                merchant=company.merchant,
+                merchant=company.merchants[way.provider],
                 description=f"{company.rules.short_name}-{company.rules.bill_name}",
                 lines=tuple(Line(f"bill:{bill_id}", amount) for bill_id, amount in amounts.items()),
                 expires_at=expires_at,

@@ -16,11 +16,11 @@ class CompanyNotJoined(LianbanError):
 
 @dataclass(frozen=True, slots=True)
 class JoinedCompany:
-    """A company that can be asked. `merchant` is its own number at WeChat Pay: the platform holds no money."""
+    """A company that can be asked. `merchants` are its own numbers by payment provider: the platform holds no money."""
 
     rules: Company
     gateway: CompanyGateway
-    merchant: str
+    merchants: Mapping[str, str]
 
     @property
     def code(self) -> str:

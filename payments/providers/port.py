@@ -1,25 +1,36 @@
 """The port of a payment provider: what payments ask of WeChat Pay, Alipay or any other, in neutral words.
 
+An order with one part is an ordinary order under the part's number. One with several parts is a combined order (合单): it has a number
+of its own, each part keeps its number, and the payer pays all of them or none.
+
 Amounts are integer fen, times aware. An amount the provider did not state is ``None``, never 0. Every call may raise
 :class:`core.outbound.NotSent` (nothing happened), :class:`core.outbound.OutcomeUnknown` (ask with a query under the same number)
 or :class:`ProviderRefused` (a verified refusal).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
 from core.errors import LianbanError
-from core.outbound import FailureKind
+from core.outbound import FailureKind, Headers
 
 __all__ = [
     "UNKNOWN_ORDER_UNVERIFIED",
     "CloseOutcome",
     "ExpectedTrade",
     "FailureKind",
+    "Method",
+    "Notice",
+    "NoticeReader",
+    "NoticeRefused",
+    "OrderName",
     "OrderOpened",
+    "OrderPart",
     "OrderRequest",
+    "OrderTrades",
     "PaymentProvider",
     "ProviderRefused",
     "RefundAnswer",
@@ -47,6 +58,29 @@ class ProviderRefused(LianbanError):
         self.operation = operation
         self.provider_code = provider_code
         self.kind = kind
+
+
+class NoticeRefused(LianbanError):
+    """Not a notice of the provider, or not fresh: answer 4xx, change nothing. `reason` is a fixed word."""
+
+    code = "payment_notice_refused"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Method(StrEnum):
+    """How the payer comes to the provider's cashier."""
+
+    JSAPI = "jsapi"
+    """Inside WeChat: the payer's own account there is named when the order is opened."""
+    H5 = "h5"
+    """From a browser on a phone into the provider's application."""
+    NATIVE = "native"
+    """A code on a screen, scanned by the payer's phone."""
+    WAP = "wap"
+    """A page of the provider in the phone's browser."""
 
 
 class TradeState(StrEnum):
@@ -85,23 +119,61 @@ class RefundState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class OrderRequest:
-    """An order to open. `order_no` is ours: 6–32 of ``[0-9A-Za-z_|*-]``; `merchant` is the company's number at the provider."""
+class OrderPart:
+    """What goes to one merchant. `order_no` is ours: 6–32 of ``[0-9A-Za-z_|*-]``; `merchant` is the company's number at the provider."""
 
     order_no: str
     merchant: str
     amount_fen: int
     description: str
-    payer: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderName:
+    """What an order is asked about and closed by: its number, and (part's number, merchant) of every part."""
+
+    number: str
+    parts: tuple[tuple[str, str], ...]
+
+    @property
+    def is_combined(self) -> bool:
+        """True when it has several parts, and so a number apart from theirs."""
+        return len(self.parts) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRequest:
+    """An order to open. `number` is the part's when there is one part, else the combined order's own.
+
+    `payer` is the payer's subject at the provider (jsapi), `payer_ip` the address his device comes from (h5): ``None`` where the method
+    does not ask for it. `return_url` is where the provider sends the browser afterwards, which proves nothing.
+    """
+
+    number: str
+    method: Method
+    parts: tuple[OrderPart, ...]
     expires_at: datetime
     notify_url: str
+    payer: str | None = field(default=None, repr=False)
+    payer_ip: str | None = field(default=None, repr=False)
+    return_url: str | None = None
+
+    @property
+    def total_fen(self) -> int:
+        """What the payer pays: the sum of the parts."""
+        return sum(part.amount_fen for part in self.parts)
+
+    @property
+    def name(self) -> OrderName:
+        """What the order is asked about and closed by."""
+        return OrderName(self.number, tuple((part.order_no, part.merchant) for part in self.parts))
 
 
 @dataclass(frozen=True, slots=True)
 class OrderOpened:
-    """The provider's handle of an opened order; WeChat Pay's lives two hours."""
+    """The provider's handle of an opened order: prepay id, address of a code, address of a page. WeChat Pay's prepay id lives two hours."""
 
-    prepay: str
+    handle: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +190,14 @@ class Trade:
     transaction_id: str | None = None
     succeeded_at: datetime | None = None
     payer: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderTrades:
+    """A verified word about an order: its number, and the trade of each of its parts (one for an ordinary order)."""
+
+    number: str
+    trades: tuple[Trade, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +241,49 @@ class RefundAnswer:
     succeeded_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A verified notice. `id` is the same in each repetition; `resource` is ``None`` for an event that is none of ours."""
+
+    id: str
+    event_type: str
+    created_at: datetime
+    resource: OrderTrades | RefundAnswer | None
+
+
+class NoticeReader(Protocol):
+    """Reads what a provider sends by itself."""
+
+    def verify_notice(self, headers: Headers, body: bytes, now: datetime) -> Notice:
+        """Verify the signature over the raw body, then open and read the notice. Raises NoticeRefused."""
+        ...
+
+    def open_notice(self, body: bytes) -> Notice:
+        """Open a notice verified earlier, from the inbox. Raises NoticeRefused."""
+        ...
+
+
 class PaymentProvider(Protocol):
     """What each provider does for payments."""
 
     @property
     def name(self) -> str:
         """The provider's word in our rows, such as ``wechat_pay``."""
+        ...
+
+    @property
+    def platform_merchant(self) -> str:
+        """Our own number at the provider, which every trade must name."""
+        ...
+
+    @property
+    def app(self) -> str:
+        """Our application at the provider, which every trade must name."""
+        ...
+
+    @property
+    def most_parts(self) -> Mapping[Method, int]:
+        """The methods it has, each with the number of merchants that one order may carry (1: no combined orders)."""
         ...
 
     @property
@@ -178,23 +295,23 @@ class PaymentProvider(Protocol):
         """Open an order. The same order again gives a usable handle again."""
         ...
 
-    def client_params(self, prepay: str) -> dict[str, str]:
+    def client_params(self, method: Method, handle: str) -> dict[str, str]:
         """What the payer's client needs to show the cashier, signed fresh on each call."""
         ...
 
-    async def query(self, order_no: str, merchant: str) -> Trade | None:
-        """The trade, or ``None`` when the provider knows no such order."""
+    async def query(self, order: OrderName) -> OrderTrades | None:
+        """The order with a trade for each part, or ``None`` when the provider knows no such order."""
         ...
 
-    async def close(self, order_no: str, merchant: str) -> CloseOutcome:
-        """Close an unpaid order; may be repeated."""
+    async def close(self, order: OrderName) -> CloseOutcome:
+        """Close an unpaid order with all its parts; may be repeated."""
         ...
 
     async def refund(self, refund: RefundRequest) -> RefundAnswer:
-        """Ask for a refund."""
+        """Ask for a refund of some or all of one part, in a combined order too."""
         ...
 
-    async def query_refund(self, refund_no: str, merchant: str) -> RefundAnswer | None:
+    async def query_refund(self, refund: RefundRequest) -> RefundAnswer | None:
         """The refund, or ``None`` when the provider knows no such refund."""
         ...
 

@@ -180,7 +180,7 @@ async def test_the_page_names_every_operation_type_and_error_and_loads_nothing(e
 
 def test_the_page_escapes_what_it_shows() -> None:
     assert "<none>" not in render(ROUTES)
-    assert "&quot;quote_id&quot;: " in render(ROUTES)
+    assert "&quot;quote_ids&quot;: " in render(ROUTES)
 
 
 async def test_a_scanned_address_shows_the_same_page_whatever_the_token(edge: Edge) -> None:

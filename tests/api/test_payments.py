@@ -16,7 +16,7 @@ async def test_a_word_about_money_that_is_not_ours_is_unclear_to_the_payer_and_n
     payment = await edge.spine.payment(person.citizen, await edge.spine.account(FEN))
     await edge.spine.pay(person.citizen, payment)
     with monkeypatch.context() as elsewhere:
-        elsewhere.setattr(edge.spine.services.settling, "_app", "wx0000000000000000")
+        elsewhere.setattr(edge.spine.services.wechat_pay, "app", "wx0000000000000000")
         answer = await edge.call("POST", f"/v1/payments/{payment.id}/{asks}", by=person)
     assert (answer.status_code, answer.json()["code"]) == (503, "payment_unclear")
     assert "没有扣款" not in answer.text

@@ -226,7 +226,7 @@ async def test_an_idempotency_key_that_is_none_is_refused(edge: Edge, person: Pe
     headers: list[tuple[str, str | bytes]] = [("Idempotency-Key", key.encode()) for key in keys]
     headers += [*person.headers.items(), ("Content-Type", "application/json")]
     before = await edge.spine.rows(STORED)
-    response = await edge.http.post("/v1/payments", content=json.dumps({"quote_id": str(uuid4())}), headers=headers)  # type: ignore[arg-type]
+    response = await edge.http.post("/v1/payments", content=json.dumps({"quote_ids": [str(uuid4())]}), headers=headers)  # type: ignore[arg-type]
     assert (response.status_code, response.json()["code"]) == (400, "idempotency_key_missing")
     assert await edge.spine.rows(STORED) == before
 
@@ -234,7 +234,7 @@ async def test_an_idempotency_key_that_is_none_is_refused(edge: Edge, person: Pe
 @pytest.mark.parametrize("length", [1, 255])
 async def test_a_key_of_any_allowed_length_is_taken(edge: Edge, person: Person, length: int) -> None:
     await _refused(
-        edge, (404, "not_found"), "POST", "/v1/payments", {"quote_id": str(uuid4())}, by=person, key="~" * length
+        edge, (404, "not_found"), "POST", "/v1/payments", {"quote_ids": [str(uuid4())]}, by=person, key="~" * length
     )
 
 
@@ -247,14 +247,14 @@ async def test_the_same_key_with_another_body_is_refused_and_with_the_same_gives
         token = await edge.spine.qr(await edge.spine.account(4199))
         quotes.append((await edge.told("POST", "/v1/quotes", {"token": token}, by=person))["quote_id"])
     key = uuid4().hex
-    first = await edge.call("POST", "/v1/payments", {"quote_id": quotes[0]}, by=person, key=key)
-    again = await edge.call("POST", "/v1/payments", {"quote_id": quotes[0]}, by=person, key=key)
+    first = await edge.call("POST", "/v1/payments", {"quote_ids": [quotes[0]]}, by=person, key=key)
+    again = await edge.call("POST", "/v1/payments", {"quote_ids": [quotes[0]]}, by=person, key=key)
     assert (first.status_code, first.content) == (again.status_code, again.content) == (201, first.content)
     await _refused(
-        edge, (422, "idempotency_key_reused"), "POST", "/v1/payments", {"quote_id": quotes[1]}, by=person, key=key
+        edge, (422, "idempotency_key_reused"), "POST", "/v1/payments", {"quote_ids": [quotes[1]]}, by=person, key=key
     )
     other = await edge.person()
-    await _refused(edge, (404, "not_found"), "POST", "/v1/payments", {"quote_id": quotes[0]}, by=other, key=key)
+    await _refused(edge, (404, "not_found"), "POST", "/v1/payments", {"quote_ids": [quotes[0]]}, by=other, key=key)
 
 
 @pytest.mark.parametrize(

@@ -219,7 +219,7 @@ async def test_a_refused_submission_may_be_sent_again_under_its_key(edge: Edge) 
     person = await edge.person()
     token = await edge.spine.qr(await edge.spine.account(4199))
     quote = await edge.told("POST", "/v1/quotes", {"token": token}, by=person)
-    body = {"quote_id": quote["quote_id"]}
+    body = {"quote_ids": [quote["quote_id"]]}
     async with _pressed(edge, FULL_WAITING):
         refused = await edge.call("POST", "/v1/payments", body, by=person, key="shed-once")
     assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")

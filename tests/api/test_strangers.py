@@ -11,7 +11,7 @@ from tests.harness.edge import Edge, Person
 from tests.harness.operations import OBJECTS
 
 WITH_ID = [route for route in ROUTES if "_id}" in route.path]
-BODIES = {"quotes of an account": ("/v1/quotes", "account_id"), "payments of a quote": ("/v1/payments", "quote_id")}
+BODIES = {"quotes of an account": ("/v1/quotes", "account_id"), "payments of a quote": ("/v1/payments", "quote_ids")}
 
 
 @pytest.mark.parametrize("route", WITH_ID, ids=lambda route: route.name)
@@ -40,11 +40,13 @@ async def test_an_object_of_another_named_in_a_body_is_not_found(edge: Edge, kin
     path, member = BODIES[kind]
     bound = await edge.bound(owner)
     quote = await edge.told("POST", "/v1/quotes", {"account_id": bound["account_id"]}, by=owner)
-    theirs = {"account_id": bound["account_id"], "quote_id": quote["quote_id"]}[member]
+    theirs = {"account_id": bound["account_id"], "quote_ids": quote["quote_id"]}[member]
     before = await edge.spine.rows()
     answers = []
     for id_ in (theirs, str(uuid4())):
-        response = await edge.call("POST", path, {member: id_}, by=stranger, key=uuid4().hex)
+        response = await edge.call(
+            "POST", path, {member: [id_] if member == "quote_ids" else id_}, by=stranger, key=uuid4().hex
+        )
         answers.append((response.status_code, {**response.json(), "request_id": ""}))
     assert answers[0] == answers[1]
     assert answers[0][1]["code"] == "not_found"

@@ -35,18 +35,21 @@ from lianban.sandbox import SandboxProcess
 from payments.providers.port import (
     CloseOutcome,
     ExpectedTrade,
+    Method,
+    NoticeRefused,
+    OrderPart,
     OrderRequest,
+    OrderTrades,
     ProviderRefused,
     RefundRequest,
     RefundState,
-    Trade,
     TradeState,
     refund_matches,
     trade_matches,
 )
 from payments.providers.wechat_pay.client import WeChatPay
 from payments.providers.wechat_pay.config import WeChatPayConfig
-from payments.providers.wechat_pay.notices import NoticeRefused, WeChatPayNotices
+from payments.providers.wechat_pay.notices import WeChatPayNotices
 from tests.core.wire import Wire, answer, wire
 from wechat.client import MiniProgram
 from wechat.codes import WeChatRefused
@@ -248,65 +251,67 @@ class TestWeChatPay:
         assert merchant is not None
         url = world.settings.wechat_pay.notify_url
         expires = clock.now() + timedelta(minutes=15)
-        return OrderRequest(number, merchant, 4660, "水费 2026-10", person["openid"], expires, url), person
+        part = OrderPart(number, merchant, 4660, "水费 2026-10")
+        return OrderRequest(number, Method.JSAPI, (part,), expires, url, payer=person["openid"]), person
 
     async def test_an_order_is_paid_noticed_queried_and_refunded(self, world: World) -> None:
         order, person = await self.order(world, "LBCONTRACT0001")
-        assert await world.pay.query(order.order_no, order.merchant) is None
+        assert await world.pay.query(order.name) is None
         opened = await world.pay.create_order(order)
-        unpaid = await world.pay.query(order.order_no, order.merchant)
+        unpaid = await world.pay.query(order.name)
         assert unpaid is not None
-        assert unpaid.state is TradeState.NOT_PAID
-        params = world.pay.client_params(opened.prepay)
+        assert unpaid.trades[0].state is TradeState.NOT_PAID
+        params = world.pay.client_params(Method.JSAPI, opened.handle)
         async with wire(answer(204, b""), world.api_port) as api:
             assert (await world.tell(f"/people/{person['person_id']}/pay", params))["result"] == "ok"
             head, body = await arrived(api)
+        (part,) = order.parts
         expected = ExpectedTrade(
-            order.order_no, world.pay_config.sp_mchid, order.merchant, world.pay_config.sp_appid, order.amount_fen
+            part.order_no, world.pay_config.sp_mchid, part.merchant, world.pay_config.sp_appid, part.amount_fen
         )
         notices = WeChatPayNotices(world.pay_config)
         noticed = notices.verify_notice(head, body, clock.now()).resource
-        assert isinstance(noticed, Trade)
-        queried = await world.pay.query(order.order_no, order.merchant)
+        assert isinstance(noticed, OrderTrades)
+        queried = await world.pay.query(order.name)
         assert queried is not None
-        assert trade_matches(noticed, expected) == trade_matches(queried, expected) == []
-        assert noticed.transaction_id == queried.transaction_id
+        assert trade_matches(noticed.trades[0], expected) == trade_matches(queried.trades[0], expected) == []
+        assert noticed.trades[0].transaction_id == queried.trades[0].transaction_id
         with pytest.raises(NoticeRefused):
             notices.verify_notice(head, body, clock.now() + timedelta(minutes=6))
-        assert await world.pay.close(order.order_no, order.merchant) is CloseOutcome.ALREADY_PAID
+        assert await world.pay.close(order.name) is CloseOutcome.ALREADY_PAID
         await self.refund(world, order)
 
     async def refund(self, world: World, order: OrderRequest) -> None:
         asked = RefundRequest(
-            "LBRCONTRACT0001", order.order_no, order.merchant, 1000, 4660, "多收退回", order.notify_url
+            "LBRCONTRACT0001", order.number, order.parts[0].merchant, 1000, 4660, "多收退回", order.notify_url
         )
-        assert await world.pay.query_refund(asked.refund_no, asked.merchant) is None
+        assert await world.pay.query_refund(asked) is None
         first = await world.pay.refund(asked)
         second = await world.pay.refund(asked)
         assert refund_matches(first, asked) == refund_matches(second, asked) == []
         assert first.refund_id == second.refund_id
-        found = await world.pay.query_refund(asked.refund_no, asked.merchant)
+        found = await world.pay.query_refund(asked)
         assert found is not None
         assert found.state in (RefundState.PROCESSING, RefundState.SUCCESS)
 
     @pytest.mark.parametrize("fault", ["signtest", "stranger"])
     async def test_a_spoiled_notice_is_refused(self, world: World, fault: str) -> None:
         order, person = await self.order(world, "LBCONTRACT0002")
-        params = world.pay.client_params((await world.pay.create_order(order)).prepay)
+        params = world.pay.client_params(Method.JSAPI, (await world.pay.create_order(order)).handle)
         async with wire(answer(204, b""), world.api_port) as api:
             await world.tell(f"/people/{person['person_id']}/pay", params)
             await arrived(api)
-            await world.tell(f"/wechat-pay/orders/{order.order_no}/notify", {"sign_with": fault})
+            await world.tell(f"/wechat-pay/orders/{order.number}/notify", {"sign_with": fault})
             head, body = await arrived(api, probes=True)
         with pytest.raises(NoticeRefused):
             WeChatPayNotices(world.pay_config).verify_notice(head, body, clock.now())
 
     async def test_an_order_closes_once_and_a_strange_one_is_unknown(self, world: World) -> None:
         order, _ = await self.order(world, "LBCONTRACT0003")
-        assert await world.pay.close(order.order_no, order.merchant) is CloseOutcome.UNKNOWN_ORDER
+        assert await world.pay.close(order.name) is CloseOutcome.UNKNOWN_ORDER
         await world.pay.create_order(order)
         for _ in range(2):
-            assert await world.pay.close(order.order_no, order.merchant) is CloseOutcome.CLOSED
+            assert await world.pay.close(order.name) is CloseOutcome.CLOSED
         with pytest.raises(ProviderRefused):
             await world.pay.create_order(order)
 
@@ -316,7 +321,7 @@ class TestWeChatPay:
             await world.tell("/faults", {"counterpart": "wechat_pay", "operation": "order", "fault": fault, "times": 1})
             with pytest.raises(OutcomeUnknown):
                 await world.pay.create_order(order)
-        assert (await world.pay.create_order(order)).prepay
+        assert (await world.pay.create_order(order)).handle
 
     async def test_certificates_are_refreshed(self, world: World) -> None:
         assert len(await world.pay.refresh_certificates()) >= 1

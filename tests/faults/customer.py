@@ -173,7 +173,7 @@ class Customer(Phone):
     async def create_payment(self) -> str:
         """Press the button; every try carries the same key."""
         self.stage("quoting")
-        quote = {"quote_id": await self.quote()}
+        quote = {"quote_ids": [await self.quote()]}
         self.stage("creating")
         payment = await self.call("POST", "/v1/payments", quote, key=str(uuid4()))
         self.payments.append(payment["payment_id"])

@@ -91,7 +91,7 @@ class Load:
     async def _call(
         self, client: httpx.AsyncClient, method: str, path: str, more: dict[str, str], quote: UUID | None = None
     ) -> int:
-        body = {"quote_id": str(quote)} if quote else None
+        body = {"quote_ids": [str(quote)]} if quote else None
         try:
             answer = await client.request(method, path, headers=self._stock.authorization | more, json=body)
         except httpx.HTTPError as error:
@@ -323,7 +323,9 @@ def _client(world: World, stock: Stock) -> httpx.AsyncClient:
 
 
 async def _pay(client: httpx.AsyncClient, quote: UUID) -> httpx.Response:
-    return await client.post("/v1/payments", json={"quote_id": str(quote)}, headers={"Idempotency-Key": str(uuid4())})
+    return await client.post(
+        "/v1/payments", json={"quote_ids": [str(quote)]}, headers={"Idempotency-Key": str(uuid4())}
+    )
 
 
 def _bearer(customer: Customer) -> dict[str, str]:

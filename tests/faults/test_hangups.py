@@ -69,7 +69,7 @@ async def _every_retry_finds_or_makes_one_payment(
 ) -> None:
     for quote in stock.quotes[:300]:
         headers = stock.authorization | {"Idempotency-Key": keys[quote]}
-        answer = await client.post("/v1/payments", json={"quote_id": str(quote)}, headers=headers)
+        answer = await client.post("/v1/payments", json={"quote_ids": [str(quote)]}, headers=headers)
         assert answer.status_code == 201, answer.text
     rows = await fetch(
         "select quote_id, count(*) from payment where quote_id = any($1::uuid[]) group by 1", stock.quotes[:300]
@@ -79,7 +79,7 @@ async def _every_retry_finds_or_makes_one_payment(
 
 def _requests(stock: Stock, keys: dict[Any, str]) -> list[bytes]:
     """Each payment once, the rest reads of two kinds, shuffled."""
-    made = [_request(stock, "POST", "/v1/payments", keys[quote], {"quote_id": str(quote)}) for quote in stock.quotes]
+    made = [_request(stock, "POST", "/v1/payments", keys[quote], {"quote_ids": [str(quote)]}) for quote in stock.quotes]
     reads = [
         _request(stock, "GET", path)
         for path in (f"/v1/utility-accounts/{stock.account_id}/bills", "/v1/payments")

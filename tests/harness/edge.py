@@ -93,7 +93,9 @@ class Edge:
         """A new payment of a new account's bill; its id."""
         token = await self.spine.qr(await self.spine.account(4199))
         quote = await self.told("POST", "/v1/quotes", {"token": token}, by=person)
-        created = await self.told("POST", "/v1/payments", {"quote_id": quote["quote_id"]}, by=person, key=uuid4().hex)
+        created = await self.told(
+            "POST", "/v1/payments", {"quote_ids": [quote["quote_id"]]}, by=person, key=uuid4().hex
+        )
         return created["payment_id"]
 
     async def message(self, person: Person) -> str:

@@ -21,6 +21,7 @@ from api import payments as payments_api
 from core import clock
 from core.database import fetch, fetch_one
 from core.settings import Settings
+from domain.billing.paying import Way
 from domain.billing.quotes import OpenQuote
 from domain.identity.sessions import Opened
 from domain.identity.tokens import Caller
@@ -36,6 +37,7 @@ from tests.harness.invariants import violations
 from tests.harness.jobs import Jobs, Travel
 
 WATER = "water"
+JSAPI = Way("wechat_pay", "jsapi")
 MINUTE = timedelta(minutes=1)
 _PATIENCE_S = 10.0
 _SPEAKERS = (("wechat_pay", "notice"), ("wechat", "message_push"), ("company:water", "event"))
@@ -241,11 +243,18 @@ class Spine:
         return await self.services.quotes.for_scan(citizen.caller, await self.qr(number))
 
     async def create(
-        self, citizen: Citizen, quote: OpenQuote, *, bills: Sequence[UUID] | None = None, key: str | None = None
+        self,
+        citizen: Citizen,
+        quote: OpenQuote,
+        *,
+        bills: Sequence[UUID] | None = None,
+        key: str | None = None,
+        way: Way = JSAPI,
     ) -> bytes:
         """Create a payment as the API does; the answer's bytes."""
+        once = self.once(citizen, quote.quote.id, bills, key)
         return await self.services.paying.create(
-            citizen.caller, quote.quote.id, bills, self.once(citizen, quote.quote.id, bills, key), payments_api._created
+            citizen.caller, quote.quote.id, bills, way, once, payments_api._created
         )
 
     def once(

@@ -16,8 +16,9 @@ from wechatpayv3 import WeChatPay as ForeignClient  # noqa: E402
 from wechatpayv3 import WeChatPayType, utils  # noqa: E402
 
 from core import clock  # noqa: E402
+from payments.providers.port import NoticeRefused, OrderTrades  # noqa: E402
 from payments.providers.wechat_pay import signing  # noqa: E402
-from payments.providers.wechat_pay.notices import NoticeRefused, WeChatPayNotices  # noqa: E402
+from payments.providers.wechat_pay.notices import WeChatPayNotices  # noqa: E402
 from tests.payments.providers.platform import (  # noqa: E402
     API_V3_KEY,
     CERTIFICATE_SERIAL,
@@ -96,7 +97,8 @@ def test_both_believe_and_open_the_same_notice(tmp_path: Path, by_certificate: b
     assert theirs["id"] == ours.id
     assert theirs["resource"] == resource
     assert ours.resource is not None
-    assert ours.resource.order_no == theirs["resource"]["out_trade_no"]
+    told = ours.resource.trades[0] if isinstance(ours.resource, OrderTrades) else ours.resource
+    assert told.order_no == theirs["resource"]["out_trade_no"]
 
 
 @pytest.mark.parametrize(

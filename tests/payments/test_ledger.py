@@ -34,7 +34,7 @@ async def part(accounts: None) -> PaymentPart:
         method="jsapi", total_fen=1000, description="-", created_at=now, expires_at=now, paid_at=now,
     )  # fmt: skip
     return await PaymentPart.create(
-        id=ids.new_id(), payment_id=payment.id, provider=PROVIDER, payee="water", merchant=WATER, order_number="o1", amount_fen=1000,
+        id=ids.new_id(), payment_id=payment.id, provider=PROVIDER, payee="water", merchant=WATER, order_number="o1", description="-", amount_fen=1000,
         provider_transaction="t1", received_fen=1000,
     )  # fmt: skip
 

@@ -5,6 +5,7 @@ its call is unknown.
 """
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, TypeVar
 from urllib.parse import quote
@@ -19,12 +20,14 @@ from core.strict_json import JsonRefused, decode
 from payments.providers.port import (
     UNKNOWN_ORDER_UNVERIFIED,
     CloseOutcome,
+    Method,
+    OrderName,
     OrderOpened,
     OrderRequest,
+    OrderTrades,
     ProviderRefused,
     RefundAnswer,
     RefundRequest,
-    Trade,
 )
 from payments.providers.wechat_pay.answers import ErrorBody, Prepay, RefundBody, StateUnknown, TradeBody
 from payments.providers.wechat_pay.codes import (
@@ -72,10 +75,13 @@ class WeChatPay:
     name = NAME
     shortest_order = timedelta(seconds=65)
     """The platform asks for a minute, counted when the call arrives."""
+    most_parts: Mapping[Method, int] = {Method.JSAPI: 1}
 
     def __init__(self, config: WeChatPayConfig, counterpart: Counterpart) -> None:
         self._config = config
         self._counterpart = counterpart
+        self.platform_merchant = config.sp_mchid
+        self.app = config.sp_appid
 
     async def create_order(self, order: OrderRequest) -> OrderOpened:
         """Open a JSAPI order. The same order again gives a fresh prepay id, two hours of life each.
@@ -84,26 +90,28 @@ class WeChatPay:
             ProviderRefused: ORDER_PAID, INVALID_REQUEST when the number was used with another content, …
         """
         _check_order(order)
+        (part,) = order.parts
         body = {
             "sp_appid": self._config.sp_appid,
             "sp_mchid": self._config.sp_mchid,
-            "sub_mchid": order.merchant,
-            "description": order.description,
-            "out_trade_no": order.order_no,
+            "sub_mchid": part.merchant,
+            "description": part.description,
+            "out_trade_no": part.order_no,
             "time_expire": order.expires_at.astimezone(clock.SHANGHAI).isoformat(timespec="seconds"),
             "notify_url": order.notify_url,
-            "amount": {"total": order.amount_fen, "currency": "CNY"},
+            "amount": {"total": part.amount_fen, "currency": "CNY"},
             "payer": {"sp_openid": order.payer},
         }
         answer = await self._call("order", "POST", f"{_TRADES}/jsapi", body)
         return OrderOpened(self._read("order", answer, Prepay).prepay_id)
 
-    def client_params(self, prepay: str) -> dict[str, str]:
+    def client_params(self, method: Method, handle: str) -> dict[str, str]:
         """What wx.requestPayment takes, signed at this moment."""
-        return client_params(self._config, prepay, clock.now())
+        return client_params(self._config, handle, clock.now())
 
-    async def query(self, order_no: str, merchant: str) -> Trade | None:
+    async def query(self, order: OrderName) -> OrderTrades | None:
         """The trade under our number, ``None`` when the platform knows none."""
+        ((order_no, merchant),) = order.parts
         address = f"{_TRADES}/out-trade-no/{_order_part(order_no)}"
         query = f"sp_mchid={self._config.sp_mchid}&sub_mchid={quote(merchant, safe='')}"
         try:
@@ -119,10 +127,11 @@ class WeChatPay:
             raise self._malformed("query", "state_unknown") from error
         if (trade.order_no, trade.merchant) != (order_no, merchant):
             raise self._malformed("query", "other_order")
-        return trade
+        return OrderTrades(order_no, (trade,))
 
-    async def close(self, order_no: str, merchant: str) -> CloseOutcome:
+    async def close(self, order: OrderName) -> CloseOutcome:
         """Close an order. A payment may land between a query and this call: then it is ``ALREADY_PAID``."""
+        ((order_no, merchant),) = order.parts
         body = {"sp_mchid": self._config.sp_mchid, "sub_mchid": merchant}
         try:
             await self._call("close", "POST", f"{_TRADES}/out-trade-no/{_order_part(order_no)}/close", body)
@@ -151,8 +160,9 @@ class WeChatPay:
         answer = await self._call("refund", "POST", _REFUNDS, body, timeout=REFUND_TIMEOUT)
         return self._refund("refund", answer, refund.refund_no)
 
-    async def query_refund(self, refund_no: str, merchant: str) -> RefundAnswer | None:
+    async def query_refund(self, refund: RefundRequest) -> RefundAnswer | None:
         """The refund under our number, ``None`` when the platform knows none."""
+        refund_no, merchant = refund.refund_no, refund.merchant
         if not _REFUND_NO.fullmatch(refund_no):
             raise ValueError("refund_no is 1 to 64 of [0-9A-Za-z_|*@-]")
         address = f"{_REFUNDS}/{quote(refund_no, safe='')}?sub_mchid={quote(merchant, safe='')}"
@@ -302,11 +312,12 @@ def _order_part(order_no: str) -> str:
 
 
 def _check_order(order: OrderRequest) -> None:
-    _order_part(order.order_no)
-    if order.amount_fen < 1:
-        raise ValueError("an order has at least 1 fen")
-    if not 1 <= len(order.description) <= 127:
-        raise ValueError("a description has 1 to 127 characters")
+    for part in order.parts:
+        _order_part(part.order_no)
+        if part.amount_fen < 1:
+            raise ValueError("an order has at least 1 fen")
+        if not 1 <= len(part.description) <= 127:
+            raise ValueError("a description has 1 to 127 characters")
     if order.expires_at.tzinfo is None:
         raise ValueError("expires_at is an aware time")
     _check_notify_url(order.notify_url, 255)

@@ -1,17 +1,15 @@
 """Notices of WeChat Pay: verified before a word of them is read, and never a reason to call anybody."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from core.errors import LianbanError
 from core.log import get_logger
 from core.outbound import Headers
 from core.strict_json import JsonRefused, decode
-from payments.providers.port import RefundAnswer, Trade
+from payments.providers.port import Notice, NoticeRefused, OrderTrades, RefundAnswer
 from payments.providers.wechat_pay.answers import RefundBody, StateUnknown, TradeBody
 from payments.providers.wechat_pay.config import WeChatPayConfig
 from payments.providers.wechat_pay.signing import SignatureWrong, decrypt, verify
@@ -19,26 +17,6 @@ from payments.providers.wechat_pay.signing import SignatureWrong, decrypt, verif
 log = get_logger(__name__)
 
 MAX_BYTES = 64 * 1024
-
-
-class NoticeRefused(LianbanError):
-    """Not a notice of the platform, or not fresh: answer 4xx, change nothing. `reason` is a fixed word."""
-
-    code = "payment_notice_refused"
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """A verified notice. `id` is the same in each repetition; `resource` is ``None`` for an event that is none of ours."""
-
-    id: str
-    event_type: str
-    created_at: datetime
-    resource: Trade | RefundAnswer | None
 
 
 class _Resource(msgspec.Struct, frozen=True):
@@ -97,9 +75,10 @@ class WeChatPayNotices:
         return Notice(envelope.id, envelope.event_type, envelope.create_time, resource)
 
 
-def _read(event_type: str, plaintext: bytes) -> Trade | RefundAnswer | None:
+def _read(event_type: str, plaintext: bytes) -> OrderTrades | RefundAnswer | None:
     if event_type.startswith("TRANSACTION."):
-        return decode(plaintext, TradeBody).trade()
+        trade = decode(plaintext, TradeBody).trade()
+        return OrderTrades(trade.order_no, (trade,))
     if event_type.startswith("REFUND."):
         return decode(plaintext, RefundBody).refund()
     log.error("wechat_pay.event_unknown", event_name=event_type)

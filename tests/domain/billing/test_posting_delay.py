@@ -120,7 +120,7 @@ async def test_pauses_and_patience_are_those_of_the_city(spine: Spine, citizen: 
     await spine.jobs.run()
     await _forget_jobs()
     refund = await Refund.get()
-    await Refunding(services.wechat_pay, "https://x.test/", {refund.reason: "退款"}, city).follow(refund.id, 0)
+    await Refunding(services.providers, {refund.reason: "退款"}, city).follow(refund.id, 0)
     assert await _next_in_minutes() == 300
 
 

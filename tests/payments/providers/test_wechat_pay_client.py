@@ -14,11 +14,14 @@ from core import clock
 from core.outbound import Counterpart, FailureKind, MalformedAnswer, NotSent, OutcomeUnknown
 from payments.providers.port import (
     CloseOutcome,
+    Method,
+    OrderPart,
     OrderRequest,
     PaymentProvider,
     ProviderRefused,
     RefundRequest,
     RefundState,
+    Trade,
     TradeState,
 )
 from payments.providers.wechat_pay.client import WeChatPay
@@ -44,14 +47,14 @@ from tests.payments.providers.platform import (
 )
 
 ORDER_NO, REFUND_NO = "LB20261123000001", "LBR20261123000001"
+PART = OrderPart(ORDER_NO, SUB_MCHID, 4660, "水费 2026-10")
 ORDER = OrderRequest(
     ORDER_NO,
-    SUB_MCHID,
-    4660,
-    "水费 2026-10",
-    "oPayer",
+    Method.JSAPI,
+    (PART,),
     datetime(2026, 11, 23, 2, 30, tzinfo=UTC),
     "https://pay.lianban.example/callbacks/wechat-pay",
+    payer="oPayer",
 )
 REFUND = RefundRequest(REFUND_NO, ORDER_NO, SUB_MCHID, 1000, 4660, "多收退回", "https://pay.lianban.example/r")
 BY_CERTIFICATE = {"key": "certificate", "serial": CERTIFICATE_SERIAL}
@@ -66,7 +69,7 @@ class TestOrders:
     async def test_an_order_is_opened_in_partner_mode(self, pay: FakeWeChatPay) -> None:
         pay.replies(json_reply(200, {"prepay_id": "wx201410272009395522657a690389285100"}))
         opened = await pay.provider().create_order(ORDER)
-        assert opened.prepay == "wx201410272009395522657a690389285100"
+        assert opened.handle == "wx201410272009395522657a690389285100"
         method, target, body = pay.calls[0]
         assert (method, target) == ("POST", "/v3/pay/partner/transactions/jsapi")
         assert body == {
@@ -89,7 +92,7 @@ class TestOrders:
 
     def test_the_parameters_of_the_cashier_are_signed_fresh(self, pay: FakeWeChatPay) -> None:
         provider = pay.provider()
-        first, second = provider.client_params("wx2014"), provider.client_params("wx2014")
+        first, second = (provider.client_params(Method.JSAPI, "wx2014") for _ in range(2))
         assert first["nonceStr"] != second["nonceStr"]
         assert set(first) == {"appId", "timeStamp", "nonceStr", "package", "signType", "paySign"}
         assert (first["appId"], first["package"], first["signType"]) == (SP_APPID, "prepay_id=wx2014", "RSA")
@@ -115,7 +118,7 @@ class TestOrders:
     )
     async def test_an_order_that_breaks_the_rules_is_not_sent(self, pay: FakeWeChatPay, change: dict[str, Any]) -> None:
         with pytest.raises(ValueError, match=r"order|description|expires_at|notify"):
-            await pay.provider().create_order(_changed(ORDER, change))
+            await pay.provider().create_order(_spoiled(change))
         assert pay.calls == []
 
 
@@ -124,8 +127,7 @@ class TestQueries:
         self, pay: FakeWeChatPay
     ) -> None:
         pay.replies(json_reply(200, trade()))
-        found = await pay.provider().query(ORDER_NO, SUB_MCHID)
-        assert found is not None
+        found = await only_trade(pay)
         assert (found.state, found.amount_fen, found.currency) == (TradeState.PAID, 4660, "CNY")
         assert (found.platform_merchant, found.merchant, found.app) == (SP_MCHID, SUB_MCHID, SP_APPID)
         assert (found.transaction_id, found.payer) == ("4200002026112300000000000001", "oPayer")
@@ -146,8 +148,7 @@ class TestQueries:
     )
     async def test_each_state_has_its_word(self, pay: FakeWeChatPay, word: str, state: TradeState) -> None:
         pay.replies(json_reply(200, trade(trade_state=word)))
-        found = await pay.provider().query(ORDER_NO, SUB_MCHID)
-        assert found is not None
+        found = await only_trade(pay)
         assert found.state is state
 
     async def test_an_unpaid_trade_has_no_amount_rather_than_zero(self, pay: FakeWeChatPay) -> None:
@@ -155,19 +156,18 @@ class TestQueries:
         for name in ("amount", "payer", "transaction_id", "success_time"):
             del body[name]
         pay.replies(json_reply(200, body))
-        found = await pay.provider().query(ORDER_NO, SUB_MCHID)
-        assert found is not None
+        found = await only_trade(pay)
         assert (found.amount_fen, found.currency, found.transaction_id) == (None, None, None)
 
     @pytest.mark.parametrize("code", ["ORDER_NOT_EXIST", "ORDERNOTEXIST"])
     async def test_an_order_nobody_knows_is_none_in_either_spelling(self, pay: FakeWeChatPay, code: str) -> None:
         pay.replies(json_reply(404, {"code": code, "message": "订单不存在"}))
-        assert await pay.provider().query(ORDER_NO, SUB_MCHID) is None
+        assert await pay.provider().query(ORDER.name) is None
 
     async def test_an_unsigned_404_does_not_say_that_there_is_no_order(self, pay: FakeWeChatPay) -> None:
         pay.replies(json_reply(404, {"code": "ORDER_NOT_EXIST"}, unsigned=True))
         with pytest.raises(OutcomeUnknown):
-            await pay.provider().query(ORDER_NO, SUB_MCHID)
+            await pay.provider().query(ORDER.name)
 
     @pytest.mark.parametrize(
         ("change", "reason"),
@@ -185,17 +185,17 @@ class TestQueries:
         self, pay: FakeWeChatPay, change: dict[str, Any], reason: str
     ) -> None:
         pay.replies(json_reply(200, trade(**change)))
-        await malformed(pay.provider().query(ORDER_NO, SUB_MCHID), reason)
+        await malformed(pay.provider().query(ORDER.name), reason)
 
 
 class TestClosing:
     async def test_a_204_is_verified_too(self, pay: FakeWeChatPay) -> None:
         pay.replies(Reply(204))
-        assert await pay.provider().close(ORDER_NO, SUB_MCHID) is CloseOutcome.CLOSED
+        assert await pay.provider().close(ORDER.name) is CloseOutcome.CLOSED
         target = f"/v3/pay/partner/transactions/out-trade-no/{ORDER_NO}/close"
         assert pay.calls[0] == ("POST", target, {"sp_mchid": SP_MCHID, "sub_mchid": SUB_MCHID})
         pay.replies(Reply(204, signed=None))
-        await malformed(pay.provider().close(ORDER_NO, SUB_MCHID), "signature.header_missing")
+        await malformed(pay.provider().close(ORDER.name), "signature.header_missing")
 
     @pytest.mark.parametrize(
         ("status", "code", "outcome"),
@@ -210,7 +210,7 @@ class TestClosing:
         self, pay: FakeWeChatPay, status: int, code: str, outcome: CloseOutcome
     ) -> None:
         pay.replies(json_reply(status, {"code": code}))
-        assert await pay.provider().close(ORDER_NO, SUB_MCHID) is outcome
+        assert await pay.provider().close(ORDER.name) is outcome
 
 
 class TestRefunds:
@@ -227,14 +227,14 @@ class TestRefunds:
     @pytest.mark.parametrize("state", list(RefundState))
     async def test_a_query_states_what_became_of_it(self, pay: FakeWeChatPay, state: RefundState) -> None:
         pay.replies(json_reply(200, refund(status=state.value.upper())))
-        answer = await pay.provider().query_refund(REFUND_NO, SUB_MCHID)
+        answer = await pay.provider().query_refund(REFUND)
         assert answer is not None
         assert answer.state is state
         assert pay.calls[0][1] == f"/v3/refund/domestic/refunds/{REFUND_NO}?sub_mchid={SUB_MCHID}"
 
     async def test_a_refund_nobody_knows_is_none(self, pay: FakeWeChatPay) -> None:
         pay.replies(json_reply(404, {"code": "RESOURCE_NOT_EXISTS"}))
-        assert await pay.provider().query_refund(REFUND_NO, SUB_MCHID) is None
+        assert await pay.provider().query_refund(REFUND) is None
 
     async def test_too_small_a_balance_is_temporary(self, pay: FakeWeChatPay) -> None:
         pay.replies(json_reply(403, {"code": "NOT_ENOUGH", "message": "基本账户余额不足"}))
@@ -268,7 +268,7 @@ class TestRefunds:
 
     async def test_numbers_with_signs_are_signed_as_they_are_sent(self, pay: FakeWeChatPay) -> None:
         pay.replies(json_reply(200, refund(out_refund_no="R|1*@-_")))
-        assert await pay.provider().query_refund("R|1*@-_", SUB_MCHID)
+        assert await pay.provider().query_refund(_changed(REFUND, {"refund_no": "R|1*@-_"}))
 
 
 class TestWhoseWordCounts:
@@ -276,7 +276,7 @@ class TestWhoseWordCounts:
         provider = pay.provider()
         for signed in ({}, BY_CERTIFICATE, BY_CERTIFICATE | {"serial": CERTIFICATE_SERIAL.lower()}):
             pay.replies(json_reply(200, trade(), signed))
-            assert await provider.query(ORDER_NO, SUB_MCHID)
+            assert await provider.query(ORDER.name)
 
     @pytest.mark.parametrize(
         ("signed", "reason"),
@@ -296,14 +296,14 @@ class TestWhoseWordCounts:
         if isinstance(signed.get("at"), timedelta):
             signed = signed | {"at": clock.now() + signed["at"]}
         pay.replies(json_reply(200, trade(), signed))
-        await malformed(pay.provider().query(ORDER_NO, SUB_MCHID), reason)
+        await malformed(pay.provider().query(ORDER.name), reason)
         assert len(pay.calls) == 1, "an unknown serial is no reason to call anybody"
 
     async def test_an_expired_certificate_is_unknown(self, pay: FakeWeChatPay) -> None:
         old = certificate_pem("certificate", CERTIFICATE_SERIAL, days=10)
         pay.replies(json_reply(200, trade(), BY_CERTIFICATE))
         provider = pay.provider(make_config(platform_certificates=[old]))
-        await malformed(provider.query(ORDER_NO, SUB_MCHID), "signature.serial_unknown")
+        await malformed(provider.query(ORDER.name), "signature.serial_unknown")
 
     @pytest.mark.parametrize(
         ("status", "code", "kind"),
@@ -377,7 +377,7 @@ class TestCertificates:
         assert pay.calls[0][:2] == ("GET", "/v3/certificates")
         for signed in ({"key": "new", "serial": self.NEW}, BY_CERTIFICATE):
             pay.replies(json_reply(200, trade(), signed))
-            assert await provider.query(ORDER_NO, SUB_MCHID)
+            assert await provider.query(ORDER.name)
 
     async def test_a_list_signed_by_one_of_its_own_is_believed_since_it_is_sealed_with_our_key(
         self, pay: FakeWeChatPay
@@ -403,7 +403,7 @@ class TestCertificates:
         with pytest.raises(MalformedAnswer):
             await provider.refresh_certificates()
         pay.replies(json_reply(200, trade(), {"key": "new", "serial": self.NEW}))
-        await malformed(provider.query(ORDER_NO, SUB_MCHID), "signature.serial_unknown")
+        await malformed(provider.query(ORDER.name), "signature.serial_unknown")
 
     async def test_a_merchant_without_certificates_gets_an_empty_list(self, pay: FakeWeChatPay) -> None:
         pay.replies(json_reply(200, {"data": []}))
@@ -457,7 +457,7 @@ async def test_no_body_signature_or_payer_reaches_the_log(pay: FakeWeChatPay) ->
     pay.replies(json_reply(400, {"code": "PARAM_ERROR", "message": "payer oPayer"}, unsigned=True))
     with structlog.testing.capture_logs() as logs, pytest.raises(OutcomeUnknown):
         await pay.provider().create_order(ORDER)
-    for secret in ("oPayer", "signature=", ORDER.description):
+    for secret in ("oPayer", "signature=", PART.description):
         assert secret not in json.dumps(logs, ensure_ascii=False, default=str)
 
 
@@ -465,6 +465,20 @@ async def malformed(call: Any, reason: str) -> None:
     with pytest.raises(MalformedAnswer) as caught:
         await call
     assert caught.value.reason == reason
+
+
+def _spoiled(change: dict[str, Any]) -> OrderRequest:
+    of_part = {name: value for name, value in change.items() if name in OrderPart.__dataclass_fields__}
+    of_order = {name: value for name, value in change.items() if name not in of_part}
+    return _changed(ORDER, {"parts": (_changed(PART, of_part),), **of_order})
+
+
+async def only_trade(pay: FakeWeChatPay) -> Trade:
+    found = await pay.provider().query(ORDER.name)
+    assert found is not None
+    assert found.number == ORDER_NO
+    (trade_,) = found.trades
+    return trade_
 
 
 def _changed(value: Any, change: dict[str, Any]) -> Any:

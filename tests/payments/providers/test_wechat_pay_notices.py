@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import structlog
 
-from payments.providers.port import RefundAnswer, RefundState, Trade, TradeState
-from payments.providers.wechat_pay.notices import NoticeRefused, WeChatPayNotices
+from payments.providers.port import NoticeRefused, OrderTrades, RefundAnswer, RefundState, TradeState
+from payments.providers.wechat_pay.notices import WeChatPayNotices
 from tests.payments.providers.platform import (
     CERTIFICATE_SERIAL,
     SP_MCHID,
@@ -44,9 +44,11 @@ def refusal(headers: Any, body: bytes = BODY, now: datetime = NOW) -> str:
 def test_a_payment_is_read_whichever_platform_key_signed_it(signed: dict[str, str]) -> None:
     found = NOTICES.verify_notice(signed_headers(BODY, at=NOW, **signed), BODY, NOW)
     assert (found.id, found.event_type) == ("EV-2018022511223320873", "TRANSACTION.SUCCESS")
-    assert isinstance(found.resource, Trade)
-    assert (found.resource.state, found.resource.amount_fen, found.resource.currency) == (TradeState.PAID, 4660, "CNY")
-    assert (found.resource.platform_merchant, found.resource.merchant) == (SP_MCHID, SUB_MCHID)
+    assert isinstance(found.resource, OrderTrades)
+    (told,) = found.resource.trades
+    assert found.resource.number == told.order_no
+    assert (told.state, told.amount_fen, told.currency) == (TradeState.PAID, 4660, "CNY")
+    assert (told.platform_merchant, told.merchant) == (SP_MCHID, SUB_MCHID)
 
 
 @pytest.mark.parametrize(
