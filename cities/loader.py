@@ -70,7 +70,10 @@ def load(folder: Path) -> City:
         values=MappingProxyType(messages.values),
         templates=MappingProxyType(messages.templates),
         messages=MappingProxyType(_versions(messages)),
-        silent=MappingProxyType({edge.kind: edge for edge in messages.silent}),
+        audiences=MappingProxyType(messages.audiences),
+        told=MappingProxyType({told.kind: told for told in messages.told}),
+        silent=MappingProxyType({edge.kind: edge for edge in messages.silent if edge.kind is not None}),
+        silent_edges=MappingProxyType({name: edge.reason for edge in messages.silent for name in edge.edges}),
     )
 
 

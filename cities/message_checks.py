@@ -35,6 +35,7 @@ def check_messages(file: str, found: MessagesFile) -> None:
         unique(file, f"$.templates.{name}.keys[{{}}]", template.keys)
     _unique_by_name(file, "$.templates.{}.title", {name: template.title for name, template in found.templates.items()})
     _check_silence(file, found)
+    _check_told(file, found)
     for path, versions in _by_kind(found.messages).items():
         check_days(file, path, versions)
         if len({frozenset(message.values) for message in versions}) > 1:
@@ -47,11 +48,34 @@ def check_messages(file: str, found: MessagesFile) -> None:
 
 
 def _check_silence(file: str, found: MessagesFile) -> None:
-    unique(file, "$.silent[{}].kind", (edge.kind for edge in found.silent))
+    unique(file, "$.silent[{}].kind", (edge.kind or str(index) for index, edge in enumerate(found.silent)))
+    unique(file, "$.silent.edges", (name for edge in found.silent for name in edge.edges))
     spoken = {message.kind for message in found.messages}
     for index, edge in enumerate(found.silent):
+        if (edge.kind is None) == (not edge.edges):
+            raise CityPackInvalid(file, f"$.silent[{index}]", "names an event by its kind, or edges: one of the two")
         if edge.kind in spoken:
             raise CityPackInvalid(file, f"$.silent[{index}].kind", f"{edge.kind} has a message, so it is not silent")
+
+
+def _check_told(file: str, found: MessagesFile) -> None:
+    unique(file, "$.told[{}].kind", (told.kind for told in found.told))
+    audience_of = {message.kind: message.audience for message in found.messages}
+    silent = {edge.kind for edge in found.silent}
+    for index, told in enumerate(found.told):
+        path = f"$.told[{index}]"
+        if told.kind in silent:
+            raise CityPackInvalid(file, f"{path}.kind", f"{told.kind} is among the silent")
+        for audience, kinds in told.messages.items():
+            for kind in kinds:
+                if audience_of.get(kind) != audience:
+                    raise CityPackInvalid(file, f"{path}.messages.{audience}", f"{kind} is no message to {audience}")
+        subject = told.kind.partition(".")[0]
+        named, wanted = [*told.messages, *told.otherwise], found.audiences.get(subject, ())
+        if sorted(named) != sorted(wanted):
+            raise CityPackInvalid(
+                file, path, f"{subject} concerns {', '.join(wanted) or 'nobody'}; here stand {', '.join(named)}"
+            )
 
 
 def _check_message(file: str, path: str, message: Message, found: MessagesFile) -> None:

@@ -23,7 +23,9 @@ Code = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]{0,39}\Z")]
 Kind = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*\Z", max_length=60)]
 Service = Literal["water", "power", "gas", "network"]
 ProofKind = Literal["holder_id_last4", "holder_name", "meter_number", "last_bill_fen"]
-Audience = Literal["payer", "binder", "earlier_binders", "user"]
+EdgeName = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]*\.(?:[a-z][a-z0-9_]*\.)?[a-z][a-z0-9_]*\Z", max_length=120)]
+"""``lifecycle.state.event``, or ``lifecycle.born``."""
+Audience = Literal["payer", "binder", "earlier_binders", "user", "owner", "holder", "member", "company", "staff"]
 
 _DURATION = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -326,10 +328,19 @@ class Message(Rule, frozen=True, kw_only=True):
     mini_program: TemplateData | None = None
 
 
-class SilentEdge(Shape, frozen=True, kw_only=True):
-    """Something that happens and of which nobody is told, and why."""
+class Told(Shape, frozen=True, kw_only=True):
+    """Who is told what of an event: for each audience the kinds of messages, or why it gets none of ours."""
 
     kind: Kind
+    messages: dict[Audience, Annotated[tuple[Kind, ...], Meta(min_length=1)]]
+    otherwise: dict[Audience, Text] = {}
+
+
+class SilentEdge(Shape, frozen=True, kw_only=True):
+    """Something of which nobody is told, and why: an event (`kind`), or moves that announce none (`edges`)."""
+
+    kind: Kind | None = None
+    edges: tuple[EdgeName, ...] = ()
     reason: Text
 
 
@@ -337,11 +348,16 @@ class MessagesFile(Shape, frozen=True, kw_only=True):
     values: dict[Code, Placeholder]
     templates: dict[Code, Template]
     messages: tuple[Message, ...]
+    audiences: dict[Code, tuple[Audience, ...]] = {}
+    told: tuple[Told, ...] = ()
     silent: tuple[SilentEdge, ...] = ()
 
 
 class City(Shape, frozen=True, kw_only=True):
-    """A whole pack, checked. `areas` and `companies` by code; `messages` the versions of each kind, oldest first."""
+    """A whole pack, checked. `areas` and `companies` by code; `messages` the versions of each kind, oldest first.
+
+    `audiences` by subject; `told` and `silent` by event; `silent_edges`: ``lifecycle.state.event`` → why nobody is told.
+    """
 
     code: str
     name: str
@@ -355,7 +371,10 @@ class City(Shape, frozen=True, kw_only=True):
     values: Mapping[str, Placeholder]
     templates: Mapping[str, Template]
     messages: Mapping[str, tuple[Message, ...]]
+    audiences: Mapping[str, tuple[Audience, ...]]
+    told: Mapping[str, Told]
     silent: Mapping[str, SilentEdge]
+    silent_edges: Mapping[str, str]
 
     def company(self, code: str) -> Company:
         """Raises :class:`UnknownCompany`."""

@@ -35,7 +35,7 @@ class InboxSourceUnknown(LianbanError):
 
 
 class ReceiptTooEarly(LianbanError):
-    """A receipt for a message whose sending is still being written down."""
+    """A receipt for one of several messages whose sending is still being written down."""
 
     code = "receipt_too_early"
 
@@ -88,12 +88,12 @@ async def _wechat_push(services: Services, content: bytes) -> str:
     if isinstance(event, SubscribeSent):
         outcomes = [
             await services.delivery.receipt(
-                result.message_id, user.id, result.delivered, f"receipt_{result.error_code}"
+                result.message_id, result.template_id, user.id, result.delivered, f"receipt_{result.error_code}"
             )
             for result in event.results
         ]
-        if "unknown_message" in outcomes and clock.now() - event.created_at < RECEIPT_GRACE:
-            # The receipt has overtaken the commit that writes the message's id: try again shortly.
+        if "ambiguous" in outcomes and clock.now() - event.created_at < RECEIPT_GRACE:
+            # Several are just leaving, and the receipt has overtaken the commit that writes this one's number: try again shortly.
             raise ReceiptTooEarly
         return ",".join(outcomes)[:40]
     return "ignored"

@@ -38,6 +38,8 @@ MESSAGE = Lifecycle(
         Edge(_S.SENDING, "accepted", _S.ACCEPTED, ("provider",)),
         Edge(_S.SENDING, "refused", _S.FAILED, ("provider",)),
         Edge(_S.SENDING, "lost", _S.UNKNOWN, ("system",)),
+        Edge(_S.SENDING, "receipt_delivered", _S.DELIVERED, ("provider",)),
+        Edge(_S.SENDING, "receipt_failed", _S.FAILED, ("provider",)),
         Edge(_S.PENDING, "give_up", _S.FAILED, ("system",)),
         Edge(_S.ACCEPTED, "receipt_delivered", _S.DELIVERED, ("provider",)),
         Edge(_S.ACCEPTED, "receipt_failed", _S.FAILED, ("provider",)),

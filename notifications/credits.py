@@ -49,6 +49,19 @@ async def give_back(message_id: UUID) -> None:
     await fetch("update subscription_credit set spent_by = null where spent_by = $1", message_id)
 
 
+async def nameless(user_id: UUID, template_id: str) -> list[UUID]:
+    """Messages of this login and template whose number at WeChat is not written down: leaving right now, or left by a worker that died.
+
+    A receipt that names a number nobody knows is about one of them. Their rows are locked.
+    """
+    rows = await fetch(
+        "select m.id from message m join subscription_credit c on c.spent_by = m.id where c.user_id = $1 and c.template_id = $2"
+        " and m.provider_message is null and m.status in ('sending', 'unknown') for update of m",
+        user_id, template_id,
+    )  # fmt: skip
+    return [row["id"] for row in rows]
+
+
 async def available(person_id: UUID, realm: str) -> dict[str, int]:
     """{template id: credits} of a person in one app."""
     rows = await fetch(

@@ -85,20 +85,31 @@ class Delivery:
         failpoint("message.answered")
         await self._move(message, "accepted", columns={"provider_message": sent, "sent_at": clock.now()})
 
-    async def receipt(self, provider_message: str, openid_user: UUID, delivered: bool, failure: str) -> str:
-        """Take WeChat's receipt of a message; what it did, or ``unknown_message`` or ``already``."""
+    async def receipt(
+        self, provider_message: str, template_id: str, openid_user: UUID, delivered: bool, failure: str
+    ) -> str:
+        """Take WeChat's receipt of a message; what it did, or ``unknown_message``, ``ambiguous`` or ``already``."""
         async with transaction():
-            person_id = (await User.get(id=openid_user)).person_id
+            user = await User.get(id=openid_user)
             message = (
-                await Message.filter(provider_message=provider_message, person_id=person_id).select_for_update().first()
+                await Message.filter(provider_message=provider_message, person_id=user.person_id)
+                .select_for_update()
+                .first()
             )
             if message is None:
-                return "unknown_message"
+                nameless = await credits.nameless(user.id, template_id)
+                if len(nameless) != 1:
+                    return "ambiguous" if nameless else "unknown_message"
+                message = await Message.get(id=nameless[0])
             event = "receipt_delivered" if delivered else "receipt_failed"
             if not MESSAGE.allows(str(message.status), event):
                 return "already"
-            await move(MESSAGE, message, event, _WECHAT, columns=None if delivered else {"failure": failure[:30]})
-            return event
+            columns = {"provider_message": provider_message, "sent_at": message.sent_at or clock.now()}
+            if not delivered:
+                columns["failure"] = failure[:30]
+            await move(MESSAGE, message, event, _WECHAT, columns=columns)
+        failpoint("message.receipt_committed")
+        return event
 
     async def expire(self) -> int:
         """Messages whose receipt has not come within the city's patience end as unknown; how many."""

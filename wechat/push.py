@@ -179,8 +179,8 @@ def read_event(appid: str, plaintext: bytes) -> PushEvent:
         return OtherEvent(key, openid, created_at, f"message.{kind}")
     name = _text(fields, "Event")
     items = _items(fields)
-    # Two results for one person may bear the same second: their message ids tell them apart.
-    marks = sorted(str(item.get("MsgID", item.get("TemplateId", ""))) for item in items)
+    # Two events of one person may bear the same second: message ids, answers and scenes tell them apart.
+    marks = sorted(_mark(item) for item in items)
     key = _dedupe_key(appid, "event", openid, str(int(created_at.timestamp())), name, *marks)
     match name:
         case "subscribe_msg_popup_event":
@@ -191,6 +191,12 @@ def read_event(appid: str, plaintext: bytes) -> PushEvent:
             return SubscribeSent(key, openid, created_at, _results(items))
         case _:
             return OtherEvent(key, openid, created_at, name)
+
+
+def _mark(item: Mapping[str, Any]) -> str:
+    if "MsgID" in item:
+        return str(item["MsgID"])
+    return "|".join(str(item.get(name, "")) for name in ("TemplateId", "SubscribeStatusString", "PopupScene"))
 
 
 def _choices(items: list[dict[str, Any]]) -> tuple[SubscribeChoice, ...]:

@@ -235,7 +235,45 @@ FAULTS: list[tuple[str, Fault, str, str]] = [
         "$.messages[0].values[6]",
         "at appears twice",
     ),
-    ("silent twice", again("silent"), "$.silent[4].kind", "payment.closed appears twice"),
+    (
+        "silent twice",
+        lambda raw: raw["silent"].insert(1, raw["silent"][0]),
+        "$.silent[1].kind",
+        "payment.closed appears twice",
+    ),
+    (
+        "a silent edge twice",
+        lambda raw: raw["silent"][-1]["edges"].append("message.born"),
+        "$.silent.edges",
+        "message.born appears twice",
+    ),
+    ("silence about nothing", put("silent.0", {"reason": "没有"}), "$.silent[0]", "one of the two"),
+    (
+        "told twice",
+        lambda raw: raw["told"].insert(1, raw["told"][0]),
+        "$.told[1].kind",
+        "payment.succeeded appears twice",
+    ),
+    ("told and silent", put("told.0.kind", "payment.closed"), "$.told[0].kind", "is among the silent"),
+    (
+        "told what there is no text for",
+        put("told.0.messages.payer", ["payment.vanished"]),
+        "$.told[0].messages.payer",
+        "payment.vanished is no message to payer",
+    ),
+    (
+        "another's message",
+        put("told.0.messages.payer", ["binding.revoked"]),
+        "$.told[0].messages.payer",
+        "binding.revoked is no message to payer",
+    ),
+    ("an audience forgotten", drop("told.1.otherwise"), "$.told[1]", "posting concerns payer, company"),
+    (
+        "an audience it does not concern",
+        put("told.0.otherwise", {"holder": "无关"}),
+        "$.told[0]",
+        "payment concerns payer; here stand payer, holder",
+    ),
 ]
 
 

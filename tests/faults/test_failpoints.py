@@ -147,6 +147,7 @@ CASES = (
     Case("message.sending_committed", journeys.pays),
     Case("message.answered", journeys.pays),
     Case("message.ended_committed", journeys.pays),
+    Case("message.receipt_committed", journeys.pays),
     Case("message.failed_committed", journeys.wechat_refuses_the_message),
 )
 

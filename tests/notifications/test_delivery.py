@@ -10,9 +10,10 @@ import msgspec
 import pytest
 
 from core import clock
-from core.database import fetch
+from core.database import fetch, transaction
 from models import inbox
-from models.message import Message, SubscriptionCredit
+from models.lifecycle import Actor, move
+from models.message import MESSAGE, Message, SubscriptionCredit
 from notifications import credits
 from notifications.delivery import Delivery
 from tests.harness.spine import WATER, Citizen, Spine
@@ -194,17 +195,50 @@ async def test_receipts_in_every_form_end_the_message(spine: Spine, citizen: Cit
     assert await spine.rows() == before
 
 
-async def test_a_receipt_that_overtakes_the_writing_waits_for_it(spine: Spine, citizen: Citizen) -> None:
-    await credits.grant(citizen.caller.user_id, spine.services.settings.wechat.templates[TEMPLATE], "g1")
-    message = await _intend(spine, citizen)
-    content = {"List": _result("991")}
+async def _leaving(spine: Spine, citizen: Citizen, count: int = 1) -> list[Message]:
+    """Messages whose worker died between sending and writing, or has not written yet."""
+    template_id = spine.services.settings.wechat.templates[TEMPLATE]
+    messages = []
+    for _ in range(count):
+        await credits.grant(citizen.caller.user_id, template_id, uuid4().hex)
+        message = await _intend(spine, citizen)
+        with pytest.raises(asyncio.CancelledError):
+            await _delivery(spine, Sender(spine, asyncio.CancelledError())).deliver(message.id)
+        messages.append(await Message.get(id=message.id))
+    return messages
+
+
+@pytest.mark.parametrize("status", ["sending", "unknown"], ids=["while it is being written", "after its worker died"])
+async def test_a_receipt_that_overtakes_the_writing_ends_the_only_message_it_can_mean(
+    spine: Spine, citizen: Citizen, status: str
+) -> None:
+    template_id = spine.services.settings.wechat.templates[TEMPLATE]
+    (message,) = await _leaving(spine, citizen)
+    if status == "unknown":
+        await spine.jobs.run()
+    assert (await Message.get(id=message.id)).status == status
+    assert (
+        await _receipt(spine, citizen, {"List": {**_result("991"), "TemplateId": template_id}}) == "receipt_delivered"
+    )
+    found = await Message.get(id=message.id)
+    assert (found.status, found.provider_message) == ("delivered", "991")
+    await spine.jobs.run()
+
+
+async def test_a_receipt_that_may_mean_two_messages_waits_until_they_are_written(
+    spine: Spine, citizen: Citizen
+) -> None:
+    template_id = spine.services.settings.wechat.templates[TEMPLATE]
+    one, other = await _leaving(spine, citizen, 2)
+    content = {"List": {**_result("991"), "TemplateId": template_id}}
     with pytest.raises(Exception, match="receipt_too_early"):
         await _receipt(spine, citizen, content)
     assert (await fetch("select processed_at from inbox"))[0]["processed_at"] is None
-    await _delivery(spine, Sender(spine, "991")).deliver(message.id)
+    async with transaction():
+        await move(MESSAGE, other, "accepted", Actor("provider"), columns={"provider_message": "991"})
     await spine.jobs.run()
-    await message.refresh_from_db()
-    assert message.status == "delivered"
+    assert (await Message.get(id=other.id)).status == "delivered"
+    assert (await Message.get(id=one.id)).status == "unknown"
 
 
 async def test_a_receipt_of_a_message_nobody_sent_is_not_waited_for_for_ever(spine: Spine, citizen: Citizen) -> None:

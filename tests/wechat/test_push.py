@@ -121,6 +121,15 @@ def test_a_repeated_push_has_the_same_key_and_a_different_one_another() -> None:
     assert keys[0] == keys[1] != keys[2]
 
 
+def test_two_pop_ups_about_the_same_templates_in_one_second_are_two() -> None:
+    def answered(**answer: str) -> str:
+        item = {"TemplateId": "T1", "SubscribeStatusString": "accept", "PopupScene": "0"} | answer
+        return received(json_event("subscribe_msg_popup_event", item), as_json=True).dedupe_key
+
+    assert answered() == answered()
+    assert len({answered(), answered(SubscribeStatusString="reject"), answered(PopupScene="2")}) == 3
+
+
 @pytest.mark.parametrize("late_s", [-301, 301])
 def test_a_push_that_is_not_fresh_is_refused(late_s: int) -> None:
     query, body = push(xml("x", ""), NOW.timestamp())
