@@ -22,6 +22,7 @@ from api.errors import (
     IdempotencyKeyMissing,
     LevelTooLow,
     MediaTypeUnsupported,
+    PermissionMissing,
     ProofTooOld,
     RequestMalformed,
     Unexpected,
@@ -35,6 +36,7 @@ from core import clock, ids
 from core.errors import NotFound
 from core.log import bound, get_logger
 from core.strict_json import JsonRefused, decode
+from domain.identity.staff_sessions import StaffCaller
 from domain.identity.tokens import Caller, TokenRefused
 from domain.services import Services
 from models.idempotency import Once
@@ -125,10 +127,12 @@ async def _prepare(services: Services, route: Route, request: Request, request_i
     call.client_ip = _address(request)
     if len(call.raw) > BODY_BYTES:
         raise BodyTooLarge
-    caller = _check_access(services, route, request) if route.access.who == "person" else None
-    call._caller = caller
+    if route.access.who == "person":
+        call._caller = _check_access(services, route, request)
+    elif route.access.who == "staff":
+        call._staff = await _check_staff(services, route, request)
     if route.limit is not None:
-        who = str(caller.person_id) if caller else services.vault.index("limit.address", _address(request)).hex()[:32]
+        who = call.caller_id or services.vault.index("limit.address", _address(request)).hex()[:32]
         await services.limiter.take(f"call:{route.name}:{who}", route.limit.count, _MINUTE, closed=route.limit.closed)
     call.path = {name: _path_value(name, value) for name, value in path.items()}
     if route.raw:
@@ -140,11 +144,23 @@ async def _prepare(services: Services, route: Route, request: Request, request_i
     return call
 
 
-def _check_access(services: Services, route: Route, request: Request) -> Caller:
+def _bearer(request: Request) -> str:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         raise TokenRefused("missing")
-    caller = services.access_tokens.check(token.strip())
+    return token.strip()
+
+
+async def _check_staff(services: Services, route: Route, request: Request) -> StaffCaller:
+    """The tokens of people and of staff have different audiences: neither opens the other's doors."""
+    caller = await services.staff_sessions.check(_bearer(request))
+    if route.access.permission is not None and route.access.permission not in caller.permissions:
+        raise PermissionMissing(permission=route.access.permission)
+    return caller
+
+
+def _check_access(services: Services, route: Route, request: Request) -> Caller:
+    caller = services.access_tokens.check(_bearer(request))
     if caller.level < route.access.level:
         raise LevelTooLow(level=caller.level, needed=route.access.level)
     if route.access.fresh and clock.timestamp() - caller.proved_at > FRESH_S:
@@ -206,7 +222,8 @@ def _once(services: Services, route: Route, request: Request, call: Call) -> Onc
     if len(key) != 1 or not _IDEMPOTENCY_KEY.fullmatch(key[0]):
         raise IdempotencyKeyMissing
     fingerprint = hashlib.sha256(f"{call.method} {call.path_text}\n".encode() + call.raw).digest()
-    return Once(services.vault, str(call.caller.person_id), route.name, key[0], fingerprint)
+    assert call.caller_id is not None, "only who is logged in has keys"
+    return Once(services.vault, call.caller_id, route.name, key[0], fingerprint)
 
 
 def _render(route: Route, answer: Answer) -> HTTPResponse:

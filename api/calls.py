@@ -8,12 +8,14 @@ from typing import Any, Literal
 import msgspec
 
 from api.shedding import Shed
+from cities.staff import Permission
 from core.errors import LianbanError
+from domain.identity.staff_sessions import StaffCaller
 from domain.identity.tokens import Caller
 from domain.services import Services
 from models.idempotency import Once
 
-Who = Literal["anybody", "person", "company", "platform"]
+Who = Literal["anybody", "person", "staff", "company", "platform"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +24,20 @@ class Access:
 
     ``anybody`` needs no login. ``person`` acts for himself with an access token of at least `level` (1 WeChat, 2 phone, 3 real
     name); `fresh` asks for a proof at most five minutes old. ``company`` and ``platform`` sign their requests; the handler verifies
-    with their keys before anything else.
+    with their keys before anything else. ``staff`` comes with a token of its own audience and needs `permission`, which the roles of
+    the city pack give; None: his own login is all it is about.
     """
 
     who: Who
     level: int = 0
     fresh: bool = False
+    permission: Permission | None = None
 
     def __post_init__(self) -> None:
         if (self.who == "person") != (self.level in (1, 2, 3)) or (self.fresh and self.who != "person"):
             raise ValueError("a person has a level from 1 to 3, others have none")
+        if self.permission is not None and self.who != "staff":
+            raise ValueError("only staff have permissions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +68,26 @@ class Call:
     client_ip: str = ""
     """The address the caller's device comes from, as far as trusted proxies say."""
     _caller: Caller | None = None
+    _staff: StaffCaller | None = None
 
     @property
     def caller(self) -> Caller:
         """The logged-in person."""
         assert self._caller is not None, "this route has no person"
         return self._caller
+
+    @property
+    def staff(self) -> StaffCaller:
+        """The logged-in member of staff."""
+        assert self._staff is not None, "this route has no staff"
+        return self._staff
+
+    @property
+    def caller_id(self) -> str | None:
+        """Who is logged in, person or staff: what limits and kept answers go by."""
+        if self._staff is not None:
+            return f"staff:{self._staff.staff_id}"
+        return str(self._caller.person_id) if self._caller is not None else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,10 @@ from domain.billing.qr import QrCodeRefused
 from domain.billing.quotes import AccountNotPayable, AmountTooLarge, NothingOwed
 from domain.companies import CompanyNotJoined
 from domain.identity.login import IdentitySourceAway, LoginCodeRefused, PhoneCodeRefused
+from domain.identity.passwords import PasswordWeak
 from domain.identity.sessions import RefreshRefused
+from domain.identity.staff import GrantRefused, LoginTaken
+from domain.identity.staff_login import SetupRefused, StaffLoginRefused
 from domain.identity.tokens import TokenRefused
 from models.idempotency import KeyInFlight, KeyReused
 from models.lifecycle import IllegalMove, StaleState
@@ -66,6 +69,12 @@ class LevelTooLow(LianbanError):
     """The caller must prove more about himself. data: ``level`` he has, ``needed``."""
 
     code = "level_too_low"
+
+
+class PermissionMissing(LianbanError):
+    """None of the roles of this member of staff allows it. data: ``permission``."""
+
+    code = "permission_missing"
 
 
 class ProofTooOld(LianbanError):
@@ -111,7 +120,11 @@ STATUS: dict[type[LianbanError], int] = {
     RefreshRefused: 401,
     SignatureWrong: 401,
     LoginCodeRefused: 401,
+    StaffLoginRefused: 401,
+    SetupRefused: 401,
     LevelTooLow: 403,
+    PermissionMissing: 403,
+    GrantRefused: 403,
     ProofTooOld: 403,
     NotFound: 404,
     QrCodeRefused: 404,
@@ -120,6 +133,7 @@ STATUS: dict[type[LianbanError], int] = {
     RequestTimedOut: 408,
     AccountNotPayable: 409,
     AlreadyPaid: 409,
+    LoginTaken: 409,
     AmountTooLarge: 409,
     KeyInFlight: 409,
     NothingOwed: 409,
@@ -137,6 +151,7 @@ STATUS: dict[type[LianbanError], int] = {
     AccountOrProofWrong: 422,
     BillNotInQuote: 422,
     KeyReused: 422,
+    PasswordWeak: 422,
     PhoneCodeRefused: 422,
     ProofMalformed: 422,
     RateLimited: 429,

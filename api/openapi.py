@@ -17,6 +17,7 @@ from api.errors import (
     IdempotencyKeyMissing,
     LevelTooLow,
     MediaTypeUnsupported,
+    PermissionMissing,
     Problem,
     ProofTooOld,
     RequestMalformed,
@@ -41,6 +42,10 @@ _SECURITY_SCHEMES = {
     "person": {
         "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
         "description": "登录得到的访问凭据（EdDSA，typ 为 at+jwt），十分钟有效；公钥在 /.well-known/jwks.json。",
+    },
+    "staff": {
+        "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
+        "description": "工作人员登录得到的凭据（受众 lianban:staff），市民的凭据不能用；十五分钟不操作就失效，用着时换新的。",
     },
     "company": {
         "type": "apiKey", "in": "header", "name": "Signature",
@@ -123,6 +128,9 @@ def problems(route: Route) -> dict[int, list[type[LianbanError]]]:
         found.add(TokenRefused)
         found |= {LevelTooLow} if route.access.level > 1 else set()
         found |= {ProofTooOld} if route.access.fresh else set()
+    if route.access.who == "staff":
+        found.add(TokenRefused)
+        found |= {PermissionMissing} if route.access.permission else set()
     if route.limit is not None:
         found |= {RateLimited, LimiterAway} if route.limit.closed else {RateLimited}
     if "{" in route.path:
@@ -147,6 +155,8 @@ def access(route: Route) -> str:
             text = "谁都可以调用，不用登录。"
         case "person":
             text = f"本人登录后调用，身份等级至少 {row.level}（{LEVELS[row.level]}）。"
+        case "staff":
+            text = "工作人员登录后调用" + (f"，角色要有权限 {row.permission}。" if row.permission else "。")
         case "company":
             text = "收费单位用自己的密钥签名后调用。"
         case "platform":
@@ -188,7 +198,12 @@ def operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
         "description": access(route),
         "tags": [route.tag],
         "security": _security(route),
-        "x-access": {"who": route.access.who, "level": route.access.level, "fresh": route.access.fresh},
+        "x-access": {
+            "who": route.access.who,
+            "level": route.access.level,
+            "fresh": route.access.fresh,
+            "permission": route.access.permission,
+        },
         "parameters": [*_path_parameters(route), *_query_parameters(route, components), _REQUEST_ID],
     }
     if route.idempotent:

@@ -1,6 +1,6 @@
 """The table of all routes: who may call what, on whose behalf, at which assurance level. Nothing outside this table is served."""
 
 from api.calls import Route
-from api.routing import billing, operation, people, systems
+from api.routing import billing, operation, people, staff, systems
 
-ROUTES: tuple[Route, ...] = (*people.ROUTES, *billing.ROUTES, *systems.ROUTES, *operation.ROUTES)
+ROUTES: tuple[Route, ...] = (*people.ROUTES, *billing.ROUTES, *staff.ROUTES, *systems.ROUTES, *operation.ROUTES)

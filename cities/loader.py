@@ -15,12 +15,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from cities import checks, message_checks, qr_checks, tariff_checks
+from cities import checks, message_checks, qr_checks, staff_checks, tariff_checks
 from cities.errors import CityPackInvalid
 from cities.schema import AreasFile, City, CityFile, CompaniesFile, Duration, Message, MessagesFile, PaymentsFile
+from cities.staff import StaffFile
 from cities.tariffs import Tariff, TariffsFile
 
-FILES = ("city.toml", "areas.toml", "companies.toml", "payments.toml", "tariffs.toml", "messages.toml")
+FILES = ("city.toml", "areas.toml", "companies.toml", "payments.toml", "tariffs.toml", "staff.toml", "messages.toml")
 DEMO_FILE = "demo.json"
 
 T = TypeVar("T")
@@ -48,6 +49,7 @@ def load(folder: Path) -> City:
     companies = read(folder / "companies.toml", CompaniesFile)
     payments = read(folder / "payments.toml", PaymentsFile)
     tariffs = read(folder / "tariffs.toml", TariffsFile)
+    staff = read(folder / "staff.toml", StaffFile)
     messages = read(folder / "messages.toml", MessagesFile)
     if city.code != folder.name:
         raise CityPackInvalid("city.toml", "$.code", f"{city.code} is not the name of the folder, {folder.name}")
@@ -56,6 +58,7 @@ def load(folder: Path) -> City:
     qr_checks.check_qr("companies.toml", companies)
     checks.check_payments("payments.toml", payments)
     tariff_checks.check_tariffs("tariffs.toml", companies, tariffs)
+    staff_checks.check_staff("staff.toml", staff, areas, companies)
     message_checks.check_messages("messages.toml", messages)
     return City(
         code=city.code,
@@ -67,6 +70,7 @@ def load(folder: Path) -> City:
         companies=MappingProxyType({company.code: company for company in companies.companies}),
         payments=payments,
         tariffs=MappingProxyType(_timelines(tariffs)),
+        staff=staff,
         values=MappingProxyType(messages.values),
         templates=MappingProxyType(messages.templates),
         messages=MappingProxyType(_versions(messages)),

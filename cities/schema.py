@@ -15,6 +15,7 @@ from msgspec import Meta
 from cities.errors import NotInForce, UnknownCompany
 
 if TYPE_CHECKING:
+    from cities.staff import StaffFile
     from cities.tariffs import Tariffs
 
 Text = Annotated[str, Meta(min_length=1, max_length=500)]
@@ -368,6 +369,7 @@ class City(Shape, frozen=True, kw_only=True):
     companies: Mapping[str, Company]
     payments: PaymentsFile
     tariffs: "Tariffs"
+    staff: "StaffFile"
     values: Mapping[str, Placeholder]
     templates: Mapping[str, Template]
     messages: Mapping[str, tuple[Message, ...]]

@@ -21,6 +21,9 @@ from domain.billing.telling import Telling
 from domain.companies import Companies
 from domain.identity.login import Login
 from domain.identity.sessions import Sessions
+from domain.identity.staff import Staff
+from domain.identity.staff_login import StaffLogin
+from domain.identity.staff_sessions import StaffSessions
 from domain.identity.tokens import AccessTokens, TokenKeys
 from gateways.companies import SigningKey
 from notifications.delivery import Delivery
@@ -47,6 +50,9 @@ class Services:
     access_tokens: AccessTokens
     sessions: Sessions
     login: Login
+    staff: Staff
+    staff_login: StaffLogin
+    staff_sessions: StaffSessions
     companies: Companies
     accounts: Accounts
     qr_codes: QrCodes

@@ -21,7 +21,11 @@ from domain.billing.refresh import Refresher
 from domain.billing.telling import Telling
 from domain.companies import Companies, JoinedCompany
 from domain.identity.login import Login
+from domain.identity.passwords import Passwords
 from domain.identity.sessions import Sessions
+from domain.identity.staff import Staff
+from domain.identity.staff_login import StaffLogin
+from domain.identity.staff_sessions import StaffSessions
 from domain.identity.tokens import AccessTokens, RefreshTokens, TokenKeys
 from domain.services import Services
 from gateways.companies import CompanyGateway, SigningKey, load_public_key, load_signing_key
@@ -52,6 +56,7 @@ def compose(settings: Settings) -> Services:
     token_keys = TokenKeys([(key.keyid, key.key) for key in settings.token_keys])
     access_tokens = AccessTokens(token_keys, settings.public_url, AUDIENCE)
     sessions = Sessions(vault, access_tokens, RefreshTokens(base64.b64decode(settings.refresh_key)))
+    staff_sessions = StaffSessions(token_keys, settings.public_url, city)
 
     wechat_side = Counterpart("wechat", settings.endpoints.wechat)
     wechat_pay_side = Counterpart("wechat_pay", settings.endpoints.wechat_pay)
@@ -95,6 +100,9 @@ def compose(settings: Settings) -> Services:
         access_tokens=access_tokens,
         sessions=sessions,
         login=Login(mini_program, sessions, vault),
+        staff=Staff(vault, city),
+        staff_login=StaffLogin(vault, city, limiter, staff_sessions, Passwords()),
+        staff_sessions=staff_sessions,
         companies=companies,
         accounts=accounts,
         qr_codes=qr_codes,

@@ -14,7 +14,7 @@ GRANTS: dict[str, frozenset[str]] = {
     **dict.fromkeys(("journal", "audit", "ledger_account", "ledger_transaction", "ledger_entry"), _APPEND),
     **dict.fromkeys(
         (
-            "person", "organization", "login_user", "session", "staff_user", "utility_account", "binding", "qr_code", "bill", "bill_file",
+            "person", "organization", "login_user", "session", "staff_user", "staff_session", "utility_account", "binding", "qr_code", "bill", "bill_file",
             "payment", "payment_part", "payment_line", "claim", "refund", "posting", "posting_bill", "message", "subscription_credit",
             "event", "inbox",
         ),

@@ -68,6 +68,9 @@ def test_every_operation_says_who_may_call_it_and_how_it_fails(name: str) -> Non
     if who == "person":
         assert _codes(operation, 401) == {"token_refused"}
         assert ("level_too_low" in _codes(operation, 403)) == (operation["x-access"]["level"] > 1)
+    if who == "staff":
+        assert _codes(operation, 401) >= {"token_refused"}
+        assert ("permission_missing" in _codes(operation, 403)) == (operation["x-access"]["permission"] is not None)
     if "requestBody" in operation:
         assert "body_too_large" in _codes(operation, 413)
     assert _codes(operation, 500) == {"internal"}
@@ -106,7 +109,8 @@ def test_every_example_is_of_its_schema(name: str) -> None:
 def test_every_body_of_ours_has_an_example_that_a_test_can_fill() -> None:
     assert [route.name for route in ROUTES if route.body and route.example is None] == []
     assert {name for route in ROUTES for name in placeholders(route.example)} <= {
-        "login_code", "refresh_token", "phone_code", "qr_token", "proof", "quote_id",
+        "login_code", "refresh_token", "phone_code", "qr_token", "proof", "quote_id", "staff_login", "staff_password", "staff_unit",
+        "setup_code", "totp_code", "new_login",
     }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import pytest
 from api.app import BODY_BYTES
 from api.routes import ROUTES
 from tests.harness.edge import Edge, Person
+from tests.harness.operations import caller_for
 from tests.harness.spine import BUSINESS
 
 STORED = (*BUSINESS, "inbox", "qr_code", "audit", "idempotent_answer")
@@ -84,7 +85,7 @@ async def test_a_body_with_no_meaning_or_another_is_refused(edge: Edge, person: 
 async def test_every_operation_refuses_unknown_members_duplicates_and_other_types(
     edge: Edge, person: Person, route: Any
 ) -> None:
-    by, key = (person if route.access.who == "person" else None), (uuid4().hex if route.idempotent else None)
+    by, key = await caller_for(edge, route), (uuid4().hex if route.idempotent else None)
     sample = json.dumps({name: str(uuid4()) for name in route.example} | {"one_more": 1}).encode()
     first = next(iter(route.example))
     for body in (sample, f'{{"{first}": "a", "{first}": "b"}}'.encode(), f'{{"{first}": {{}}}}'.encode(), b"[1]", b"x"):
@@ -96,7 +97,7 @@ async def test_every_operation_refuses_unknown_members_duplicates_and_other_type
 )
 @pytest.mark.parametrize("route", BODIES, ids=lambda route: route.name)
 async def test_another_media_type_is_refused(edge: Edge, person: Person, route: Any, media_type: str) -> None:
-    by, key = (person if route.access.who == "person" else None), (uuid4().hex if route.idempotent else None)
+    by, key = await caller_for(edge, route), (uuid4().hex if route.idempotent else None)
     await _refused(
         edge,
         (415, "media_type_unsupported"),
@@ -197,7 +198,8 @@ async def test_a_wrong_method_says_which_are_right(edge: Edge, method: str) -> N
 @pytest.mark.parametrize("route", IDS, ids=lambda route: route.name)
 async def test_a_malformed_id_is_not_found(edge: Edge, person: Person, route: Any, malformed: str) -> None:
     path = "/".join(malformed if part.startswith("{") else part for part in route.path.split("/"))
-    response = await edge.call(route.method, path, by=person)
+    by = person if route.access.who == "person" else await caller_for(edge, route)
+    response = await edge.call(route.method, path, by=by)
     assert (response.status_code, response.json()["code"]) == (404, "not_found")
 
 

@@ -2,21 +2,25 @@
 
 from collections import Counter
 from datetime import timedelta
+from typing import get_args
 
 import pytest
 
 from api.calls import Access, Route, Who
 from api.routes import ROUTES
+from cities.staff import Permission
 from core import clock
 from domain.identity.tokens import Caller
+from tests.harness import staff
 from tests.harness.edge import Edge, Person
 from tests.harness.operations import Operations
 
 PERSONS = [route for route in ROUTES if route.access.who == "person"]
+STAFF = [route for route in ROUTES if route.access.who == "staff"]
 SIGNED = [route for route in ROUTES if route.access.who in ("company", "platform")]
 OPEN = {
     "sessions_login_by_wechat", "sessions_refresh", "companies_list_companies", "scanned_show", "keys_publish", "docs_openapi",
-    "docs_show", "health_alive",
+    "docs_show", "health_alive", "staff_sessions_enrol", "staff_sessions_confirm", "staff_sessions_log_in",
 }  # fmt: skip
 
 
@@ -45,12 +49,49 @@ def test_a_row_cannot_be_half_filled() -> None:
     for wrong in wrongs:
         with pytest.raises(ValueError, match="level"):
             Access(*wrong)
+    with pytest.raises(ValueError, match="permissions"):
+        Access("anybody", permission="staff.manage")
 
 
 def test_what_takes_money_is_idempotent_and_what_asks_for_a_secret_is_limited_and_closed() -> None:
     assert {route.name for route in ROUTES if route.idempotent} >= {"payments_create"}
     closed = {route.name for route in ROUTES if route.limit is not None and route.limit.closed}
-    assert closed == {"sessions_login_by_wechat", "me_prove_phone"}
+    assert closed == {
+        "sessions_login_by_wechat", "me_prove_phone", "staff_sessions_enrol", "staff_sessions_confirm", "staff_sessions_log_in",
+        "staff_sessions_change_password",
+    }  # fmt: skip
+
+
+def test_staff_have_doors_of_their_own_and_only_their_own() -> None:
+    assert {route.name for route in ROUTES if route.path.startswith("/staff/")} == {route.name for route in STAFF} | {
+        name for name in OPEN if name.startswith("staff_")
+    }
+    needed = {route.access.permission for route in STAFF} - {None}
+    assert needed == set(get_args(Permission))
+
+
+@pytest.mark.parametrize("route", STAFF, ids=lambda route: route.name)
+async def test_a_citizen_s_token_opens_no_door_of_staff(edge: Edge, route: Route) -> None:
+    answers = [await edge.call(route.method, _any(route), route.example, by=by) for by in (None, await edge.person())]
+    assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(401, "token_refused")] * 2
+
+
+@pytest.mark.parametrize("route", PERSONS, ids=lambda route: route.name)
+async def test_a_token_of_staff_opens_no_door_of_citizens(edge: Edge, route: Route) -> None:
+    member = await staff.member(edge.spine.services, "city", "platform_administrator")
+    response = await edge.call(route.method, _any(route), route.example, by=member)
+    assert (response.status_code, response.json()["code"]) == (401, "token_refused")
+
+
+@pytest.mark.parametrize("route", [route for route in STAFF if route.access.permission], ids=lambda route: route.name)
+async def test_without_a_role_that_allows_it_no_staff_come_in(edge: Edge, route: Route) -> None:
+    services = edge.spine.services
+    others = [role for role in services.city.staff.roles if route.access.permission not in role.permissions]
+    members = [await staff.member(services, staff.unit_of(services, role), role.code) for role in others]
+    members += [await staff.member(services, "water"), await staff.member(services, "water", "no_such_role")]
+    for member in members:
+        response = await edge.call(route.method, _any(route), route.example, by=member)
+        assert (response.status_code, response.json()["code"]) == (403, "permission_missing")
 
 
 @pytest.mark.parametrize("route", PERSONS, ids=lambda route: route.name)

@@ -6,11 +6,14 @@ from uuid import uuid4
 import pytest
 
 from api.calls import Route
+from api.fields import filled
 from api.routes import ROUTES
 from tests.harness.edge import Edge, Person
-from tests.harness.operations import OBJECTS
+from tests.harness.operations import OBJECTS, STAFF_OBJECTS
+from tests.harness.staff import member_for
 
-WITH_ID = [route for route in ROUTES if "_id}" in route.path]
+WITH_ID = [route for route in ROUTES if "_id}" in route.path and route.access.who == "person"]
+OF_STAFF = [route for route in ROUTES if "_id}" in route.path and route.access.who == "staff"]
 BODIES = {"quotes of an account": ("/v1/quotes", "account_id"), "payments of a quote": ("/v1/payments", "quote_ids")}
 
 
@@ -30,6 +33,25 @@ async def test_an_object_of_another_is_not_found(edge: Edge, route: Route) -> No
 
     assert (await asked(theirs)) == (await asked(str(uuid4())))
     assert (await asked(theirs))[1]["code"] == "not_found"
+    assert await edge.spine.rows() == before
+
+
+@pytest.mark.parametrize("route", OF_STAFF, ids=lambda route: route.name)
+async def test_an_object_of_another_unit_s_staff_is_not_found(edge: Edge, route: Route) -> None:
+    await edge.forget_limits()
+    services = edge.spine.services
+    owner, stranger = await member_for(services, route.access), await member_for(services, route.access, 1)
+    (name,) = [part[1:-1] for part in route.path.split("/") if part.startswith("{")]
+    theirs = await STAFF_OBJECTS[name](edge, owner)
+    before = await edge.spine.rows()
+    answers = []
+    for id_ in (theirs, str(uuid4())):
+        response = await edge.call(
+            route.method, route.path.replace(f"{{{name}}}", id_), filled(route.example, _Any()), by=stranger
+        )
+        answers.append((response.status_code, {**response.json(), "request_id": ""}, set(response.headers)))
+    assert answers[0] == answers[1]
+    assert answers[0][1]["code"] == "not_found"
     assert await edge.spine.rows() == before
 
 
@@ -76,3 +98,10 @@ async def test_a_list_holds_one_s_own_only_wherever_it_begins(edge: Edge, path: 
 async def _fill(edge: Edge, person: Person) -> None:
     await edge.payment(person)
     await edge.message(person)
+
+
+class _Any(dict[str, str]):
+    """Something for every placeholder."""
+
+    def __missing__(self, _name: str) -> str:
+        return str(uuid4())

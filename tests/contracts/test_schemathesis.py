@@ -19,7 +19,8 @@ from schemathesis.checks import CHECKS, load_all_checks
 from api.calls import Route
 from api.routes import ROUTES
 from tests.harness.edge import Edge, Person
-from tests.harness.operations import OBJECTS, Operations
+from tests.harness.operations import OBJECTS, STAFF_OBJECTS, Operations
+from tests.harness.staff import Member, member_for
 
 EXAMPLES = {GenerationMode.POSITIVE: 15, GenerationMode.NEGATIVE: 10}
 """Generated requests of each operation, by kind."""
@@ -50,7 +51,9 @@ async def test_every_operation_succeeds_and_no_request_makes_it_fail_or_break_it
         first = await Operations(edge).carry_out(route)
         assert first.status_code == route.status, f"{route.name}: {first.text}"
         person = await edge.person() if route.access.who == "person" else None
-        seeds, prepare = await _seeds(edge, route, person), _prepare(edge, route, person)
+        member = await member_for(edge.spine.services, route.access) if route.access.who == "staff" else None
+        seeds = await (_of_staff(edge, route, member) if member else _seeds(edge, route, person))
+        prepare = _prepare(edge, route, member or person)
         calling = _Calling(described[route.name], str(edge.http.base_url), seeds, prepare)
         # What takes nothing but optional headers cannot be asked wrongly.
         modes = list(EXAMPLES) if route.body or route.query or "_id}" in route.path else [GenerationMode.POSITIVE]
@@ -137,13 +140,19 @@ async def _seeds(edge: Edge, route: Route, person: Person | None) -> dict[str, s
     }  # fmt: skip
 
 
-def _prepare(edge: Edge, route: Route, person: Person | None) -> Prepare:
+async def _of_staff(edge: Edge, route: Route, member: Member) -> dict[str, str]:
+    """What there is within the reach of this member of staff."""
+    made = {name: await STAFF_OBJECTS[name](edge, member) for name in STAFF_OBJECTS if f"{{{name}}}" in route.path}
+    return {"unit": "water", **made}
+
+
+def _prepare(edge: Edge, route: Route, caller: Person | Member | None) -> Prepare:
     """Logs in, or signs, whatever was generated."""
     senders = edge.senders
 
-    def as_person(request: requests.PreparedRequest) -> None:
-        assert person is not None
-        request.headers.update(person.headers)
+    def as_caller(request: requests.PreparedRequest) -> None:
+        assert caller is not None
+        request.headers.update(caller.headers)
 
     def as_company(request: requests.PreparedRequest) -> None:
         _, headers, _ = senders.company("water", request.method or "", request.path_url, _body(request))
@@ -154,7 +163,7 @@ def _prepare(edge: Edge, route: Route, person: Person | None) -> Prepare:
 
     if route.name == "callbacks_wechat_pay_receive":
         return as_wechat_pay
-    return {"person": as_person, "company": as_company}.get(route.access.who, lambda _request: None)
+    return {"person": as_caller, "staff": as_caller, "company": as_company}.get(route.access.who, lambda _request: None)
 
 
 def _body(request: requests.PreparedRequest) -> bytes:

@@ -16,7 +16,7 @@ from core.database import opened
 from core.settings import Settings
 from lianban.sandbox import SandboxProcess
 from models import MODULES
-from tests.faults import journeys
+from tests.faults import journeys, staff_journeys
 from tests.faults.conftest import RECOVERED
 from tests.faults.customer import Customer
 from tests.faults.journeys import Journey
@@ -66,6 +66,8 @@ CASES = (
     Case("phone.committed", journeys.pays, program=_API),
     Case("session.refreshed_committed", journeys.stays_logged_in, program=_API),
     Case("session.ended_committed", journeys.logs_out, program=_API),
+    Case("staff.enrolled_committed", staff_journeys.comes_in, program=_API),
+    Case("staff.logged_in_committed", staff_journeys.comes_in, program=_API),
     Case("binding.answered", journeys.pays, program=_API),
     Case("binding.committed", journeys.holder_objects, program=_API),
     Case("binding.revoked_committed", journeys.unbinds, program=_API),

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 import httpx
@@ -43,6 +43,13 @@ class Person:
         return {"Authorization": f"Bearer {self.token}"}
 
 
+class Caller(Protocol):
+    """Whoever is logged in."""
+
+    @property
+    def headers(self) -> dict[str, str]: ...
+
+
 class Edge:
     """A client of the API, and the means to bring about what it asks for."""
 
@@ -54,7 +61,7 @@ class Edge:
         self.contract = contract
 
     async def call(
-        self, method: str, path: str, body: Any = None, *, by: Person | None = None, key: str | None = None, **more: Any
+        self, method: str, path: str, body: Any = None, *, by: Caller | None = None, key: str | None = None, **more: Any
     ) -> httpx.Response:
         """One call; `body` is encoded as JSON unless it is bytes."""
         headers = {**(by.headers if by else {}), **({"Idempotency-Key": key} if key else {}), **more.pop("headers", {})}

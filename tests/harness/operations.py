@@ -1,5 +1,6 @@
 """How each operation of the contract is brought to its documented answer: the ids and the secrets its example leaves open."""
 
+from base64 import b32decode
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
@@ -8,8 +9,12 @@ import httpx
 
 from api.calls import Route
 from api.fields import filled, placeholders
-from tests.harness.edge import Edge, Person
+from core import clock
+from domain.identity import totp
+from tests.harness import staff
+from tests.harness.edge import Caller, Edge, Person
 from tests.harness.senders import Signed
+from tests.harness.staff import Member, member_for
 
 
 class Operations:
@@ -20,6 +25,8 @@ class Operations:
 
     async def carry_out(self, route: Route) -> httpx.Response:
         """The example of `route`, with everything it needs made before; returns its answer."""
+        if route.path.startswith("/staff/"):
+            return await self._of_staff(route)
         person = await self.edge.person() if route.access.who in ("person", "anybody") else None
         if route.access.who in ("company", "platform"):
             return await self._signed(route)
@@ -31,6 +38,33 @@ class Operations:
         key = uuid4().hex if route.idempotent else None
         by = person if route.access.who == "person" else None
         return await self.edge.call(route.method, path, body, by=by, key=key)
+
+    async def _of_staff(self, route: Route) -> httpx.Response:
+        edge, services = self.edge, self.edge.spine.services
+        member = await member_for(services, route.access)
+        path = route.path
+        for name in _names(route.path):
+            path = path.replace(f"{{{name}}}", await STAFF_OBJECTS[name](edge, member))
+        values = {
+            "staff_login": member.login,
+            "staff_password": staff.PASSWORD,
+            "staff_unit": "water",
+            "totp_code": member.code(),
+        }
+        if "enrolments" in route.path:
+            made = await staff.waiting(services, "water", "administrator")
+            values |= {
+                "staff_login": made.user.login,
+                "setup_code": made.setup_code,
+            }
+            if route.name == "staff_sessions_confirm":
+                enrolling = {"login": made.user.login, "setup_code": made.setup_code, "password": staff.PASSWORD}
+                secret = (await edge.told("POST", "/staff/v1/enrolments", enrolling))["totp_secret"]
+                values["totp_code"] = totp.code(b32decode(secret), totp.step(clock.now()))
+        values["new_login"] = f"n{uuid4().hex[:10]}"
+        key = uuid4().hex if route.idempotent else None
+        by = member if route.access.who == "staff" else None
+        return await edge.call(route.method, path, filled(route.example, values), by=by, key=key)
 
     async def _value(self, name: str, person: Person) -> str:
         edge, citizen = self.edge, person.citizen
@@ -125,6 +159,31 @@ OBJECTS: dict[str, Callable[[Edge, Person], Awaitable[str]]] = {
     "message_id": Edge.message,
 }
 """Path parameter → how a person comes by such an object of his own."""
+
+
+async def _staff_session(edge: Edge, member: Member) -> str:
+    return (await edge.told("GET", "/staff/v1/sessions", by=member))["sessions"][0]["staff_session_id"]
+
+
+async def _colleague(edge: Edge, member: Member) -> str:
+    unit = "water" if member.unit == "city" else member.unit
+    return str((await staff.member(edge.spine.services, unit, "administrator")).staff_id)
+
+
+STAFF_OBJECTS: dict[str, Callable[[Edge, Member], Awaitable[str]]] = {
+    "staff_session_id": _staff_session,
+    "staff_id": _colleague,
+}
+"""Path parameter → how a member of staff comes by such an object within his reach."""
+
+
+async def caller_for(edge: Edge, route: Route) -> Caller | None:
+    """Somebody whom the route's row lets in; None where nobody logs in."""
+    if route.access.who == "staff":
+        return await member_for(edge.spine.services, route.access)
+    return await edge.person() if route.access.who == "person" else None
+
+
 _PATH = {**OBJECTS, "token": _token}
 
 
