@@ -28,6 +28,8 @@ SHORTEST_PROVIDER_ORDER = timedelta(minutes=1)
 LONGEST_PROVIDER_ORDER = timedelta(hours=2)
 """A WeChat Pay prepay id lives two hours."""
 LONGEST_TIMEOUT = timedelta(seconds=30)
+LONGEST_LOOK_BACK = timedelta(days=80)
+"""WeChat Pay keeps its bills for three months."""
 LONGEST_RECEIPT = timedelta(hours=24)
 """WeChat's receipts come within a day; `lianban check` calls a message without an end overdue an hour later."""
 
@@ -84,6 +86,7 @@ def check_payments(file: str, found: PaymentsFile) -> None:
         "posting": found.posting,
         "refund": found.refund,
         "message": found.message,
+        "reconciliation": found.reconciliation,
     }
     for name, rules in timelines.items():
         check_days(file, f"$.{name}", rules)
@@ -108,6 +111,13 @@ def check_payments(file: str, found: PaymentsFile) -> None:
         if not rule.retry_for < rule.receipt_within <= LONGEST_RECEIPT:
             raise CityPackInvalid(
                 file, f"$.message[{index}].receipt_within", "is longer than retry_for and at most 24h"
+            )
+    for index, rule in enumerate(found.reconciliation):
+        if not rule.ready_after < rule.late_after <= rule.look_back <= LONGEST_LOOK_BACK:
+            raise CityPackInvalid(
+                file,
+                f"$.reconciliation[{index}].late_after",
+                "a file is late after it should be there, and within the days looked back, at most 80d",
             )
 
 

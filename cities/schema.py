@@ -240,6 +240,20 @@ class MessageRule(Rule, frozen=True, kw_only=True):
     receipt_within: Duration
 
 
+class ReconciliationRule(Rule, frozen=True, kw_only=True):
+    """When the files of a day are asked for and what is done about what differs. Times count from the end of that day.
+
+    Files are asked for from `ready_after` on, for `look_back` days; one that is missing at `late_after` is reported, as are
+    differences nobody has explained for `old_after`. `most_fee_rate` is the highest share of a payment that a provider may keep.
+    """
+
+    ready_after: Duration
+    late_after: Duration
+    look_back: Duration
+    old_after: Duration
+    most_fee_rate: Annotated[str, Meta(pattern=r"\A0\.[0-9]{1,6}\Z")]
+
+
 class PaymentsFile(Shape, frozen=True, kw_only=True):
     order: tuple[OrderRule, ...]
     creation_limit: tuple[CreationLimit, ...]
@@ -249,6 +263,7 @@ class PaymentsFile(Shape, frozen=True, kw_only=True):
     posting: tuple[PostingRule, ...]
     refund: tuple[RefundRule, ...]
     message: tuple[MessageRule, ...]
+    reconciliation: tuple[ReconciliationRule, ...]
 
 
 class PaymentRules(Shape, frozen=True, kw_only=True):
@@ -262,6 +277,7 @@ class PaymentRules(Shape, frozen=True, kw_only=True):
     posting: PostingRule
     refund: RefundRule
     message: MessageRule
+    reconciliation: ReconciliationRule
 
 
 class FenValue(Shape, frozen=True, kw_only=True, tag_field="type", tag="fen"):
@@ -401,4 +417,5 @@ class City(Shape, frozen=True, kw_only=True):
             posting=in_force(every.posting, on, "posting"),
             refund=in_force(every.refund, on, "refund"),
             message=in_force(every.message, on, "message"),
+            reconciliation=in_force(every.reconciliation, on, "reconciliation"),
         )

@@ -32,6 +32,7 @@ from payments.following import Follower
 from payments.opening import Cashier
 from payments.providers.registry import Providers
 from payments.providers.wechat_pay.client import WeChatPay
+from payments.reconciliation.running import Reconciling
 from payments.refunding import Refunding
 from payments.settling import Settling
 from wechat.push import PushReceiver
@@ -68,6 +69,7 @@ class Services:
     settling: Settling
     refunding: Refunding
     providers: Providers
+    reconciling: Reconciling
     wechat_pay: WeChatPay
     push: PushReceiver
     gateway_key: SigningKey

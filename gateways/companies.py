@@ -1,4 +1,4 @@
-"""Our side of the companies' gateway (docs/company-gateway.md): six operations, each answer verified and bound to its request.
+"""Our side of the companies' gateway (docs/company-gateway.md): each answer verified and bound to its request.
 
 What a company says becomes one of four things: a typed value, a :class:`CompanyRefusal` with whose fault it is,
 :class:`core.outbound.NotSent`, or :class:`core.outbound.OutcomeUnknown`. An answer that is not signed by the company, not of its
@@ -66,6 +66,7 @@ from gateways.message_signatures import (
     verify_answer,
     verify_company_request,
 )
+from gateways.posting_files import FilePosting, PostingFile, read_posting_file
 
 __all__ = [
     "COMPANY_CODES",
@@ -84,12 +85,14 @@ __all__ = [
     "CompanyRefusal",
     "EventRefused",
     "FileBill",
+    "FilePosting",
     "HolderNotice",
     "OtherCompanyEvent",
     "Posted",
     "Posting",
     "PostingAnswer",
     "PostingBill",
+    "PostingFile",
     "Processing",
     "Proof",
     "Quote",
@@ -226,6 +229,15 @@ class CompanyGateway:
         """
         answer = await self._call("GET", "bill_file", f"/bill-files/{day.isoformat()}", file=True)
         return await asyncio.to_thread(self._read, "bill_file", lambda: read_bill_file(answer, day))
+
+    async def posting_file(self, day: date) -> PostingFile:
+        """§7a. What the company has recorded as paid on that day.
+
+        Raises:
+            CompanyRefusal: EF0001, the file is not ready.
+        """
+        answer = await self._call("GET", "posting_file", f"/posting-files/{day.isoformat()}", file=True)
+        return await asyncio.to_thread(self._read, "posting_file", lambda: read_posting_file(answer, day))
 
     async def holder_notice(self, notice: HolderNotice) -> None:
         """§8. Returns when the company has accepted the notice."""

@@ -14,6 +14,7 @@ from jobs.orphans import sweep
 from models.bill import BillFile
 from models.idempotency import KEPT
 from payments.providers.port import ProviderRefused
+from payments.reconciliation import items
 
 log = get_logger(__name__)
 
@@ -90,6 +91,12 @@ def register(app: procrastinate.App, services: Services) -> None:
     async def run_delayed(timestamp: int) -> None:
         await services.posting.report_delayed()
 
+    async def run_reconciliation(timestamp: int) -> None:
+        await services.reconciling.tick()
+
+    async def run_old_items(timestamp: int) -> None:
+        await items.report_old(services.city.payment_rules(clock.today()).reconciliation.old_after)
+
     async def run_files(timestamp: int) -> None:
         await take_bill_files(services)
 
@@ -104,6 +111,8 @@ def register(app: procrastinate.App, services: Services) -> None:
         ("notifications.expire", "*/10 * * * * 23", run_receipts),
         ("billing.report_delayed", "20 1 * * * 13", run_delayed),
         ("bills.daily_file", "40 0-4,18-23 * * * 5", run_files),
+        ("payments.reconcile", "*/10 * * * * 31", run_reconciliation),
+        ("payments.report_old_items", "30 2 * * * 19", run_old_items),
         ("wechat_pay.certificates", "37 * * * * 41", run_certificates),
     ):
         app.periodic(cron=cron)(app.task(name=name, pass_context=False, queueing_lock=name)(work))

@@ -29,15 +29,20 @@ from domain.identity.staff_sessions import StaffSessions
 from domain.identity.tokens import AccessTokens, RefreshTokens, TokenKeys
 from domain.services import Services
 from gateways.companies import CompanyGateway, SigningKey, load_public_key, load_signing_key
+from models.reconciliation import COMPANY
 from notifications.delivery import Delivery
 from notifications.intents import Intents
 from payments.following import Follower
 from payments.opening import Cashier
+from payments.providers.bills import BillSource
 from payments.providers.registry import Connected, Providers
 from payments.providers.wechat_pay import client as wechat_pay_client
+from payments.providers.wechat_pay.bills import WeChatPayBills
 from payments.providers.wechat_pay.client import WeChatPay
 from payments.providers.wechat_pay.config import WeChatPayConfig
 from payments.providers.wechat_pay.notices import WeChatPayNotices
+from payments.reconciliation.companies import CompanyPostings
+from payments.reconciliation.running import Party, Reconciling
 from payments.refunding import Refunding
 from payments.settling import Settling
 from wechat.client import MiniProgram
@@ -118,6 +123,7 @@ def compose(settings: Settings) -> Services:
         settling=settling,
         refunding=Refunding(providers, reasons.options, city),
         providers=providers,
+        reconciling=_reconciling(companies, WeChatPayBills(pay_config, wechat_pay_side), follower, city),
         wechat_pay=wechat_pay,
         push=PushReceiver(app.appid, app.push_token, app.push_encoding_aes_key),
         gateway_key=_signing_key(settings),
@@ -136,6 +142,16 @@ def _companies(settings: Settings, city: City, sides: Mapping[str, Counterpart])
         gateway = CompanyGateway(code, side, urlsplit(keys.base_url).netloc, signing_key, _public_keys(keys))
         joined[code] = JoinedCompany(rules, gateway, {wechat_pay_client.NAME: merchant})
     return Companies(joined)
+
+
+def _reconciling(companies: Companies, wechat_pay: WeChatPayBills, follower: Follower, city: City) -> Reconciling:
+    sources: dict[str, BillSource] = {
+        wechat_pay.name: wechat_pay,
+        COMPANY: CompanyPostings({company.code: company.gateway for company in companies}),
+    }
+    parties = [Party(wechat_pay.name, company.merchant, company.code) for company in companies]
+    parties += [Party(COMPANY, company.code, company.code) for company in companies]
+    return Reconciling(sources, parties, follower.query, city)
 
 
 def _company_sides(settings: Settings, city: City) -> dict[str, Counterpart]:

@@ -9,6 +9,7 @@ MODULES = (
     "models.refund",
     "models.ledger",
     "models.posting",
+    "models.reconciliation",
     "models.message",
     "models.lifecycle",
     "models.inbox",

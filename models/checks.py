@@ -6,7 +6,7 @@ moment the caller gave (see :data:`NOW`); work that a job does within moments is
 
 from typing import NamedTuple
 
-from models import bill, message, payment, posting, refund
+from models import bill, message, payment, posting, reconciliation, refund
 from models.lifecycle import LIFECYCLES, Lifecycle
 
 NOW = "lianban.check_now"
@@ -125,6 +125,25 @@ with fact as (
 select id::text as id, kind || ' of ' || subject || ' is not booked: ' || fen as what from (table fact except all table booked) missing
 union all
 select subject_id::text, kind || ' of ' || subject || ' is booked and is not so: ' || amount_fen from (table booked except all table fact) extra
+""",
+    ),
+    Check(
+        "file_kept_whole",
+        1,
+        "每份对账文件留存的行数和金额，逐行相加等于取来时所记的合计",
+        _counted("reconciliation_run", "reconciliation_row"),
+        """
+with kept as (
+  select run_id, count(*) as rows, sum(fee_millifen) as fee,
+    coalesce(sum(amount_fen) filter (where kind in ('trade', 'posting') and state not in ('failed', 'revoked')), 0) as paid,
+    coalesce(sum(amount_fen) filter (where kind = 'refund' and state not in ('failed', 'revoked')), 0) as refunded
+  from reconciliation_row group by run_id
+)
+select run.id::text as id, run.source || ' ' || run.party || ' ' || run.day || ' says ' || coalesce(run.paid_fen, 0) || ' and '
+  || coalesce(run.refunded_fen, 0) || ', its rows ' || coalesce(kept.paid, 0) || ' and ' || coalesce(kept.refunded, 0) as what
+from reconciliation_run run left join kept on kept.run_id = run.id
+where (coalesce(run.rows_taken, 0), coalesce(run.paid_fen, 0), coalesce(run.refunded_fen, 0), coalesce(run.fee_millifen, 0))
+  <> (coalesce(kept.rows, 0), coalesce(kept.paid, 0), coalesce(kept.refunded, 0), coalesce(kept.fee, 0))
 """,
     ),
 )
@@ -377,6 +396,18 @@ select id::text as id, subject || ' ' || subject_id || ': ' || event || ' withou
 from journal where event like 'correct\\_%' and (reason is null or (actor_kind = 'staff' and (approver is null or approver = actor_id)))
 """,
     ),
+    Check(
+        "difference_ends_on_two_words",
+        6,
+        "对账差异由人了结的，都有理由和另一位批准人；自行消除的由系统记录",
+        _counted("reconciliation_item"),
+        """
+select i.id::text as id, i.kind || ' of ' || i.number || ' is ' || i.status || ' on nobody''s word' as what
+from reconciliation_item i where i.status in ('resolved', 'explained') and not exists (
+  select 1 from journal j where j.subject = 'reconciliation_item' and j.subject_id = i.id and j.to_state = i.status and j.reason is not null
+    and (j.event = 'explain' or (j.approver is not null and j.approver <> j.actor_id)))
+""",
+    ),
 )
 
 MESSAGES = (
@@ -469,5 +500,13 @@ NOT_EXAMINED = {
 }
 """What the rule of this number says beyond the checks above, and why it is not examined."""
 
-_LAWS = (bill.BILL, payment.PAYMENT, posting.POSTING, refund.REFUND, message.MESSAGE)
+_LAWS = (
+    bill.BILL,
+    payment.PAYMENT,
+    posting.POSTING,
+    reconciliation.RUN,
+    reconciliation.ITEM,
+    refund.REFUND,
+    message.MESSAGE,
+)
 assert set(LIFECYCLES.values()) == set(_LAWS), "a lifecycle is registered by importing its module: import it above"

@@ -103,6 +103,7 @@ class Payment(Model):
         )
         indexes = (
             ("person_id", "created_at"),
+            ("paid_at",),
             PartialIndex(
                 name="payment_live",
                 fields=("created_at",),

@@ -72,6 +72,7 @@ class Posting(Model):
         indexes = (
             ("payment_id",),
             ("account_id",),
+            ("ended_at",),
             PartialIndex(name="posting_open", fields=("created_at",), condition="status not in ('posted', 'refused')"),
         )
 

@@ -71,6 +71,7 @@ class Refund(Model):
         )
         indexes = (
             ("payment_id",),
+            ("ended_at",),
             PartialIndex(name="refund_open", fields=("created_at",), condition="status not in ('succeeded', 'closed')"),
         )
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from sanic import Request, Sanic
 
+from sandbox import companies_posting_files as posting_files
+from sandbox import spoiling
 from sandbox.companies_book import Book, document
 from sandbox.companies_codes import CODES, Refusal
 from sandbox.companies_events import Outbox, ask_platform
@@ -106,6 +108,12 @@ def _pace(book: Book, outbox: Outbox, body: dict[str, Any]) -> dict[str, Any]:
     return {"factor": factor}
 
 
+def _posting_file(book: Book, _: Outbox, body: dict[str, Any]) -> dict[str, Any]:
+    day, spoilt = body["date"], {name: value for name, value in body.items() if name != "date"}
+    spoiling.choose(book.state, posting_files.SOURCE, book.company.code, day, spoilt, posting_files.FAULTS)
+    return {"date": day}
+
+
 def _signing_key(book: Book, _: Outbox, body: dict[str, Any]) -> dict[str, Any]:
     keyid = body["keyid"]
     if keyid not in [key.keyid for key in book.company.private_keys]:
@@ -121,6 +129,7 @@ _ACTIONS = {
     "refuse": _refuse,
     "processing": _processing,
     "pace": _pace,
+    "posting-file": _posting_file,
     "signing-key": _signing_key,
 }
 

@@ -10,6 +10,7 @@ from sanic import HTTPResponse
 from sanic import Request as HTTPRequest
 
 from sandbox import companies_operations as operations
+from sandbox import companies_posting_files as posting_files
 from sandbox import companies_postings as postings
 from sandbox import http_signatures as signatures
 from sandbox.companies_book import Book
@@ -54,6 +55,7 @@ OPERATIONS: Final = (
     Operation("post_payment", "POST", "postings", postings.post_payment, "posting_id"),
     Operation("query_posting", "GET", f"postings/{_ID}", postings.query_posting),
     Operation("bill_file", "GET", f"bill-files/{_ID}", operations.bill_file, content_type=NDJSON),
+    Operation("posting_file", "GET", f"posting-files/{_ID}", posting_files.posting_file, content_type=NDJSON),
     Operation("holder_notice", "POST", "holder-notices", operations.holder_notice, "notice_id"),
 )
 

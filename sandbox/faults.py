@@ -12,8 +12,27 @@ OUTGOING: Final = frozenset({"latency", "duplicate", "reorder", "forge", "silenc
 """Faults of a notice or event that goes out."""
 OPERATIONS: Final = {
     "wechat": {"code2session", "stable_token", "phone_number", "subscribe_send", "code_unlimited", "message_push"},
-    "wechat_pay": {"order", "query", "close", "refund", "refund_query", "certificates", "notice"},
-    "company": {"find_account", "query_bills", "post_payment", "query_posting", "bill_file", "holder_notice", "event"},
+    "wechat_pay": {
+        "order",
+        "query",
+        "close",
+        "refund",
+        "refund_query",
+        "certificates",
+        "trade_bill",
+        "bill_download",
+        "notice",
+    },
+    "company": {
+        "find_account",
+        "query_bills",
+        "post_payment",
+        "query_posting",
+        "bill_file",
+        "posting_file",
+        "holder_notice",
+        "event",
+    },
 }
 """What can go wrong at each kind of counterpart; ``company`` stands for every ``company:{code}``."""
 OUTGOING_OPERATIONS: Final = frozenset({"message_push", "notice", "event"})

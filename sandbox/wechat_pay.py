@@ -13,10 +13,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sanic import HTTPResponse, Request, Sanic
 from sanic.exceptions import SanicException
 
-from sandbox import wechat_pay_control
+from sandbox import wechat_pay_bills, wechat_pay_control
 from sandbox import wechat_pay_crypto as crypto
 from sandbox.context import Context
 from sandbox.replies import Reply, json_reply
+from sandbox.wechat_pay_bills import Bills
 from sandbox.wechat_pay_door import Door, query_of
 from sandbox.wechat_pay_errors import WechatPayError
 from sandbox.wechat_pay_fields import ORDER_KINDS, read_object
@@ -48,6 +49,7 @@ def mount(app: Sanic, control_app: Sanic, context: Context, people: People) -> N
     _mount_orders(app, door, orders)
     _mount_refunds(app, door, refunds)
     _mount_certificates(app, door, parties)
+    wechat_pay_bills.mount(app, control_app, context, door, Bills(context, parties, orders, refunds))
     wechat_pay_control.mount(control_app, context, parties, people, orders, refunds, notices)
 
 

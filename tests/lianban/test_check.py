@@ -15,6 +15,7 @@ from lianban import check
 from models.checks import CHECKS, NOT_EXAMINED
 from tests.harness.spine import Spine
 from tests.lianban.plants import ALSO, PLANTS
+from tests.payments.reconciliation.days import morning_after, reconcile, spoil_bill
 
 
 async def _live(spine: Spine) -> None:
@@ -43,6 +44,10 @@ async def _live(spine: Spine) -> None:
     binding = await spine.bind(passer_by, await spine.account(500))
     await spine.services.accounts.revoke(binding.id, passer_by.id)
     await spine.jobs.run()
+    day = clock.today()
+    await morning_after(spine, day)
+    await spoil_bill(spine, day, drop=[order_no])
+    await reconcile(spine, day)
 
 
 @asynccontextmanager

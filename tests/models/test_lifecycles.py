@@ -23,6 +23,8 @@ LEAVING_AN_END = {
         ("succeeded", "money_returned"): "the company did not take it, and it went back in full",
     },
     "posting": {},
+    "reconciliation_item": {("resolved", "correct_to_open"): "what was said about it was wrong"},
+    "reconciliation_run": {},
     "refund": {},
     "message": {
         ("unknown", "receipt_delivered"): "the receipt came after its day",
@@ -35,6 +37,8 @@ ENDS = {
     "bill": {"posted", "paid_elsewhere", "void"},
     "payment": {"closed", "failed", "succeeded", "refunded"},
     "posting": {"posted", "refused"},
+    "reconciliation_item": {"explained", "resolved"},
+    "reconciliation_run": {"matched"},
     "refund": {"succeeded", "closed"},
     "message": {"delivered", "failed", "skipped", "unknown"},
 }

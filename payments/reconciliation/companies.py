@@ -1,0 +1,33 @@
+"""The posting files of the companies, as a source of bills."""
+
+from collections.abc import Mapping
+from datetime import date
+
+from core.outbound import FailureKind
+from gateways.companies import CompanyGateway, CompanyRefusal
+from payments.providers.bills import BillNotReady, BillRow, DayBill
+
+
+class CompanyPostings:
+    """What each company has recorded as paid; parties are the codes of companies."""
+
+    def __init__(self, gateways: Mapping[str, CompanyGateway]) -> None:
+        self._gateways = dict(gateways)
+
+    async def day_bill(self, day: date, party: str) -> DayBill:
+        """The file of one company's day.
+
+        Raises:
+            BillNotReady: EF0001.
+        """
+        try:
+            file = await self._gateways[party].posting_file(day)
+        except CompanyRefusal as refusal:
+            if refusal.kind is FailureKind.TEMPORARY:
+                raise BillNotReady from refusal
+            raise
+        rows = tuple(
+            BillRow("posting", posting.posting_id, posting.serial, posting.total_fen, posting.posted_at, "posted")
+            for posting in file.postings
+        )
+        return DayBill(day, party, file.sha256, rows)
