@@ -149,7 +149,12 @@ def _reconciling(companies: Companies, wechat_pay: WeChatPayBills, follower: Fol
         wechat_pay.name: wechat_pay,
         COMPANY: CompanyPostings({company.code: company.gateway for company in companies}),
     }
-    parties = [Party(wechat_pay.name, company.merchant, company.code) for company in companies]
+    parties = [
+        Party(provider, merchant, company.code)
+        for company in companies
+        for provider, merchant in company.merchants.items()
+        if provider in sources
+    ]
     parties += [Party(COMPANY, company.code, company.code) for company in companies]
     return Reconciling(sources, parties, follower.query, city)
 

@@ -504,8 +504,8 @@ _LAWS = (
     bill.BILL,
     payment.PAYMENT,
     posting.POSTING,
-    reconciliation.RUN,
-    reconciliation.ITEM,
+    reconciliation.RECONCILIATION_RUN,
+    reconciliation.RECONCILIATION_ITEM,
     refund.REFUND,
     message.MESSAGE,
 )

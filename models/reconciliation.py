@@ -22,7 +22,7 @@ class RunStatus(StrEnum):
     MATCHED = "matched"
 
 
-RUN = Lifecycle(
+RECONCILIATION_RUN = Lifecycle(
     "reconciliation_run",
     RunStatus,
     initial=RunStatus.WAITING,
@@ -45,7 +45,7 @@ class ItemStatus(StrEnum):
 
 _S = ItemStatus
 
-ITEM = Lifecycle(
+RECONCILIATION_ITEM = Lifecycle(
     "reconciliation_item",
     ItemStatus,
     initial=_S.OPEN,

@@ -10,7 +10,7 @@ from core.errors import LianbanError
 from core.log import get_logger
 from models import audit
 from models.lifecycle import Actor, move
-from models.reconciliation import ITEM, ReconciliationItem
+from models.reconciliation import RECONCILIATION_ITEM, ReconciliationItem
 
 log = get_logger(__name__)
 
@@ -60,7 +60,7 @@ async def take_up(item_id: UUID, actor: Actor) -> None:
         ItemUnknown. models.lifecycle.IllegalMove: it is in hand or over.
     """
     async with transaction():
-        await move(ITEM, await _locked(item_id), "take_up", actor)
+        await move(RECONCILIATION_ITEM, await _locked(item_id), "take_up", actor)
 
 
 async def resolve(item_id: UUID, actor: Actor, reason: str, approver: str) -> None:
@@ -72,7 +72,15 @@ async def resolve(item_id: UUID, actor: Actor, reason: str, approver: str) -> No
     _check_consent(actor, reason, approver)
     async with transaction():
         item = await _locked(item_id)
-        await move(ITEM, item, "resolve", actor, reason=reason, approver=approver, columns={"ended_at": clock.now()})
+        await move(
+            RECONCILIATION_ITEM,
+            item,
+            "resolve",
+            actor,
+            reason=reason,
+            approver=approver,
+            columns={"ended_at": clock.now()},
+        )
         await audit.record(actor, "reconciliation.resolved", "reconciliation_item", item.id, item.kind)
 
 
@@ -85,7 +93,15 @@ async def reopen(item_id: UUID, actor: Actor, reason: str, approver: str) -> Non
     _check_consent(actor, reason, approver)
     async with transaction():
         item = await _locked(item_id)
-        await move(ITEM, item, "correct_to_open", actor, reason=reason, approver=approver, columns={"ended_at": None})
+        await move(
+            RECONCILIATION_ITEM,
+            item,
+            "correct_to_open",
+            actor,
+            reason=reason,
+            approver=approver,
+            columns={"ended_at": None},
+        )
         await audit.record(actor, "reconciliation.reopened", "reconciliation_item", item.id, item.kind)
 
 

@@ -18,8 +18,8 @@ from core.log import get_logger
 from models.lifecycle import SYSTEM, StaleState, born, move
 from models.payment import Payment, PaymentPart
 from models.reconciliation import (
-    ITEM,
-    RUN,
+    RECONCILIATION_ITEM,
+    RECONCILIATION_RUN,
     ItemKind,
     ItemStatus,
     ReconciliationItem,
@@ -224,7 +224,7 @@ async def _opened(day: date, party: Party) -> ReconciliationRun:
             run_id, RunStatus.WAITING, day, party.source, party.party, party.company, clock.now(),
         )  # fmt: skip
         if written:
-            await born(RUN, await ReconciliationRun.get(id=run_id), SYSTEM)
+            await born(RECONCILIATION_RUN, await ReconciliationRun.get(id=run_id), SYSTEM)
     failpoint("reconciliation.opened_committed")
     return await ReconciliationRun.get(day=day, source=party.source, party=party.party)
 
@@ -242,7 +242,7 @@ async def _keep(run: ReconciliationRun, bill: DayBill | None) -> None:
     }
     try:
         async with transaction():
-            await move(RUN, run, "file_taken", SYSTEM, columns=columns)
+            await move(RECONCILIATION_RUN, run, "file_taken", SYSTEM, columns=columns)
             await fetch(
                 _KEEP, run.id,
                 [row.kind for row in rows], [row.number for row in rows], [row.other_number for row in rows],
@@ -265,7 +265,7 @@ async def _open(run: ReconciliationRun, differences: Iterable[Difference]) -> in
             detail=one.detail, owner=one.owner, opened_at=clock.now(),
         )  # fmt: skip
         if await _insert(item):
-            await born(ITEM, item, SYSTEM, reason=one.kind)
+            await born(RECONCILIATION_ITEM, item, SYSTEM, reason=one.kind)
             written += 1
     return written
 
@@ -295,7 +295,14 @@ async def _explain(run: ReconciliationRun, still: set[tuple[str, str, str]]) -> 
             continue
         try:
             async with transaction():
-                await move(ITEM, item, "explain", SYSTEM, reason="no longer so", columns={"ended_at": clock.now()})
+                await move(
+                    RECONCILIATION_ITEM,
+                    item,
+                    "explain",
+                    SYSTEM,
+                    reason="no longer so",
+                    columns={"ended_at": clock.now()},
+                )
             ended += 1
         except StaleState:
             continue  # a person has just said what it was
@@ -307,7 +314,7 @@ async def _compared(run: ReconciliationRun) -> None:
     async with transaction():
         if run.status == RunStatus.TAKEN:
             try:
-                await move(RUN, run, "compared", SYSTEM, columns={"compared_at": clock.now()})
+                await move(RECONCILIATION_RUN, run, "compared", SYSTEM, columns={"compared_at": clock.now()})
             except StaleState:
                 await run.refresh_from_db()
         else:

@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import date, datetime, timedelta
+from datetime import time as clock_time
 from typing import NamedTuple
 
 from core import clock
@@ -387,6 +388,57 @@ async def daily_file_comes(customer: Customer) -> Outcome:
     rows = await fetch("select status, payable_fen from bill where bill_no = $1", customer.bill_no)
     assert [tuple(row) for row in rows] == [("open", 4199)]
     return Outcome()
+
+
+async def day_is_reconciled(customer: Customer) -> Outcome:
+    """The company forgets a posting in its file of the day and tells it in the next one: a difference, then explained."""
+    await pays(customer)
+    posting = await fetch_one("select id, serial from posting where payment_id = any($1::uuid[])", customer.payments)
+    assert posting is not None
+    day = clock.today()
+    posted_at = datetime.combine(day + timedelta(days=1), clock_time(0, 0, 10), clock.SHANGHAI)
+    told = {
+        "posting_id": str(posting["id"]),
+        "serial": posting["serial"],
+        "total_fen": 4199,
+        "posted_at": posted_at.isoformat(),
+    }
+    for table in ("item", "row", "run"):
+        customer.world.sql(f"delete from reconciliation_{table}")
+    customer.world.sql("delete from journal where subject in ('reconciliation_run', 'reconciliation_item')")
+    await _posting_file(customer, day, {"drop": [told["posting_id"]]})
+    await _posting_file(customer, day + timedelta(days=1), {"add": [told]})
+    try:
+        await _reconciled(customer, day, posting["id"], "open")
+        await _reconciled(customer, day + timedelta(days=1), posting["id"], "explained")
+    finally:
+        customer.world.travel(0)
+        for spoilt in (day, day + timedelta(days=1)):
+            await _posting_file(customer, spoilt, {})
+    return POSTED
+
+
+async def _posting_file(customer: Customer, day: date, spoiling: dict[str, object]) -> None:
+    await customer.control("POST", f"/companies/{COMPANY}/posting-file", {"date": day.isoformat(), **spoiling})
+
+
+async def _reconciled(customer: Customer, day: date, posting_id: object, status: str) -> None:
+    """On the morning after `day` all its files are compared, and the difference about the posting stands so."""
+    morning = datetime.combine(day + timedelta(days=1), clock_time(11), clock.SHANGHAI)
+    customer.world.travel((morning - clock.now()).total_seconds())
+    customer.world.sql(
+        "select procrastinate_defer_jobs_v1(array[row('default', 'payments.reconcile', 0, null, null, '{\"timestamp\": 0}', null)"
+        "::procrastinate_job_to_defer_v1])"
+    )
+
+    async def stands() -> object:
+        return await fetch_one(
+            "select 1 from reconciliation_item where posting_id = $1 and status = $2 and not exists"
+            " (select 1 from reconciliation_run where day = $3 and status <> 'matched')",
+            posting_id, status, day,
+        )  # fmt: skip
+
+    await customer.until(stands, f"the difference {status}")
 
 
 async def _about_to_pay(customer: Customer) -> str:

@@ -30,14 +30,14 @@ async def morning_after(spine: Spine, day: date, at: time = time(10, 30)) -> Non
 
 async def reconcile(spine: Spine, day: date) -> dict[str, Outcome]:
     """Reconcile a day; outcomes of the water company's files by source."""
-    merchant = spine.services.companies.get(WATER).merchant
+    merchant = spine.services.companies.get(WATER).merchants["wechat_pay"]
     outcomes = await spine.services.reconciling.day(day)
     return {one.party.source: one for one in outcomes if one.party.party in (merchant, WATER)}
 
 
 async def spoil_bill(spine: Spine, day: date, **spoiling: Any) -> None:
     """WeChat Pay's bill of the water company's merchant is wrong on that day."""
-    merchant = spine.services.companies.get(WATER).merchant
+    merchant = spine.services.companies.get(WATER).merchants["wechat_pay"]
     await spine.control("POST", f"/wechat-pay/bills/{day}/{merchant}", spoiling)
 
 

@@ -65,7 +65,7 @@ async def test_a_day_on_which_all_went_well_has_no_difference_and_a_second_run_c
     await spine.travel(timedelta(hours=2))
     await spine.services.reconciling.tick()
     assert await spine.rows(TABLES[1:]) == before
-    merchant = spine.services.companies.get(WATER).merchant
+    merchant = spine.services.companies.get(WATER).merchants["wechat_pay"]
     assert (await spine.calls("wechat_pay", "trade_bill"))[f"{day} {merchant}"] == 1, (
         "a file that was taken is not asked for"
     )
