@@ -1,7 +1,7 @@
 """WeChat Pay v3 in partner mode: ``mount`` opens its port and its control endpoints.
 
 The parts: :mod:`sandbox.wechat_pay_door` (signatures in and out),
-:mod:`sandbox.wechat_pay_fields` (shapes), :mod:`sandbox.wechat_pay_orders`, :mod:`sandbox.wechat_pay_refunds`,
+:mod:`sandbox.wechat_pay_fields` (shapes), :mod:`sandbox.wechat_pay_orders`, :mod:`sandbox.wechat_pay_combined`, :mod:`sandbox.wechat_pay_refunds`,
 :mod:`sandbox.wechat_pay_notices`, :mod:`sandbox.wechat_pay_control`.
 """
 
@@ -18,6 +18,7 @@ from sandbox import wechat_pay_crypto as crypto
 from sandbox.context import Context
 from sandbox.replies import Reply, json_reply
 from sandbox.wechat_pay_bills import Bills
+from sandbox.wechat_pay_combined import CombinedOrders
 from sandbox.wechat_pay_door import Door, query_of
 from sandbox.wechat_pay_errors import WechatPayError
 from sandbox.wechat_pay_fields import ORDER_KINDS, read_object
@@ -28,6 +29,7 @@ from sandbox.wechat_pay_refunds import Refunds
 from sandbox.wechat_people import People
 
 TRANSACTIONS = "/v3/pay/partner/transactions"
+COMBINED = "/v3/combine-transactions"
 REFUNDS = "/v3/refund/domestic/refunds"
 log = logging.getLogger("sandbox")
 
@@ -36,6 +38,7 @@ def mount(app: Sanic, control_app: Sanic, context: Context, people: People) -> N
     """Open the port. Raises ValueError or KeyError when the configuration is wrong."""
     parties = Parties(context.config["wechat_pay"])
     orders = Orders(context.state, context.clock, parties, people)
+    combined = CombinedOrders(context.state, parties, orders)
     notices = Notices(context, parties)
 
     def settled(refund: sqlite3.Row) -> None:
@@ -47,10 +50,11 @@ def mount(app: Sanic, control_app: Sanic, context: Context, people: People) -> N
     refunds = Refunds(context, parties, orders, settled)
     door = Door(context, parties)
     _mount_orders(app, door, orders)
+    _mount_combined(app, door, combined)
     _mount_refunds(app, door, refunds)
     _mount_certificates(app, door, parties)
     wechat_pay_bills.mount(app, control_app, context, door, Bills(context, parties, orders, refunds))
-    wechat_pay_control.mount(control_app, context, parties, people, orders, refunds, notices)
+    wechat_pay_control.mount(control_app, context, parties, people, orders, combined, refunds, notices)
 
 
 def _mount_orders(app: Sanic, door: Door, orders: Orders) -> None:
@@ -87,6 +91,32 @@ def _mount_orders(app: Sanic, door: Door, orders: Orders) -> None:
             "close",
             out_trade_no,
             lambda merchant: orders.close(merchant, out_trade_no, read_object(request.body)),
+        )
+
+
+def _mount_combined(app: Sanic, door: Door, combined: CombinedOrders) -> None:
+    for kind in ORDER_KINDS:
+
+        async def open_order(request: Request, kind: str = kind) -> HTTPResponse:
+            call_id = _id_in(request, "combine_out_trade_no")
+            return await door.answer(
+                request, "order", call_id, lambda merchant: combined.open(merchant, kind, read_object(request.body))
+            )
+
+        app.add_route(open_order, f"{COMBINED}/{kind}", methods=["POST"], name=f"combined_{kind}")
+
+    @app.get(f"{COMBINED}/out-trade-no/<number:str>", name="combined_query", unquote=True)
+    async def query(request: Request, number: str) -> HTTPResponse:
+        def work(merchant: Merchant) -> dict[str, Any]:
+            query_of(request)
+            return combined.query(merchant, number)
+
+        return await door.answer(request, "query", number, work)
+
+    @app.post(f"{COMBINED}/out-trade-no/<number:str>/close", name="combined_close", unquote=True)
+    async def close(request: Request, number: str) -> HTTPResponse:
+        return await door.answer(
+            request, "close", number, lambda merchant: combined.close(merchant, number, read_object(request.body))
         )
 
 

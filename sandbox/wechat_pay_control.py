@@ -12,6 +12,7 @@ from sandbox.context import Context, ControlError
 from sandbox.control import body_of
 from sandbox.outbox import PACE
 from sandbox.replies import Reply, empty_reply, json_reply
+from sandbox.wechat_pay_combined import CombinedOrders
 from sandbox.wechat_pay_notices import Notices, Spoiling, order_subject, refund_subject
 from sandbox.wechat_pay_orders import Orders
 from sandbox.wechat_pay_parties import Parties
@@ -28,11 +29,20 @@ class _Declined(Exception):
 class Phone:
     """Pays as a phone does: with the parameters of wx.requestPayment, or by a scanned code or an opened H5 address."""
 
-    def __init__(self, context: Context, parties: Parties, people: People, orders: Orders, notices: Notices) -> None:
+    def __init__(
+        self,
+        context: Context,
+        parties: Parties,
+        people: People,
+        orders: Orders,
+        combined: CombinedOrders,
+        notices: Notices,
+    ) -> None:
         self._context = context
         self._parties = parties
         self._people = people
         self._orders = orders
+        self._combined = combined
         self._notices = notices
 
     def pay(self, person_id: str, body: Mapping[str, Any]) -> dict[str, str]:
@@ -54,12 +64,24 @@ class Phone:
 
     def arrive(self, order: sqlite3.Row, payer: Mapping[str, str | None], coupon_fen: int = 0) -> sqlite3.Row:
         """The money is there: the order is paid and its notice written."""
+        number = self._orders.combined_of(order)
+        if number is not None:
+            self.arrive_combined(order["sp_mchid"], number, payer.get("sp_openid"), coupon_fen)
+            return order
         with self._context.state.transaction():
             paid = self._orders.pay(order, payer, coupon_fen)
             resource = self._orders.described(paid)
             subject = order_subject(paid)
             self._notices.add(subject, paid["notify_url"], paid["sp_mchid"], "TRANSACTION.SUCCESS", resource)
         return paid
+
+    def arrive_combined(self, mchid: str, number: str, openid: str | None, coupon_fen: int = 0) -> None:
+        """The money for all sub-orders is there: one notice tells of them."""
+        with self._context.state.transaction():
+            paid = self._combined.pay(self._combined.parts(mchid, number), openid, coupon_fen)
+            resource = self._combined.described(number, paid)
+            subject = combined_subject(mchid, number)
+            self._notices.add(subject, paid[0]["notify_url"], mchid, "TRANSACTION.SUCCESS", resource)
 
     def _requested(self, person_id: str, body: Mapping[str, Any]) -> tuple[sqlite3.Row, dict[str, str | None]]:
         values = {name: body.get(name) for name in _PARAMETERS}
@@ -91,20 +113,32 @@ class Phone:
 
     def _order_of(self, ticket: str, *trade_types: str) -> sqlite3.Row:
         found = self._orders.ticket(ticket)
-        order = None if found is None else self._orders.find(found["sp_mchid"], found["out_trade_no"])
+        order = None if found is None else self._found(found["sp_mchid"], found["out_trade_no"])
         if found is None or order is None or order["trade_type"] not in trade_types:
             raise _Declined("no such prepay_id, code or address")
         if self._context.clock.timestamp() >= found["expires_at"]:
             raise _Declined("the prepay_id, code or address has expired")
         return order
 
+    def _found(self, mchid: str, number: str) -> sqlite3.Row | None:
+        """An ordinary order, or the first sub-order of a combined one: they stand and fall together."""
+        return self._orders.find(mchid, number) or next(iter(self._combined.parts(mchid, number)), None)
+
 
 def mount(
-    app: Sanic, context: Context, parties: Parties, people: People, orders: Orders, refunds: Refunds, notices: Notices
+    app: Sanic,
+    context: Context,
+    parties: Parties,
+    people: People,
+    orders: Orders,
+    combined: CombinedOrders,
+    refunds: Refunds,
+    notices: Notices,
 ) -> None:
     """Add the routes."""
-    phone = Phone(context, parties, people, orders, notices)
+    phone = Phone(context, parties, people, orders, combined, notices)
     _mount_orders(app, phone, orders, notices)
+    _mount_combined(app, phone, combined, notices)
     _mount_refunds(app, context, refunds, notices)
 
     @app.post("/control/people/<person_id:str>/pay", name="control_pay")
@@ -120,10 +154,52 @@ def mount(
         return empty_reply()
 
 
+def combined_subject(mchid: str, number: str) -> str:
+    """The subject of a combined order's notices."""
+    return f"order:{mchid}:{number}"
+
+
+def _mount_combined(app: Sanic, phone: Phone, combined: CombinedOrders, notices: Notices) -> None:
+    def the_one(number: str) -> tuple[str, list[sqlite3.Row]]:
+        for mchid, known in combined.numbers():
+            if known == number:
+                return mchid, combined.parts(mchid, number)
+        raise ControlError("no such combine_out_trade_no", 404)
+
+    def described(number: str) -> dict[str, Any]:
+        mchid, parts = the_one(number)
+        return combined.described(number, parts) | notices.about(combined_subject(mchid, number))
+
+    @app.get("/control/wechat-pay/combined", name="control_combined")
+    async def listed(_: Request) -> Reply:
+        return json_reply({"orders": [described(number) for _, number in combined.numbers()]})
+
+    @app.post("/control/wechat-pay/combined/<number:str>/notify", name="control_combined_notify", unquote=True)
+    async def notify(request: Request, number: str) -> Reply:
+        mchid, parts = the_one(number)
+        address = (combined_subject(mchid, number), parts[0]["notify_url"], mchid, "TRANSACTION.SUCCESS")
+        return json_reply(await _by_hand(notices, address, combined.described(number, parts), body_of(request)))
+
+    @app.post("/control/wechat-pay/combined/<number:str>/force", name="control_combined_force", unquote=True)
+    async def force(request: Request, number: str) -> Reply:
+        mchid, parts = the_one(number)
+        state = body_of(request).get("trade_state")
+        if any(order["state"] == "SUCCESS" for order in parts):
+            raise ControlError("the order is paid; money that has arrived does not leave by force", 409)
+        if state == "SUCCESS":
+            phone.arrive_combined(mchid, number, parts[0]["sp_openid"])
+        elif state in ("CLOSED", "NOTPAY"):
+            combined.set_state(parts, state)
+        else:
+            raise ControlError("trade_state is SUCCESS, CLOSED or NOTPAY")
+        return json_reply(described(number))
+
+
 def _mount_orders(app: Sanic, phone: Phone, orders: Orders, notices: Notices) -> None:
     def described(order: sqlite3.Row) -> dict[str, Any]:
         times = {name: order[name] for name in ("created_at", "expires_at", "paid_at", "notify_url")}
-        return orders.described(order) | times | notices.about(order_subject(order))
+        more = {"combine_out_trade_no": orders.combined_of(order)} if orders.combined_of(order) else {}
+        return orders.described(order) | times | more | notices.about(order_subject(order))
 
     @app.get("/control/wechat-pay/orders", name="control_orders")
     async def listed(_: Request) -> Reply:

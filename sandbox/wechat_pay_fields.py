@@ -61,6 +61,20 @@ def check_close(body: Mapping[str, Any]) -> None:
     _check("", body, {"sp_mchid": _text(1, 32), "sub_mchid": _text(1, 32)}, {})
 
 
+def check_combined(kind: str, body: Mapping[str, Any]) -> None:
+    """The body of POST /v3/combine-transactions/{kind}; time_expire is judged by the caller."""
+    required, optional = _COMBINED_KINDS[kind]
+    _check("", body, _COMBINED_REQUIRED | required, _COMBINED_OPTIONAL | optional)
+    numbers = [sub_order["out_trade_no"] for sub_order in body["sub_orders"]]
+    if len({*numbers, body["combine_out_trade_no"]}) != len(numbers) + 1:
+        raise wrong("sub_orders", "订单号重复")
+
+
+def check_combined_close(body: Mapping[str, Any]) -> None:
+    """The body of the close of a combined order."""
+    _check("", body, {"combine_appid": _text(1, 32), "sub_orders": _list(_SUB_CLOSE, MOST_SUB_ORDERS)}, {})
+
+
 def check_refund(body: Mapping[str, Any]) -> None:
     """The body of POST /v3/refund/domestic/refunds."""
     _check("", body, _REFUND_REQUIRED, _REFUND_OPTIONAL)
@@ -202,6 +216,46 @@ _KINDS: Final[dict[str, tuple[dict[str, Check], dict[str, Check]]]] = {
     "h5": ({"scene_info": _object({"payer_client_ip": _text(1, 45), "h5_info": _H5}, _SCENE)}, {}),
 }
 ORDER_KINDS: Final = tuple(_KINDS)
+MOST_SUB_ORDERS: Final = 50
+"""Of a service provider; merchants by themselves have 2 to 10."""
+_MAX_SUB_FEN: Final = 1_000_000_000
+_SUB_ORDER: Final = _object(
+    {
+        "mchid": _text(1, 32),
+        "sub_mchid": _text(1, 32),
+        "attach": _text(1, 128),
+        "amount": _object({"total_amount": _integer(1, _MAX_SUB_FEN), "currency": _one_of("CNY")}, {}),
+        "out_trade_no": _text(6, 32, OUT_TRADE_NO),
+        "description": _text(1, 127),
+    },
+    {
+        "sub_appid": _text(1, 32),
+        "detail": _text(1, 6000),
+        "goods_tag": _text(1, 32),
+        "settle_info": _object({}, {"profit_sharing": _boolean}),
+    },
+)
+_SUB_CLOSE: Final = _object(
+    {"mchid": _text(1, 32), "out_trade_no": _text(6, 32, OUT_TRADE_NO)}, {"sub_mchid": _text(1, 32)}
+)
+_COMBINED_REQUIRED: Final[dict[str, Check]] = {
+    "combine_appid": _text(1, 32),
+    "combine_mchid": _text(1, 32),
+    "combine_out_trade_no": _text(6, 32, OUT_TRADE_NO),
+    "sub_orders": _list(_SUB_ORDER, MOST_SUB_ORDERS),
+    "notify_url": _notify_url,
+}
+_COMBINED_OPTIONAL: Final[dict[str, Check]] = {"time_start": _text(1, 64), "time_expire": _text(1, 64)}
+_COMBINED_SCENE: Final = {"scene_info": _object({"payer_client_ip": _text(1, 45)}, {"device_id": _text(7, 16)})}
+_COMBINED_KINDS: Final[dict[str, tuple[dict[str, Check], dict[str, Check]]]] = {
+    "jsapi": ({"combine_payer_info": _object({"openid": _text(1, 128)}, {})}, dict(_COMBINED_SCENE)),
+    "app": ({}, dict(_COMBINED_SCENE)),
+    "native": ({}, dict(_COMBINED_SCENE)),
+    "h5": (
+        {"scene_info": _object({"payer_client_ip": _text(1, 45), "h5_info": _H5}, {"device_id": _text(7, 16)})},
+        {},
+    ),
+}
 
 _REFUND_REQUIRED: Final[dict[str, Check]] = {
     "sub_mchid": _text(1, 32),

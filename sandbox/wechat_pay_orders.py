@@ -30,6 +30,10 @@ CREATE TABLE IF NOT EXISTS wechat_pay_order (
     coupon_fen INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (sp_mchid, out_trade_no)
 );
+CREATE TABLE IF NOT EXISTS wechat_pay_sub_order (
+    sp_mchid TEXT NOT NULL, out_trade_no TEXT NOT NULL, combine_out_trade_no TEXT NOT NULL, position INTEGER NOT NULL,
+    PRIMARY KEY (sp_mchid, out_trade_no)
+);
 CREATE TABLE IF NOT EXISTS wechat_pay_prepay (
     ticket TEXT PRIMARY KEY, sp_mchid TEXT NOT NULL, out_trade_no TEXT NOT NULL, expires_at REAL NOT NULL
 );
@@ -54,20 +58,26 @@ class Orders:
         if body["sp_appid"] not in merchant.appids:
             raise WechatPayError("APPID_MCHID_NOT_MATCH", "sp_appid 和 sp_mchid 不匹配", "sp_appid")
         self._parties.check_sub_merchant(body["sub_mchid"], body.get("sub_appid"))
-        self._check_payer(body)
+        self.check_payer(body)
         # time_expire is honoured at the first submission only, so it is no part of what must be the same.
         content = canonical({name: value for name, value in body.items() if name != "time_expire"} | {"kind": kind})
         order = self.find(merchant.mchid, body["out_trade_no"])
         if order is None:
-            self._insert(kind, body, content)
+            self.insert(kind, body, content)
         else:
-            self._check_again(order, content)
-        return self._ticket(kind, merchant.mchid, body["out_trade_no"])
+            self.check_again(order, content)
+        return self.issue(kind, merchant.mchid, body["out_trade_no"])
 
     def find(self, sp_mchid: str, out_trade_no: str) -> sqlite3.Row | None:
         """An order by its own number."""
         query = "SELECT * FROM wechat_pay_order WHERE sp_mchid = ? AND out_trade_no = ?"
         return self._state.one(query, (sp_mchid, out_trade_no))
+
+    def combined_of(self, order: sqlite3.Row) -> str | None:
+        """The number of the combined order that an order is part of."""
+        query = "SELECT combine_out_trade_no FROM wechat_pay_sub_order WHERE sp_mchid = ? AND out_trade_no = ?"
+        found = self._state.one(query, _key(order))
+        return None if found is None else str(found["combine_out_trade_no"])
 
     def find_paid(self, sp_mchid: str, transaction_id: str) -> sqlite3.Row | None:
         """An order by WeChat Pay's number, which exists only once it is paid."""
@@ -82,7 +92,7 @@ class Orders:
         """The answer of both queries. `by` holds sp_mchid and sub_mchid of the address."""
         if by["sp_mchid"] != merchant.mchid:
             raise WechatPayError("NO_AUTH", "sp_mchid 与签名的商户号不一致")
-        if order is None or order["sub_mchid"] != by["sub_mchid"]:
+        if order is None or order["sub_mchid"] != by["sub_mchid"] or self.combined_of(order):
             raise WechatPayError("ORDER_NOT_EXIST", "订单不存在")
         return self.described(order)
 
@@ -92,7 +102,7 @@ class Orders:
         if body["sp_mchid"] != merchant.mchid:
             raise WechatPayError("NO_AUTH", "sp_mchid 与签名的商户号不一致", "sp_mchid")
         order = self.find(merchant.mchid, out_trade_no)
-        if order is None or order["sub_mchid"] != body["sub_mchid"]:
+        if order is None or order["sub_mchid"] != body["sub_mchid"] or self.combined_of(order):
             raise WechatPayError("ORDER_NOT_EXIST", "订单不存在")
         if order["state"] == "SUCCESS":
             raise WechatPayError("ORDER_PAID", "订单已支付")
@@ -153,7 +163,8 @@ class Orders:
             "promotion_detail": _promotions(order),
         }
 
-    def _check_payer(self, body: Mapping[str, Any]) -> None:
+    def check_payer(self, body: Mapping[str, Any]) -> None:
+        """Refuse a payer whom WeChat does not know, or not in this app."""
         for name, appid in (("sp_openid", body["sp_appid"]), ("sub_openid", body.get("sub_appid"))):
             openid = body.get("payer", {}).get(name)
             if openid is None:
@@ -166,7 +177,8 @@ class Orders:
             if owner.appid != appid:
                 raise WechatPayError("OPENID_MISMATCH", "openid和appid不匹配", f"payer.{name}")
 
-    def _check_again(self, order: sqlite3.Row, content: str) -> None:
+    def check_again(self, order: sqlite3.Row, content: str) -> None:
+        """Refuse an order submitted again with another content, or when it is over."""
         if order["content"] != content:
             raise WechatPayError("INVALID_REQUEST", "请求重入时，参数与首次请求时不一致")
         if order["state"] == "SUCCESS":
@@ -174,7 +186,8 @@ class Orders:
         if self.trade_state(order) == "CLOSED":
             raise WechatPayError("ORDER_CLOSED", "该订单已关闭")
 
-    def _insert(self, kind: str, body: Mapping[str, Any], content: str) -> None:
+    def insert(self, kind: str, body: Mapping[str, Any], content: str) -> None:
+        """Write a new order."""
         now = self._clock.timestamp()
         expires_at = now + DEFAULT_LIFE_S
         if "time_expire" in body:
@@ -204,7 +217,8 @@ class Orders:
             tuple(values.values()),
         )
 
-    def _ticket(self, kind: str, sp_mchid: str, out_trade_no: str) -> dict[str, str]:
+    def issue(self, kind: str, sp_mchid: str, out_trade_no: str) -> dict[str, str]:
+        """A fresh prepay_id, code_url or h5_url for an order, ordinary or combined."""
         now = self._clock.timestamp()
         prepay_id = "wx" + self._clock.iso(now)[:19].translate({ord(mark): None for mark in "-:T"}) + token(20)
         name, ticket, life_s = {

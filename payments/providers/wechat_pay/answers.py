@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from payments.providers.port import RefundAnswer, RefundState, Trade, TradeState
+from payments.providers.port import Method, OrderTrades, RefundAnswer, RefundState, Trade, TradeState
 
 _TRADE_STATES = {
     "SUCCESS": TradeState.PAID,
@@ -28,6 +28,7 @@ _REFUND_STATES = {
 }
 
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
+Address = Annotated[str, Meta(min_length=1, max_length=512)]
 Fen = Annotated[int, Meta(ge=1, le=10**12)]
 Instant = Annotated[datetime, Meta(tz=True)]
 
@@ -36,10 +37,23 @@ class StateUnknown(ValueError):
     """A state that is not in the table."""
 
 
-class Prepay(msgspec.Struct, frozen=True):
-    """The answer to an opened order."""
+class Opened(msgspec.Struct, frozen=True):
+    """The answer to an opened order: one of the three, by its method."""
 
-    prepay_id: Id
+    prepay_id: Id | None = None
+    code_url: Address | None = None
+    h5_url: Address | None = None
+
+    def handle(self, method: Method) -> str:
+        """What the method needs.
+
+        Raises:
+            StateUnknown: the platform has answered with something else.
+        """
+        handle = {Method.JSAPI: self.prepay_id, Method.NATIVE: self.code_url, Method.H5: self.h5_url}.get(method)
+        if handle is None:
+            raise StateUnknown(method)
+        return handle
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
@@ -70,8 +84,16 @@ class TradeBody(msgspec.Struct, frozen=True):
     payer: _Payer | None = None
     amount: _TradeAmount | None = None
 
-    def trade(self) -> Trade:
+    def trades(self) -> OrderTrades:
         """The port's value.
+
+        Raises:
+            StateUnknown: a state that is not in the table.
+        """
+        return OrderTrades(self.out_trade_no, (self.trade(),))
+
+    def trade(self) -> Trade:
+        """The one trade of an ordinary order.
 
         Raises:
             StateUnknown: a state that is not in the table.
@@ -90,6 +112,60 @@ class TradeBody(msgspec.Struct, frozen=True):
             transaction_id=self.transaction_id,
             succeeded_at=self.success_time,
             payer=self.payer.sp_openid if self.payer else None,
+        )
+
+
+class _SubAmount(msgspec.Struct, frozen=True):
+    total_amount: Fen | None = None
+    currency: str | None = None
+
+
+class _SubOrder(msgspec.Struct, frozen=True):
+    mchid: Id
+    sub_mchid: Id
+    out_trade_no: Id
+    trade_state: str
+    transaction_id: Id | None = None
+    success_time: Instant | None = None
+    amount: _SubAmount | None = None
+
+
+class _CombinedPayer(msgspec.Struct, frozen=True):
+    openid: str | None = None
+
+
+class CombinedBody(msgspec.Struct, frozen=True):
+    """A combined order in an answer or a notice. Its amounts are called otherwise than those of an ordinary order."""
+
+    combine_appid: Id
+    combine_mchid: Id
+    combine_out_trade_no: Id
+    sub_orders: Annotated[tuple[_SubOrder, ...], Meta(min_length=1, max_length=50)]
+    combine_payer_info: _CombinedPayer | None = None
+
+    def trades(self) -> OrderTrades:
+        """The port's value.
+
+        Raises:
+            StateUnknown: a state that is not in the table, or a sub-order that somebody else has started.
+        """
+        return OrderTrades(self.combine_out_trade_no, tuple(self._trade(sub_order) for sub_order in self.sub_orders))
+
+    def _trade(self, said: _SubOrder) -> Trade:
+        state = _TRADE_STATES.get(said.trade_state)
+        if state is None or said.mchid != self.combine_mchid:
+            raise StateUnknown(said.trade_state[:32])
+        return Trade(
+            state=state,
+            order_no=said.out_trade_no,
+            platform_merchant=said.mchid,
+            merchant=said.sub_mchid,
+            app=self.combine_appid,
+            amount_fen=said.amount.total_amount if said.amount else None,
+            currency=said.amount.currency if said.amount else None,
+            transaction_id=said.transaction_id,
+            succeeded_at=said.success_time,
+            payer=self.combine_payer_info.openid if self.combine_payer_info else None,
         )
 
 

@@ -29,7 +29,8 @@ from payments.providers.port import (
     RefundAnswer,
     RefundRequest,
 )
-from payments.providers.wechat_pay.answers import ErrorBody, Prepay, RefundBody, StateUnknown, TradeBody
+from payments.providers.wechat_pay import orders
+from payments.providers.wechat_pay.answers import CombinedBody, ErrorBody, Opened, RefundBody, StateUnknown, TradeBody
 from payments.providers.wechat_pay.codes import (
     ORDER_CLOSED,
     ORDER_NOT_EXIST,
@@ -47,9 +48,7 @@ T = TypeVar("T")
 NAME = "wechat_pay"
 REFUND_TIMEOUT = timedelta(seconds=10)
 CERTIFICATES_BYTES = 256 * 1024
-_TRADES = "/v3/pay/partner/transactions"
 _REFUNDS = "/v3/refund/domestic/refunds"
-_ORDER_NO = re.compile(r"[0-9A-Za-z_|*-]{6,32}")
 _REFUND_NO = re.compile(r"[0-9A-Za-z_|*@-]{1,64}")
 
 
@@ -75,7 +74,7 @@ class WeChatPay:
     name = NAME
     shortest_order = timedelta(seconds=65)
     """The platform asks for a minute, counted when the call arrives."""
-    most_parts: Mapping[Method, int] = {Method.JSAPI: 1}
+    most_parts: Mapping[Method, int] = {Method.JSAPI: orders.MOST_PARTS}
 
     def __init__(self, config: WeChatPayConfig, counterpart: Counterpart) -> None:
         self._config = config
@@ -84,57 +83,46 @@ class WeChatPay:
         self.app = config.sp_appid
 
     async def create_order(self, order: OrderRequest) -> OrderOpened:
-        """Open a JSAPI order. The same order again gives a fresh prepay id, two hours of life each.
+        """Open an order. The same order again gives a fresh prepay id, two hours of life each.
 
         Raises:
             ProviderRefused: ORDER_PAID, INVALID_REQUEST when the number was used with another content, …
         """
-        _check_order(order)
-        (part,) = order.parts
-        body = {
-            "sp_appid": self._config.sp_appid,
-            "sp_mchid": self._config.sp_mchid,
-            "sub_mchid": part.merchant,
-            "description": part.description,
-            "out_trade_no": part.order_no,
-            "time_expire": order.expires_at.astimezone(clock.SHANGHAI).isoformat(timespec="seconds"),
-            "notify_url": order.notify_url,
-            "amount": {"total": part.amount_fen, "currency": "CNY"},
-            "payer": {"sp_openid": order.payer},
-        }
-        answer = await self._call("order", "POST", f"{_TRADES}/jsapi", body)
-        return OrderOpened(self._read("order", answer, Prepay).prepay_id)
+        path, body = orders.opening(self._config, order)
+        answer = await self._call("order", "POST", path, body)
+        try:
+            return OrderOpened(self._read("order", answer, Opened).handle(order.method))
+        except StateUnknown as error:
+            raise self._malformed("order", "wrong_shape") from error
 
     def client_params(self, method: Method, handle: str) -> dict[str, str]:
         """What wx.requestPayment takes, signed at this moment."""
         return client_params(self._config, handle, clock.now())
 
     async def query(self, order: OrderName) -> OrderTrades | None:
-        """The trade under our number, ``None`` when the platform knows none."""
-        ((order_no, merchant),) = order.parts
-        address = f"{_TRADES}/out-trade-no/{_order_part(order_no)}"
-        query = f"sp_mchid={self._config.sp_mchid}&sub_mchid={quote(merchant, safe='')}"
+        """The trades under our numbers, ``None`` when the platform knows no such order."""
         try:
-            answer = await self._call("query", "GET", f"{address}?{query}")
+            answer = await self._call("query", "GET", orders.asking(self._config, order))
         except ProviderRefused as refused:
             if refused.provider_code == ORDER_NOT_EXIST:
                 return None
             raise
-        body = self._read("query", answer, TradeBody)
         try:
-            trade = body.trade()
+            found = self._read("query", answer, CombinedBody if order.is_combined else TradeBody).trades()
         except StateUnknown as error:
             raise self._malformed("query", "state_unknown") from error
-        if (trade.order_no, trade.merchant) != (order_no, merchant):
+        if (found.number, {(trade.order_no, trade.merchant) for trade in found.trades}) != (
+            order.number,
+            set(order.parts),
+        ):
             raise self._malformed("query", "other_order")
-        return OrderTrades(order_no, (trade,))
+        return found
 
     async def close(self, order: OrderName) -> CloseOutcome:
         """Close an order. A payment may land between a query and this call: then it is ``ALREADY_PAID``."""
-        ((order_no, merchant),) = order.parts
-        body = {"sp_mchid": self._config.sp_mchid, "sub_mchid": merchant}
+        path, body = orders.closing(self._config, order)
         try:
-            await self._call("close", "POST", f"{_TRADES}/out-trade-no/{_order_part(order_no)}/close", body)
+            await self._call("close", "POST", path, body)
         except ProviderRefused as refused:
             outcome = _CLOSE_OUTCOMES.get(refused.provider_code)
             if outcome is None:
@@ -305,35 +293,12 @@ _CLOSE_OUTCOMES = {
 }
 
 
-def _order_part(order_no: str) -> str:
-    if not _ORDER_NO.fullmatch(order_no):
-        raise ValueError("order_no is 6 to 32 of [0-9A-Za-z_|*-]")
-    return quote(order_no, safe="")
-
-
-def _check_order(order: OrderRequest) -> None:
-    for part in order.parts:
-        _order_part(part.order_no)
-        if part.amount_fen < 1:
-            raise ValueError("an order has at least 1 fen")
-        if not 1 <= len(part.description) <= 127:
-            raise ValueError("a description has 1 to 127 characters")
-    if order.expires_at.tzinfo is None:
-        raise ValueError("expires_at is an aware time")
-    _check_notify_url(order.notify_url, 255)
-
-
 def _check_refund(refund: RefundRequest) -> None:
-    _order_part(refund.order_no)
+    orders.path_part(refund.order_no)
     if not _REFUND_NO.fullmatch(refund.refund_no):
         raise ValueError("refund_no is 1 to 64 of [0-9A-Za-z_|*@-]")
     if not 1 <= refund.refund_fen <= refund.total_fen:
         raise ValueError("a refund is at least 1 fen and at most the order")
     if not 1 <= len(refund.reason) <= 80:
         raise ValueError("a reason has 1 to 80 characters")
-    _check_notify_url(refund.notify_url, 256)
-
-
-def _check_notify_url(url: str, max_characters: int) -> None:
-    if len(url) > max_characters or "?" in url or not url.startswith(("https://", "http://")):
-        raise ValueError("a notify address is absolute, without query, and not too long")
+    orders.check_notify_url(refund.notify_url, 256)

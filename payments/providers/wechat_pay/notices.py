@@ -10,7 +10,7 @@ from core.log import get_logger
 from core.outbound import Headers
 from core.strict_json import JsonRefused, decode
 from payments.providers.port import Notice, NoticeRefused, OrderTrades, RefundAnswer
-from payments.providers.wechat_pay.answers import RefundBody, StateUnknown, TradeBody
+from payments.providers.wechat_pay.answers import CombinedBody, RefundBody, StateUnknown, TradeBody
 from payments.providers.wechat_pay.config import WeChatPayConfig
 from payments.providers.wechat_pay.signing import SignatureWrong, decrypt, verify
 
@@ -77,9 +77,18 @@ class WeChatPayNotices:
 
 def _read(event_type: str, plaintext: bytes) -> OrderTrades | RefundAnswer | None:
     if event_type.startswith("TRANSACTION."):
-        trade = decode(plaintext, TradeBody).trade()
-        return OrderTrades(trade.order_no, (trade,))
+        shape = CombinedBody if _is_combined(plaintext) else TradeBody
+        return decode(plaintext, shape).trades()
     if event_type.startswith("REFUND."):
         return decode(plaintext, RefundBody).refund()
     log.error("wechat_pay.event_unknown", event_name=event_type)
     return None
+
+
+class _Number(msgspec.Struct, frozen=True):
+    combine_out_trade_no: str | None = None
+
+
+def _is_combined(plaintext: bytes) -> bool:
+    """Both kinds come as the same event; only a combined order has a number of that name."""
+    return decode(plaintext, _Number).combine_out_trade_no is not None
