@@ -17,13 +17,14 @@ from core.redis import LimiterAway, RateLimited
 from domain.billing.accounts import AccountNumberMalformed, AccountOrProofWrong, CompanyAway, ProofMalformed
 from domain.billing.paying import (
     AlreadyPaid,
-    BillNotInQuote,
+    OlderBillOpen,
     PaymentClosing,
     PaymentInProgress,
     QuoteStale,
     TooManyPayments,
 )
 from domain.billing.qr import QrCodeRefused
+from domain.billing.quoted import BillNotInQuote, QuoteTwice
 from domain.billing.quotes import AccountNotPayable, AmountTooLarge, NothingOwed
 from domain.companies import CompanyNotJoined
 from domain.identity.login import IdentitySourceAway, LoginCodeRefused, PhoneCodeRefused
@@ -150,6 +151,8 @@ STATUS: dict[type[LianbanError], int] = {
     AccountNumberMalformed: 422,
     AccountOrProofWrong: 422,
     BillNotInQuote: 422,
+    QuoteTwice: 422,
+    OlderBillOpen: 409,
     KeyReused: 422,
     PasswordWeak: 422,
     PhoneCodeRefused: 422,

@@ -53,7 +53,7 @@ class QuoteView(Output, frozen=True):
 class PaymentRequest(Input, frozen=True):
     """All bills of the quotes, or those named; `method` and `provider` say how they are to be paid."""
 
-    quote_ids: Annotated[list[UUID], Meta(min_length=1, max_length=1)]
+    quote_ids: Annotated[list[UUID], Meta(min_length=1, max_length=20)]
     bill_ids: Annotated[list[UUID], Meta(min_length=1, max_length=100)] | None = None
     method: Literal["jsapi", "h5", "native", "wap"] = "jsapi"
     provider: Literal["wechat_pay", "alipay"] = "wechat_pay"
@@ -66,14 +66,34 @@ class PaidBill(Output, frozen=True):
     amount_fen: int
 
 
+class CreatedPartView(Output, frozen=True):
+    """What goes to one company for one account."""
+
+    company: str
+    amount_fen: int
+    bills: list[PaidBill]
+
+
 class PaymentCreated(Output, frozen=True):
     """A payment waiting for its payer until `expires_at`."""
 
     payment_id: UUID
     status: str
-    company: str
     total_fen: int
     expires_at: datetime
+    parts: list[CreatedPartView]
+
+
+class PaymentPartView(Output, frozen=True):
+    """How the part of one company stands; `progress` as in the payment."""
+
+    company: str
+    progress: str
+    amount_fen: int
+    posted_at: datetime | None
+    posting_serial: str | None
+    refunded_fen: int
+    refund_reason: str | None
     bills: list[PaidBill]
 
 
@@ -81,22 +101,21 @@ class PaymentView(Output, frozen=True):
     """How a payment stands, in words a page can show without guessing.
 
     `progress`: waiting, closed, failed, posting (received, the company is being told), posted, refunding, refunded,
-    refund_stuck.
+    refund_stuck, posted_in_part (some companies have recorded their parts, the rest has been given back). Of parts that stand
+    apart the payment says the word that the payer must hear first.
     """
 
     payment_id: UUID
     status: str
     progress: str
-    company: str
+    provider: str
+    method: str
     total_fen: int
     created_at: datetime
     expires_at: datetime
     paid_at: datetime | None
-    posted_at: datetime | None
-    posting_serial: str | None
     refunded_fen: int
-    refund_reason: str | None
-    bills: list[PaidBill]
+    parts: list[PaymentPartView]
 
 
 class PaymentList(Output, frozen=True):
@@ -139,7 +158,7 @@ async def create(call: Call) -> Answer:
     body: PaymentRequest = call.body
     assert call.once is not None
     way = Way(body.provider, body.method)
-    content = await call.services.paying.create(call.caller, body.quote_ids[0], body.bill_ids, way, call.once, _created)
+    content = await call.services.paying.create(call.caller, body.quote_ids, body.bill_ids, way, call.once, _created)
     return Answer(content, 201)
 
 
@@ -195,9 +214,14 @@ async def _own(call: Call) -> Payment:
 
 
 def _created(created: Created) -> bytes:
-    bills = [PaidBill(bill_id, amount) for bill_id, amount in created.bills]
+    parts = [
+        CreatedPartView(
+            part.company, part.amount_fen, [PaidBill(bill_id, amount_fen) for bill_id, amount_fen in part.bills]
+        )
+        for part in created.parts
+    ]
     return msgspec.json.encode(
-        PaymentCreated(created.payment_id, "created", created.company, created.total_fen, created.expires_at, bills)
+        PaymentCreated(created.payment_id, "created", created.total_fen, created.expires_at, parts)
     )
 
 
@@ -211,11 +235,18 @@ def _quote(call: Call, found: OpenQuote) -> QuoteView:
 
 
 def _view(row: dict) -> PaymentView:
+    return PaymentView(
+        row["id"], row["status"], row["progress"], row["provider"], row["method"], row["total_fen"], row["created_at"], row["expires_at"],
+        row["paid_at"], row["refunded_fen"], [_part(part) for part in row["parts"]],
+    )  # fmt: skip
+
+
+def _part(row: dict) -> PaymentPartView:
     bills = [
         PaidBill(UUID(key.removeprefix("bill:")), amount)
         for key, amount in zip(row["claim_keys"], row["amounts_fen"], strict=True)
     ]
-    return PaymentView(
-        row["id"], row["status"], row["progress"], row["payee"], row["total_fen"], row["created_at"], row["expires_at"], row["paid_at"],
-        row["posted_at"], row["posting_serial"], row["refunded_fen"], row["refund_reason"], bills,
+    return PaymentPartView(
+        row["payee"], row["progress"], row["amount_fen"], row["posted_at"], row["posting_serial"], row["refunded_fen"], row["refund_reason"],
+        bills,
     )  # fmt: skip

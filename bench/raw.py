@@ -244,14 +244,14 @@ async def pay(connection: Any, caller: Caller, quote_id: UUID) -> bytes:
         payment_id,
         caller.person_id,
         caller.user_id,
-        quote["basis"],
-        quote_id,
         total,
         "水务集团-水费",
         now,
         expires_at,
     )
-    await connection.execute(PART, part_id, payment_id, quote["company"], MERCHANT, part_id.hex, total)
+    await connection.execute(
+        PART, part_id, payment_id, quote["company"], MERCHANT, part_id.hex, total, quote["basis"], quote_id
+    )
     await connection.execute(LINES, line_ids, part_id, payment_id, keys, fens)
     await connection.execute(NEW_CLAIMS, line_ids, payment_id, keys)
     await connection.execute(JOURNAL, new_id(), payment_id, str(caller.person_id), now)
@@ -261,10 +261,15 @@ async def pay(connection: Any, caller: Caller, quote_id: UUID) -> bytes:
         {
             "payment_id": payment_id,
             "status": "created",
-            "company": quote["company"],
             "total_fen": total,
             "expires_at": expires_at,
-            "bills": [{"bill_id": bill_id, "amount_fen": fen} for bill_id, fen in amounts.items()],
+            "parts": [
+                {
+                    "company": quote["company"],
+                    "amount_fen": total,
+                    "bills": [{"bill_id": bill_id, "amount_fen": fen} for bill_id, fen in amounts.items()],
+                }
+            ],
         }
     )
 
@@ -375,12 +380,12 @@ select exists (select 1 from claim where claim_key = any($1::text[]) and freed_a
     where l.claim_key = any($1::text[]) and p.person_id = $2 and p.created_at > $3 group by l.claim_key) counted) as lately
 """
 PAYMENT = """
-insert into payment (id, status, person_id, actor_user_id, basis, quote_id, provider, method, total_fen, currency, description, created_at, expires_at)
-values ($1, 'created', $2, $3, $4, $5, 'wechat_pay', 'jsapi', $6, 'CNY', $7, $8, $9)
+insert into payment (id, status, person_id, actor_user_id, provider, method, total_fen, currency, description, created_at, expires_at)
+values ($1, 'created', $2, $3, 'wechat_pay', 'jsapi', $4, 'CNY', $5, $6, $7)
 """
 PART = """
-insert into payment_part (id, payment_id, provider, payee, merchant, order_number, description, amount_fen)
-values ($1, $2, 'wechat_pay', $3, $4, $5, '水务集团-水费', $6)
+insert into payment_part (id, payment_id, provider, payee, merchant, order_number, description, basis, quote_id, amount_fen)
+values ($1, $2, 'wechat_pay', $3, $4, $5, '水务集团-水费', $7, $8, $6)
 """
 LINES = """
 insert into payment_line (id, part_id, payment_id, claim_key, amount_fen)

@@ -77,7 +77,11 @@ async def _payments(connection: Any, samples: Sequence[Sample]) -> list[str]:
             " (select count(*) from claim c where c.payment_id = p.id and c.freed_at is null) as claims from payment p where p.id = $1::text::uuid",
             said["payment_id"],
         )
-        told = (said["total_fen"], sum(bill["amount_fen"] for bill in said["bills"]), len(said["bills"]))
+        told = (
+            said["total_fen"],
+            sum(bill["amount_fen"] for part in said["parts"] for bill in part["bills"]),
+            len(said["parts"][0]["bills"]),
+        )
         if row is None or tuple(row) != told:
             wrong.append(f"{sample.server}: payment {said['payment_id']} is {row and tuple(row)}, told {told}")
     return wrong

@@ -160,6 +160,8 @@ class Company(Shape, frozen=True, kw_only=True):
     hotline: Annotated[str, Meta(pattern=r"\A[0-9-]{5,13}\Z")] | None = None
     joined: bool
     partial_payment: bool
+    any_order: bool = False
+    """Whether a newer bill may be paid while an older one is open."""
     sub_mchid: Annotated[str, Meta(pattern=r"\A[0-9]{8,10}\Z")] | None = None
     source: Text
     account: AccountFormat

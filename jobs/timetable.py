@@ -38,7 +38,7 @@ async def tidy() -> None:
     now = clock.now()
     await fetch("delete from idempotent_answer where created_at < $1", now - KEPT)
     await fetch(
-        "delete from quote q where expires_at < $1 and not exists (select 1 from payment p where p.quote_id = q.id)",
+        "delete from quote q where expires_at < $1 and not exists (select 1 from payment_part part where part.quote_id = q.id)",
         now - timedelta(days=2),
     )
     await fetch(

@@ -95,7 +95,9 @@ async def pay(phone: Phone, settings: Settings, tell: Teller) -> None:
     if paid["result"] != "ok":
         raise StoryFailed(f"微信支付没有接受：{paid.get('reason')}")
     view = await _until_posted(phone, payment["payment_id"])
-    tell.step("联办", "收到通知、验签、记账、销账", f"{view['progress']}，企业流水号 {view['posting_serial']}")
+    tell.step(
+        "联办", "收到通知、验签、记账、销账", f"{view['progress']}，企业流水号 {view['parts'][0]['posting_serial']}"
+    )
     await _company_agrees(phone, view, tell)
     await _told(phone, view, tell)
     nothing = await _refused(phone, "POST", "/v1/quotes", {"token": token})
@@ -166,7 +168,9 @@ async def _until_posted(phone: Phone, payment_id: str) -> dict[str, Any]:
 
 async def _company_agrees(phone: Phone, view: dict[str, Any], tell: Teller) -> None:
     ledger = await phone.control("GET", f"/companies/{COMPANY}/ledger")
-    posting = next((posting for posting in ledger["postings"] if posting.get("serial") == view["posting_serial"]), None)
+    posting = next(
+        (posting for posting in ledger["postings"] if posting.get("serial") == view["parts"][0]["posting_serial"]), None
+    )
     if posting is None or posting["content"]["total_fen"] != view["total_fen"]:
         raise StoryFailed("企业自己的账和我们的不一致")
     times = ledger["posting_calls"].get(posting["posting_id"], {}).get("post_payment", 0)

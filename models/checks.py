@@ -158,10 +158,14 @@ BILLS = (
 select claim_key::text as id, count(*) || ' live claims' as what from claim where freed_at is null group by claim_key having count(*) > 1
 union all
 select c.id::text, 'claim ' || case when c.freed_at is null then 'held' else 'freed' end || ' by a payment that is ' || p.status
-from claim c join payment p on p.id = c.payment_id where (c.freed_at is null) <> (p.status in ({_LIVE}, 'succeeded'))
+  || case when back.whole then ', its part is returned' else '' end
+from claim c join payment p on p.id = c.payment_id left join payment_line l on l.id = c.id
+left join lateral (select sum(r.amount_fen) = part.received_fen as whole from refund r join payment_part part on part.id = r.part_id
+                   where r.part_id = l.part_id and r.status = 'succeeded' group by part.id) back on true
+where (c.freed_at is null) <> (p.status in ({_LIVE}, 'succeeded') and back.whole is not true)
 union all
 select l.id::text, 'line without a claim' from payment_line l
-where not exists (select 1 from claim c where c.payment_id = l.payment_id and c.claim_key = l.claim_key)
+where not exists (select 1 from claim c where c.id = l.id and c.payment_id = l.payment_id and c.claim_key = l.claim_key)
 """,
     ),
     Check(
@@ -306,8 +310,8 @@ from payment_part part left join payment_line l on l.part_id = part.id
 group by part.id having part.amount_fen is distinct from sum(l.amount_fen) or bool_or(l.payment_id <> part.payment_id)
 union all
 select l.id::text, 'line ' || l.amount_fen || ', quoted ' || coalesce(q.lines ->> substr(l.claim_key, 6), 'nothing')
-from payment_line l join payment p on p.id = l.payment_id left join quote q on q.id = p.quote_id
-where p.quote_id is not null and (q.lines ->> substr(l.claim_key, 6))::bigint is distinct from l.amount_fen
+from payment_line l join payment_part part on part.id = l.part_id left join quote q on q.id = part.quote_id
+where (q.lines ->> substr(l.claim_key, 6))::bigint is distinct from l.amount_fen
 """,
     ),
 )
@@ -475,12 +479,12 @@ having count(*) filter (where e.kind = 'binding.created') <> 1
         "paid_by_a_binder",
         14,
         "凭绑定缴费的人，缴费时确有对该户号的有效绑定",
-        _counted("payment where basis = 'binding'"),
+        _counted("payment_part where basis = 'binding'"),
         # Ten seconds are the longest transaction: one that read the binding may have been written after another has ended it.
         """
 select p.id::text as id, 'paid on a binding he did not have' as what
-from payment p left join quote q on q.id = p.quote_id
-where p.basis = 'binding' and not exists (
+from payment p join payment_part part on part.payment_id = p.id left join quote q on q.id = part.quote_id
+where part.basis = 'binding' and not exists (
   select 1 from binding b where b.account_id = q.account_id
     and (b.person_id = p.person_id or b.organization_id = p.organization_id)
     and b.created_at <= p.created_at + interval '10 seconds' and (b.revoked_at is null or b.revoked_at >= p.created_at - interval '10 seconds'))

@@ -33,6 +33,10 @@ APPEND_ONLY = tuple(table for table, privileges in GRANTS.items() if privileges 
 
 TRIGGERS = {
     "ledger_transaction_balanced": ("ledger_entry", "ledger_transaction_is_balanced", "deferred"),
+    "payment_no_surcharge": ("payment", "payment_has_no_surcharge", "deferred"),
+    "payment_part_no_surcharge": ("payment_part", "payment_has_no_surcharge", "deferred"),
+    "payment_line_no_surcharge": ("payment_line", "payment_has_no_surcharge", "deferred"),
+    "quote_no_surcharge": ("quote", "quote_is_what_is_owed", "at once"),
     "refund_within_part": ("refund", "refund_stays_within_part", "at once"),
 }
 """Trigger → its table, its function, and when it judges; procrastinate's own are its schema's."""

@@ -74,8 +74,6 @@ class Payment(Model):
     )
     organization_id: Any
     actor_user_id = fields.UUIDField()
-    basis = fields.CharField(max_length=10)
-    quote_id = fields.UUIDField(null=True)
     provider = fields.CharField(max_length=20)
     method = fields.CharField(max_length=20)
     total_fen = fields.BigIntField()
@@ -113,7 +111,11 @@ class Payment(Model):
 
 
 class PaymentPart(Model):
-    """What goes to one merchant. `order_number` is our number at the provider, from the part's id, never from the time."""
+    """What goes to one merchant. `order_number` is our number at the provider, from the part's id, never from the time.
+
+    `basis` (binding or scan) is how the payer came to what he pays, `quote_id` on whose word its amounts are: both opaque here. Two
+    accounts at one company are two parts.
+    """
 
     id = fields.UUIDField(primary_key=True)
     payment: Any = fields.ForeignKeyField("models.Payment", related_name="parts", on_delete=fields.RESTRICT)
@@ -122,6 +124,8 @@ class PaymentPart(Model):
     payee = fields.CharField(max_length=30)
     merchant = fields.CharField(max_length=32)
     order_number = fields.CharField(max_length=32)
+    basis = fields.CharField(max_length=10)
+    quote_id = fields.UUIDField()
     description = fields.CharField(max_length=100)
     """What the payer reads at the provider about this part."""
     amount_fen = fields.BigIntField()
@@ -141,7 +145,7 @@ class PaymentPart(Model):
                 check="received_fen is null or (received_fen = amount_fen and provider_transaction is not null)",
             ),
         )
-        indexes = (("payment_id",),)
+        indexes = (("payment_id",), ("quote_id",))
 
 
 class PaymentLine(Model):
@@ -161,7 +165,10 @@ class PaymentLine(Model):
 
 
 class Claim(Model):
-    """A line's hold on what it pays: at most one live claim per key, freed only by closed, failed or fully refunded."""
+    """A line's hold on what it pays: at most one live claim per key, freed only by closed, failed or fully refunded.
+
+    It has its line's id; "refunded" is the line's part, the other parts of the payment keep theirs.
+    """
 
     id = fields.UUIDField(primary_key=True)
     payment: Any = fields.ForeignKeyField("models.Payment", related_name="claims", on_delete=fields.RESTRICT)

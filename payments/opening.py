@@ -55,19 +55,32 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
-    """Everything about a payment to one merchant that is decided before it exists."""
+class PartOpening:
+    """What goes to one merchant on the word of one quote. `basis` and `quote_id` are the caller's, opaque here."""
 
-    person_id: UUID
-    user_id: UUID
-    basis: str
-    quote_id: UUID
-    provider: str
-    method: str
     payee: str
     merchant: str
     description: str
+    basis: str
+    quote_id: UUID
     lines: tuple[Line, ...]
+
+    @property
+    def amount_fen(self) -> int:
+        """Sum of the lines."""
+        return sum(line.amount_fen for line in self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Everything about a payment that is decided before it exists."""
+
+    person_id: UUID
+    user_id: UUID
+    provider: str
+    method: str
+    description: str
+    parts: tuple[PartOpening, ...]
     expires_at: datetime
     first_question_in: timedelta
     most_lately: int
@@ -76,39 +89,42 @@ class Opening:
 
     @property
     def total_fen(self) -> int:
-        """Sum of the lines."""
-        return sum(line.amount_fen for line in self.lines)
+        """Sum of the parts."""
+        return sum(part.amount_fen for part in self.parts)
 
 
-_WATCH = defer_sql(f"'{WATCH_TASK}'", "$20::text::jsonb", at="$21::timestamptz")
+_WATCH = defer_sql(f"'{WATCH_TASK}'", "$9::text::jsonb", at="$10::timestamptz")
 
 _INSERT = f"""
 with payment_row as (
-  insert into payment (id, status, person_id, actor_user_id, basis, quote_id, provider, method, total_fen, currency, description, created_at, expires_at)
-  select $1, 'created', $2::uuid, $3, $4, $5, $6, $7, $8, 'CNY', $9, $10, $11
+  insert into payment (id, status, person_id, actor_user_id, provider, method, total_fen, currency, description, created_at, expires_at)
+  select $1, 'created', $2::uuid, $3, $4, $5, $6, 'CNY', $7, $8, $11
   where not exists (
     select from payment_line l join payment p on p.id = l.payment_id
-    where l.claim_key = any($17::text[]) and p.person_id = $2::uuid and p.created_at > $22 group by l.claim_key having count(*) >= $23
+    where l.claim_key = any($21::text[]) and p.person_id = $2::uuid and p.created_at > $24 group by l.claim_key having count(*) >= $25
   ) returning id
-), part_row as (
-  insert into payment_part (id, payment_id, provider, payee, merchant, order_number, description, amount_fen)
-  select $12, id, $6, $13, $14, $15, $9, $8 from payment_row returning id
+), part_rows as (
+  insert into payment_part (id, payment_id, provider, payee, merchant, order_number, description, basis, quote_id, amount_fen)
+  select part.id, $1, $4, payee, merchant, replace(part.id::text, '-', ''), description, basis, quote_id, amount_fen
+  from payment_row, unnest($12::uuid[], $13::text[], $14::text[], $15::text[], $16::text[], $17::uuid[], $18::bigint[])
+    as part (id, payee, merchant, description, basis, quote_id, amount_fen)
 ), line_rows as (
   insert into payment_line (id, part_id, payment_id, claim_key, amount_fen)
-  select line.id, part_row.id, $1, line.claim_key, line.amount_fen
-  from part_row, unnest($16::uuid[], $17::text[], $18::bigint[]) as line (id, claim_key, amount_fen)
+  select line.id, part_id, $1, claim_key, amount_fen
+  from payment_row, unnest($19::uuid[], $20::uuid[], $21::text[], $22::bigint[]) as line (id, part_id, claim_key, amount_fen)
 ), claim_rows as (
-  insert into claim (id, payment_id, claim_key) select line.id, $1, line.claim_key from payment_row, unnest($16::uuid[], $17::text[]) as line (id, claim_key)
+  insert into claim (id, payment_id, claim_key)
+  select line.id, $1, claim_key from payment_row, unnest($19::uuid[], $21::text[]) as line (id, claim_key)
 ), journal_row as (
   insert into journal (id, subject, subject_id, from_state, to_state, event, actor_kind, actor_id, at)
-  select $19, 'payment', id, null, 'created', 'created', 'person', $2::uuid::text, $10 from payment_row
+  select $23, 'payment', id, null, 'created', 'created', 'person', $2::uuid::text, $8 from payment_row
 )
 select {_WATCH} as job from payment_row
 """
 
 
 async def insert(opening: Opening) -> UUID:
-    """Write a payment with its part, lines, claims, journal row and first watch job, in the caller's transaction.
+    """Write a payment with its parts, lines, claims, journal row and first watch job, in the caller's transaction.
 
     A hot path: one statement in place of seven models and an enqueue.
 
@@ -116,16 +132,20 @@ async def insert(opening: Opening) -> UUID:
         TooManyLately: counted here again, under the caller's locks, since a statement that waits for a lock has counted before.
         IntegrityConstraintViolationError: ``claim_live_once``, when another payment holds one of the claims.
     """
-    payment_id, part_id = ids.new_id(), ids.new_id()
-    now = clock.now()
+    payment_id, now = ids.new_id(), clock.now()
+    parts = [(ids.new_id(), part) for part in opening.parts]
+    lines = [(ids.new_id(), part_id, line) for part_id, part in parts for line in part.lines]
     inserted = await fetch_one(
         _INSERT,
-        payment_id, opening.person_id, opening.user_id, opening.basis, opening.quote_id, opening.provider, opening.method,
-        opening.total_fen, opening.description, now, opening.expires_at,
-        part_id, opening.payee, opening.merchant, part_id.hex,
-        [ids.new_id() for _ in opening.lines], [line.claim_key for line in opening.lines], [line.amount_fen for line in opening.lines],
-        ids.new_id(), msgspec.json.encode({"payment_id": payment_id, "step": 0}).decode(), clock.to_real(now + opening.first_question_in),
-        opening.lately, opening.most_lately,
+        payment_id, opening.person_id, opening.user_id, opening.provider, opening.method, opening.total_fen, opening.description, now,
+        msgspec.json.encode({"payment_id": payment_id, "step": 0}).decode(), clock.to_real(now + opening.first_question_in),
+        opening.expires_at,
+        [id_ for id_, _ in parts], [part.payee for _, part in parts], [part.merchant for _, part in parts],
+        [part.description for _, part in parts], [part.basis for _, part in parts], [part.quote_id for _, part in parts],
+        [part.amount_fen for _, part in parts],
+        [id_ for id_, _, _ in lines], [part_id for _, part_id, _ in lines], [line.claim_key for _, _, line in lines],
+        [line.amount_fen for _, _, line in lines],
+        ids.new_id(), opening.lately, opening.most_lately,
     )  # fmt: skip
     if inserted is None:
         raise TooManyLately

@@ -210,9 +210,10 @@ class Refunding:
             amount_fen=refund.amount_fen,
         )
         returned = await Refund.filter(payment_id=payment.id, status=RefundStatus.SUCCEEDED)
+        if sum(row.amount_fen for row in returned if row.part_id == part.id) == part.received_fen:
+            await free_claims(payment.id, part.id)
         if sum(row.amount_fen for row in returned) == payment.total_fen:
             await move(PAYMENT, payment, "money_returned", Actor("provider", part.provider))
-            await free_claims(payment.id)
 
     def _asked(self, refund: Refund, part: PaymentPart) -> RefundRequest:
         return RefundRequest(

@@ -29,9 +29,15 @@ class TradeMismatch(LianbanError):
     code = "payment_trade_mismatch"
 
 
-async def free_claims(payment_id: UUID) -> None:
-    """End the payment's hold on what it was to pay, in the caller's transaction."""
-    await fetch("update claim set freed_at = $2 where payment_id = $1 and freed_at is null", payment_id, clock.now())
+_FREE = """
+update claim set freed_at = $2 where payment_id = $1 and freed_at is null
+  and ($3::uuid is null or id in (select id from payment_line where part_id = $3))
+"""
+
+
+async def free_claims(payment_id: UUID, part_id: UUID | None = None) -> None:
+    """End the hold of a payment, or of one of its parts, on what it was to pay, in the caller's transaction."""
+    await fetch(_FREE, payment_id, clock.now(), part_id)
 
 
 class Settling:

@@ -1,4 +1,4 @@
-"""How payments stand, for their payers: one query over the payment, its posting and its refunds."""
+"""How payments stand, for their payers: one query over the payments, their parts, postings and refunds."""
 
 from typing import Any
 from uuid import UUID
@@ -7,34 +7,50 @@ from core.database import fetch
 from models.refund import MOST_BY_ITSELF
 
 _PROGRESS = """
-select p.id, p.status, p.total_fen, p.created_at, p.expires_at, p.paid_at,
-  part.payee, s.ended_at as posted_at, s.serial as posting_serial, s.status as posting_status,
+select p.id, p.status, p.provider, p.method, p.total_fen, p.created_at, p.expires_at, p.paid_at,
+  part.id as part_id, part.payee, part.amount_fen, s.ended_at as posted_at, s.serial as posting_serial, s.status as posting_status,
   r.statuses as refund_statuses, r.reason as refund_reason, coalesce(r.refunded_fen, 0)::bigint as refunded_fen,
   l.claim_keys, l.amounts_fen
 from payment p
-join lateral (select min(payee) as payee from payment_part where payment_id = p.id) part on true
+join payment_part part on part.payment_id = p.id
 join lateral (select array_agg(claim_key order by claim_key) as claim_keys, array_agg(amount_fen order by claim_key) as amounts_fen
-              from payment_line where payment_id = p.id) l on true
-left join lateral (select * from posting where payment_id = p.id order by created_at desc limit 1) s on true
+              from payment_line where part_id = part.id) l on true
+left join lateral (select * from posting where part_id = part.id order by created_at desc limit 1) s on true
 left join lateral (select array_agg(status) as statuses, min(reason) as reason, sum(amount_fen) filter (where status = 'succeeded') as refunded_fen
-                   from refund where payment_id = p.id) r on true
-where p.id = any($1::uuid[]) and p.person_id = $2 order by p.id desc
+                   from refund where part_id = part.id) r on true
+where p.id = any($1::uuid[]) and p.person_id = $2 order by p.id desc, part.id
 """
+
+_MOST_URGENT = ("refund_stuck", "posting", "refunding", "posted", "refunded")
+"""The word of a payment whose parts stand apart: that of the part a payer must hear of first."""
 
 
 async def progress(payment_ids: list[UUID], person_id: UUID) -> list[dict[str, Any]]:
-    """Those of the payments that are this person's, newest first, each with ``progress`` in one word."""
-    rows = [dict(row) for row in await fetch(_PROGRESS, payment_ids, person_id)]
-    for row in rows:
-        row["progress"] = _word(row)
-        if row["posting_status"] != "posted":
-            row["posted_at"] = row["posting_serial"] = None
-    return rows
+    """Those of the payments that are this person's, newest first, each with ``progress`` in one word and with its ``parts``.
+
+    A part has its own ``progress``: waiting, closed, failed, posting, posted, refunding, refunded, refund_stuck. A payment of which
+    some is posted and the rest given back is ``posted_in_part``.
+    """
+    payments: dict[UUID, dict[str, Any]] = {}
+    for row in await fetch(_PROGRESS, payment_ids, person_id):
+        part = dict(row)
+        part["progress"] = _word(part)
+        if part["posting_status"] != "posted":
+            part["posted_at"] = part["posting_serial"] = None
+        payment = payments.setdefault(row["id"], {**part, "parts": [], "refunded_fen": 0})
+        payment["parts"].append(part)
+        payment["refunded_fen"] += part["refunded_fen"]
+    for payment in payments.values():
+        words = {part["progress"] for part in payment["parts"]}
+        payment["progress"] = next((word for word in _MOST_URGENT if word in words), words.pop() if words else "")
+        if payment["progress"] == "posted" and len({part["progress"] for part in payment["parts"]}) > 1:
+            payment["progress"] = "posted_in_part"
+    return list(payments.values())
 
 
 def _word(row: dict[str, Any]) -> str:
     refunds = row["refund_statuses"] or []
-    if row["status"] == "refunded":
+    if row["refunded_fen"] == row["amount_fen"]:
         return "refunded"
     if "abnormal" in refunds or refunds.count("closed") == len(refunds) >= MOST_BY_ITSELF:
         return "refund_stuck"

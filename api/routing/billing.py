@@ -8,13 +8,14 @@ from core.redis import LimiterAway, RateLimited
 from domain.billing.accounts import AccountNumberMalformed, AccountOrProofWrong, CompanyAway, ProofMalformed
 from domain.billing.paying import (
     AlreadyPaid,
-    BillNotInQuote,
+    OlderBillOpen,
     PaymentClosing,
     PaymentInProgress,
     QuoteStale,
     TooManyPayments,
 )
 from domain.billing.qr import QrCodeRefused
+from domain.billing.quoted import BillNotInQuote, QuoteTwice
 from domain.billing.quotes import AccountNotPayable, AmountTooLarge, NothingOwed
 from domain.companies import CompanyNotJoined
 from payments.following import PaymentUnclear
@@ -67,7 +68,10 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "POST", "/v1/payments", payments.create, WECHAT, "发起缴费", payments.PaymentCreated, 201, body=payments.PaymentRequest, idempotent=True,
-        errors=(NotFound, MethodNotOffered, QuoteStale, BillNotInQuote, PaymentInProgress, PaymentClosing, AlreadyPaid, TooManyPayments),
+        errors=(
+            NotFound, MethodNotOffered, QuoteStale, QuoteTwice, BillNotInQuote, OlderBillOpen, AmountTooLarge, PaymentInProgress,
+            PaymentClosing, AlreadyPaid, TooManyPayments,
+        ),
         example={"quote_ids": ["{quote_id}"]}, tag="缴费", shed="payment",
     ),
     Route("GET", "/v1/payments", payments.list_payments, WECHAT, "我的缴费记录", payments.PaymentList, query=payments.Page, tag="缴费"),

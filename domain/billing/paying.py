@@ -1,37 +1,39 @@
-"""Paying bills: the quote becomes a payment, in one commit, or nothing happens.
+"""Paying bills: quotes of one company or of several become one payment, in one commit, or nothing happens.
 
 Who may push whom aside: the same payer replaces his own payment at once; somebody bound to the account displaces somebody who
 only scanned its code, never the reverse; everybody else waits until the time of the first is up. The payment that gives way is
 closed at the provider before the new one exists.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import msgspec
-
 from cities.schema import City, PaymentRules
 from core import clock
-from core.database import fetch, fetch_one, transaction, violated_constraint
-from core.errors import LianbanError, NotFound
+from core.database import transaction, violated_constraint
+from core.errors import LianbanError
 from core.failpoint import failpoint
 from core.outbound import OutboundError
 from domain.billing.accounts import CompanyAway
+from domain.billing.quoted import Quoted, holders_of, lock, read
+from domain.billing.quotes import MAX_TOTAL_FEN, AmountTooLarge
 from domain.billing.refresh import Refresher, is_fresh, open_bills
 from domain.companies import Companies
 from domain.identity.tokens import Caller
+from models.bill import Bill
 from models.idempotency import Once
 from models.lifecycle import Actor
 from models.payment import Payment, PaymentStatus
 from models.utility_account import UtilityAccount
 from payments import opening
 from payments.following import Follower
-from payments.opening import Line, Opening, TooManyLately
+from payments.opening import Line, Opening, PartOpening, TooManyLately
 from payments.providers.port import ProviderRefused
-from payments.providers.registry import Providers
+from payments.providers.registry import MethodNotOffered, Providers
 from payments.settling import TradeMismatch
 
 
@@ -41,10 +43,11 @@ class QuoteStale(LianbanError):
     code = "quote_stale"
 
 
-class BillNotInQuote(LianbanError):
-    """A bill was named that the quote does not hold. data: ``bill_id``."""
+class OlderBillOpen(LianbanError):
+    """An older bill of the account is open and not among those to be paid, and the company takes the oldest first. data: ``company``,
+    ``account_id``."""
 
-    code = "bill_not_in_quote"
+    code = "older_bill_open"
 
 
 class PaymentInProgress(LianbanError):
@@ -89,47 +92,23 @@ class Way(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class CreatedPart:
+    """What goes to one company for one account. `bills`: (bill id, fen)."""
+
+    company: str
+    amount_fen: int
+    bills: tuple[tuple[UUID, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Created:
-    """A payment that has just been created. `bills`: (bill id, fen)."""
+    """A payment that has just been created."""
 
     payment_id: UUID
-    company: str
     total_fen: int
-    bills: tuple[tuple[UUID, int], ...]
+    parts: tuple[CreatedPart, ...]
     expires_at: datetime
 
-
-_QUOTE = """
-select q.id, q.account_id, q.basis, q.lines, q.expires_at, a.company
-from quote q join utility_account a on a.id = q.account_id
-where q.id = $1 and q.person_id = $2
-  and (q.basis = 'scan' or exists (select 1 from binding b where b.account_id = q.account_id and b.person_id = $2 and b.revoked_at is null))
-"""
-
-# A hot path: quote, account and bills read and locked in one statement. The bills come out of the quote's own row: an array from
-# outside would be planned anew at each call, which costs three times the work itself. The account is locked before its bills.
-_LOCK_QUOTED = """
-with quoted as (
-  select q.id, q.account_id, q.basis, q.lines, q.expires_at, a.company from quote q join utility_account a on a.id = q.account_id
-  where q.id = $1 and q.person_id = $2
-    and (q.basis = 'scan' or exists (select 1 from binding b where b.account_id = q.account_id and b.person_id = $2 and b.revoked_at is null))
-  for share of a
-), locked as (
-  select b.id, b.payable_fen, b.status from bill b
-  where b.account_id = (select account_id from quoted) and b.id in (select key::uuid from quoted, jsonb_object_keys(quoted.lines) as key)
-    and ($3::uuid[] is null or b.id = any($3)) order by b.id for update of b
-)
-select quoted.*, locked.id as bill_id, locked.payable_fen, locked.status,
-  exists (select 1 from claim c where c.claim_key = 'bill:' || locked.id and c.freed_at is null) as held,
-  (select count(*) from payment_line l join payment p on p.id = l.payment_id
-   where l.claim_key = 'bill:' || locked.id and p.person_id = $2 and p.created_at > $4) as lately
-from quoted left join locked on true
-"""
-
-_HOLDERS = """
-select distinct p.id, p.person_id, p.basis, p.status, p.expires_at
-from claim c join payment p on p.id = c.payment_id where c.claim_key = any($1::text[]) and c.freed_at is null
-"""
 
 _DONE = (PaymentStatus.SUCCEEDED, PaymentStatus.REFUNDED)
 
@@ -149,33 +128,33 @@ class Paying:
     async def create(
         self,
         caller: Caller,
-        quote_id: UUID,
+        quote_ids: Sequence[UUID],
         bill_ids: Sequence[UUID] | None,
         way: Way,
         once: Once,
         render: Callable[[Created], bytes],
     ) -> bytes:
-        """Create a payment of the quote's bills (or of those named), and keep the rendered answer under the client's key.
+        """Create one payment of the quotes' bills (or of those named), and keep the rendered answer under the client's key.
 
         Paying another way is creating a payment of the same bills again: the earlier one is closed at its provider first.
 
         Raises:
-            MethodNotOffered: this way to pay is not there.
-            NotFound: no such quote of this person. QuoteStale, BillNotInQuote, PaymentInProgress, PaymentClosing, AlreadyPaid,
-            TooManyPayments, KeyInFlight, KeyReused.
+            MethodNotOffered: this way to pay is not there, or not for so many companies at once.
+            NotFound: no such quote of this person. QuoteTwice, QuoteStale, BillNotInQuote, OlderBillOpen, AmountTooLarge,
+            PaymentInProgress, PaymentClosing, AlreadyPaid, TooManyPayments, KeyInFlight, KeyReused.
         """
-        self._providers.check(way.provider, way.method, 1)
+        self._providers.check(way.provider, way.method, len(quote_ids))
         for _ in range(3):
             try:
-                return await self._create_once(caller, quote_id, bill_ids, way, once, render)
+                return await self._create_once(caller, quote_ids, bill_ids, way, once, render)
             except _Held as held:
-                await self._make_room(caller, quote_id, bill_ids, held)
+                await self._make_room(caller, quote_ids, bill_ids, held)
         raise PaymentInProgress(retry_after_s=5)
 
     async def _create_once(
         self,
         caller: Caller,
-        quote_id: UUID,
+        quote_ids: Sequence[UUID],
         bill_ids: Sequence[UUID] | None,
         way: Way,
         once: Once,
@@ -187,14 +166,12 @@ class Paying:
                 if kept := await once.begin():
                     return kept[1]
                 since = clock.now() - rules.creation_limit.window
-                locked = await fetch(_LOCK_QUOTED, quote_id, caller.person_id, bill_ids or None, since)
-                if not locked:
-                    raise NotFound("quote")
-                quote = locked[0]
-                amounts = _wanted(quote["lines"], bill_ids)
-                expires_at = min(clock.now() + rules.order.life, quote["expires_at"] - rules.order.quote_margin)
-                if expires_at - clock.now() >= rules.order.shortest_life and await _bills_stand(locked, amounts, rules):
-                    created = await self._insert(caller, quote, amounts, expires_at, way, rules)
+                quoted = await lock(quote_ids, caller.person_id, bill_ids, since)
+                expires_at = min(
+                    clock.now() + rules.order.life, min(one.expires_at for one in quoted) - rules.order.quote_margin
+                )
+                if expires_at - clock.now() >= rules.order.shortest_life and await self._bills_stand(quoted, rules):
+                    created = await self._insert(caller, quoted, expires_at, way, rules)
                     body = render(created)
                     await once.keep(201, body)
                     failpoint("payment.created_before_commit")
@@ -205,73 +182,107 @@ class Paying:
                 raise _Held from error
             raise
         if created is None:
-            raise await self._stale(quote["account_id"], _wanted(quote["lines"], bill_ids))
+            raise await self._stale(quoted)
         failpoint("payment.created_committed")
         return body
 
     async def _insert(
-        self, caller: Caller, quote: Any, amounts: dict[UUID, int], expires_at: datetime, way: Way, rules: PaymentRules
+        self, caller: Caller, quoted: Sequence[Quoted], expires_at: datetime, way: Way, rules: PaymentRules
     ) -> Created:
-        company = self._companies.get(quote["company"])
-        payment_id = await self._open(
-            Opening(
-                person_id=caller.person_id,
-                user_id=caller.user_id,
-                basis=quote["basis"],
-                quote_id=quote["id"],
-                provider=way.provider,
-                method=way.method,
-                payee=company.code,
-                merchant=company.merchants[way.provider],
-                description=f"{company.rules.short_name}-{company.rules.bill_name}",
-                lines=tuple(Line(f"bill:{bill_id}", amount) for bill_id, amount in amounts.items()),
-                expires_at=expires_at,
-                first_question_in=rules.order.query_after[0],
-                most_lately=rules.creation_limit.per_bill_and_person,
-                lately=clock.now() - rules.creation_limit.window,
-            ),
-            rules,
+        parts = tuple(self._part(one, way) for one in quoted)
+        total_fen = sum(part.amount_fen for part in parts)
+        if total_fen > MAX_TOTAL_FEN:
+            raise AmountTooLarge(limit_fen=MAX_TOTAL_FEN)
+        several = f"{self._companies.get(parts[0].payee).rules.short_name}等{len(parts)}项缴费"
+        wanted = Opening(
+            person_id=caller.person_id,
+            user_id=caller.user_id,
+            provider=way.provider,
+            method=way.method,
+            description=parts[0].description if len(parts) == 1 else several,
+            parts=parts,
+            expires_at=expires_at,
+            first_question_in=rules.order.query_after[0],
+            most_lately=rules.creation_limit.per_bill_and_person,
+            lately=clock.now() - rules.creation_limit.window,
         )
-        return Created(payment_id, company.code, sum(amounts.values()), tuple(amounts.items()), expires_at)
-
-    async def _open(self, wanted: Opening, rules: PaymentRules) -> UUID:
         try:
-            return await opening.insert(wanted)
+            payment_id = await opening.insert(wanted)
         except TooManyLately:
             raise _too_many(rules) from None
+        made = (CreatedPart(one.company, sum(one.amounts.values()), tuple(one.amounts.items())) for one in quoted)
+        return Created(payment_id, total_fen, tuple(made), expires_at)
 
-    async def _stale(self, account_id: UUID, asked: dict[UUID, int]) -> QuoteStale:
-        """The error with today's amounts; the company is asked when our bills are old, without any lock."""
-        account = await UtilityAccount.get(id=account_id)
-        try:
-            if not is_fresh(account, self._city.payment_rules(clock.today()).view.fresh_for):
-                await self._refresher.refresh(account, "view")
-        except CompanyAway:
+    def _part(self, quoted: Quoted, way: Way) -> PartOpening:
+        company = self._companies.get(quoted.company)
+        merchant = company.merchants.get(way.provider)
+        if merchant is None:
+            raise MethodNotOffered(provider=way.provider, method=way.method)
+        return PartOpening(
+            payee=company.code,
+            merchant=merchant,
+            description=f"{company.rules.short_name}-{company.rules.bill_name}",
+            basis=quoted.basis,
+            quote_id=quoted.id,
+            lines=tuple(Line(f"bill:{bill_id}", amount) for bill_id, amount in quoted.amounts.items()),
+        )
+
+    async def _bills_stand(self, quoted: Sequence[Quoted], rules: PaymentRules) -> bool:
+        """True when every bill is still open at the quoted amount."""
+        stand = all(one.stands for one in quoted)
+        refusal: LianbanError | None = None
+        if any(one.most_lately >= rules.creation_limit.per_bill_and_person for one in quoted):
+            refusal = _too_many(rules)
+        skipping = [one for one in quoted if one.skips_older and not self._companies.get(one.company).rules.any_order]
+        if refusal is None and stand and skipping:
+            refusal = OlderBillOpen(company=skipping[0].company, account_id=str(skipping[0].account_id))
+        if any(one.held for one in quoted):
+            raise _Held(await holders_of(quoted), refusal, stale=not stand)
+        if refusal is not None:
+            raise refusal
+        return stand
+
+    async def _stale(self, quoted: Sequence[Quoted]) -> QuoteStale:
+        """The error with today's amounts; companies are asked when our bills are old, without any lock, all at once."""
+        found = await asyncio.gather(*(self._today(one) for one in quoted))  # noqa: TID251 -- outside any transaction
+        known = [bills for bills in found if bills is not None]
+        if len(known) < len(found):
             return QuoteStale(bills=None, total_fen=None)
-        now = [bill for bill in await open_bills(account_id) if bill.id in asked]
+        now = [bill for bills in known for bill in bills]
         return QuoteStale(
             bills=[{"bill_id": str(bill.id), "payable_fen": bill.payable_fen} for bill in now],
             total_fen=sum(bill.payable_fen for bill in now),
         )
 
-    async def _make_room(self, caller: Caller, quote_id: UUID, bill_ids: Sequence[UUID] | None, held: _Held) -> None:
+    async def _today(self, quoted: Quoted) -> list[Bill] | None:
+        """The quoted bills that are open now; None when the company cannot be asked."""
+        account = await UtilityAccount.get(id=quoted.account_id)
+        try:
+            if not is_fresh(account, self._city.payment_rules(clock.today()).view.fresh_for):
+                await self._refresher.refresh(account, "view")
+        except CompanyAway:
+            return None
+        return [bill for bill in await open_bills(account.id) if bill.id in quoted.amounts]
+
+    async def _make_room(
+        self, caller: Caller, quote_ids: Sequence[UUID], bill_ids: Sequence[UUID] | None, held: _Held
+    ) -> None:
         """Close the payments that hold these claims, once it is sure that this caller may push every one of them aside."""
-        quote = await fetch_one(_QUOTE, quote_id, caller.person_id)
-        if quote is None:
-            raise NotFound("quote")
+        quoted = await read(quote_ids, caller.person_id, bill_ids)
+        basis = {f"bill:{bill_id}": one.basis for one in quoted for bill_id in one.amounts}
         for holder in held.holders:
             own = holder["person_id"] == caller.person_id
             if holder["status"] in _DONE:
                 raise AlreadyPaid(payment_id=str(holder["id"]) if own else None)
-            if not own and not (quote["basis"] == "binding" and holder["basis"] == "scan"):
+            if not own and not (basis.get(holder["claim_key"]) == "binding" and holder["basis"] == "scan"):
                 left = (holder["expires_at"] - clock.now()).total_seconds()
                 raise PaymentInProgress(retry_after_s=max(1, int(left) + 1))
         if held.refusal is not None:
             raise held.refusal
         if held.stale:
-            raise await self._stale(quote["account_id"], _wanted(quote["lines"], bill_ids))
-        for holder in held.holders:
-            await self._close(await Payment.get(id=holder["id"]), holder["person_id"] == caller.person_id)
+            raise await self._stale(quoted)
+        for payment_id, person_id in {holder["id"]: holder["person_id"] for holder in held.holders}.items():
+            await self._close(await Payment.get(id=payment_id), person_id == caller.person_id)
 
     async def _close(self, payment: Payment, own: bool) -> None:
         try:
@@ -286,30 +297,3 @@ class Paying:
 
 def _too_many(rules: PaymentRules) -> TooManyPayments:
     return TooManyPayments(retry_after_s=int(rules.creation_limit.window.total_seconds()))
-
-
-async def _bills_stand(locked: Sequence[Any], amounts: dict[UUID, int], rules: PaymentRules) -> bool:
-    """True when every bill is still open at the quoted amount."""
-    stand = {row["bill_id"]: row["payable_fen"] for row in locked if row["status"] == "open"} == amounts
-    too_many = None
-    if any(row["lately"] >= rules.creation_limit.per_bill_and_person for row in locked):
-        too_many = _too_many(rules)
-    if any(row["held"] for row in locked):
-        holders = await fetch(_HOLDERS, [f"bill:{bill_id}" for bill_id in amounts])
-        raise _Held(holders, too_many, stale=not stand)
-    if too_many is not None:
-        raise too_many
-    return stand
-
-
-def _wanted(lines: Any, bill_ids: Sequence[UUID] | None) -> dict[UUID, int]:
-    """{bill id: fen} of the quote's bills, or of those named, in the order of their ids."""
-    quoted = {
-        UUID(bill_id): amount
-        for bill_id, amount in (msgspec.json.decode(lines) if isinstance(lines, str) else lines).items()
-    }
-    for bill_id in bill_ids or ():
-        if bill_id not in quoted:
-            raise BillNotInQuote(bill_id=str(bill_id))
-    chosen = set(bill_ids) if bill_ids else set(quoted)
-    return {bill_id: quoted[bill_id] for bill_id in sorted(chosen)}

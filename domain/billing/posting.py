@@ -31,7 +31,8 @@ POST_TASK = "billing.post"
 
 _LINES = """
 select l.part_id, l.amount_fen, b.id as bill_id, b.account_id, q.company_quote_id
-from payment_line l join bill b on l.claim_key = 'bill:' || b.id join payment p on p.id = l.payment_id join quote q on q.id = p.quote_id
+from payment_line l join bill b on l.claim_key = 'bill:' || b.id join payment_part part on part.id = l.part_id
+join quote q on q.id = part.quote_id
 where l.payment_id = $1 order by b.id
 """
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from cities.schema import City
 from core import clock
-from core.database import fetch_one
+from core.database import fetch
 from core.failpoint import failpoint
 from core.log import get_logger
 from core.outbound import OutboundError
@@ -33,7 +33,10 @@ REFUND_REASONS = {
 
 _REVOKED_BY = {"holder": "holder_objected", "earlier_binder": "earlier_binder"}
 
-_ACCOUNT_OF_PAYMENT = "select q.account_id from payment p join quote q on q.id = p.quote_id where p.id = $1"
+_PARTS = """
+select q.account_id, part.payee, part.amount_fen from payment_part part join quote q on q.id = part.quote_id
+where part.payment_id = $1 and ($2::uuid is null or part.id = $2) order by part.id
+"""
 
 
 def refund_reason(posting: Posting) -> str:
@@ -55,19 +58,21 @@ class Telling:
     async def payment_succeeded(self, event: Event) -> None:
         """The payer: received, being posted."""
         payment = await Payment.get(id=event.subject_id)
-        await self._tell_payer(event, "payment.succeeded", payment, payment.paid_at)
+        await self._tell_payer(event, "payment.succeeded", payment.id, payment.paid_at)
 
     async def posting_posted(self, event: Event) -> None:
         """The payer: the company has recorded it."""
         posting = await Posting.get(id=event.subject_id)
-        await self._tell_payer(event, "payment.posted", await Payment.get(id=posting.payment_id), posting.ended_at)
+        await self._tell_payer(event, "payment.posted", posting.payment_id, posting.ended_at, part_id=posting.part_id)
 
     async def posting_delayed(self, event: Event) -> None:
         """The payer: received, but the company takes longer than usual; not when it has answered meanwhile."""
         posting = await Posting.get(id=event.subject_id)
         if posting.status not in POSTING.terminal:
             payment = await Payment.get(id=posting.payment_id)
-            await self._tell_payer(event, "payment.posting_delayed", payment, payment.paid_at)
+            await self._tell_payer(
+                event, "payment.posting_delayed", payment.id, payment.paid_at, part_id=posting.part_id
+            )
 
     async def refund_requested(self, event: Event) -> None:
         """The payer: his money is on its way back, and why; not of those that we ask for by ourselves after a closed one."""
@@ -77,20 +82,21 @@ class Telling:
         await self._tell_payer(
             event,
             "payment.refund_started",
-            await Payment.get(id=refund.payment_id),
+            refund.payment_id,
             refund.created_at,
+            part_id=refund.part_id,
             refund_reason=refund.reason,
         )
 
     async def refund_succeeded(self, event: Event) -> None:
         """The payer: his money is back."""
         refund = await Refund.get(id=event.subject_id)
-        await self._tell_payer(event, "payment.refunded", await Payment.get(id=refund.payment_id), refund.ended_at)
+        await self._tell_payer(event, "payment.refunded", refund.payment_id, refund.ended_at, part_id=refund.part_id)
 
     async def refund_stuck(self, event: Event) -> None:
         """The payer: the way back is blocked, people are on it."""
         refund = await Refund.get(id=event.subject_id)
-        await self._tell_payer(event, "payment.refund_stuck", await Payment.get(id=refund.payment_id), event.at)
+        await self._tell_payer(event, "payment.refund_stuck", refund.payment_id, event.at, part_id=refund.part_id)
 
     async def refund_closed(self, event: Event) -> None:
         """The payer, when no other refund follows by itself: the way back is blocked."""
@@ -152,21 +158,34 @@ class Telling:
             "session.reuse_detected", event.id, session.person_id, {"at": session.ended_at or clock.now()}
         )
 
-    async def _tell_payer(self, event: Event, kind: str, payment: Payment, at: datetime | None, **more: Any) -> None:
-        row = await fetch_one(_ACCOUNT_OF_PAYMENT, payment.id)
-        if row is None or payment.person_id is None:
+    async def _tell_payer(
+        self,
+        event: Event,
+        kind: str,
+        payment_id: UUID,
+        at: datetime | None,
+        *,
+        part_id: UUID | None = None,
+        **more: Any,
+    ) -> None:
+        """Tell the payer about a payment, or about one of its parts; of several companies at once the message names the first."""
+        payment = await Payment.get(id=payment_id)
+        rows = await fetch(_PARTS, payment.id, part_id)
+        if not rows or payment.person_id is None:
             log.error("telling.no_account", payment_id=str(payment.id))
             return
-        person_id: UUID = payment.person_id
-        account = await UtilityAccount.get(id=row["account_id"])
+        account = await UtilityAccount.get(id=rows[0]["account_id"])
+        company = self._short_name(account)
+        bill_names = list(dict.fromkeys(self._city.company(row["payee"]).bill_name for row in rows))
         values = {
-            "company": self._short_name(account),
-            "bill_name": self._city.company(account.company).bill_name,
+            "company": company if len(rows) == 1 else f"{company[:6]}等{len(rows)}笔",
+            "bill_name": bill_names[0] if len(bill_names) == 1 else "水电气网费",
             "account_number": self._accounts.number(account),
-            "amount_fen": payment.total_fen,
+            "amount_fen": sum(row["amount_fen"] for row in rows),
             "at": at or event.at,
             "payment_id": str(payment.id),
         }
+        person_id: UUID = payment.person_id
         await self._intents.intend(kind, event.id, person_id, values | more)
 
     def _short_name(self, account: UtilityAccount) -> str:

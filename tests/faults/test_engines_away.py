@@ -300,7 +300,7 @@ async def _worker_works(world: World, since: float) -> None:
 
 async def _each_quote_has_at_most_one_payment(world: World) -> None:
     async with opened(world.settings.database_url, MODULES, pool_size=2):
-        assert await fetch("select quote_id from payment group by 1 having count(*) > 1") == []
+        assert await fetch("select quote_id from payment_part group by 1 having count(*) > 1") == []
         assert await fetch(ORPHANS) == []
 
 

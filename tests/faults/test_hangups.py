@@ -72,7 +72,7 @@ async def _every_retry_finds_or_makes_one_payment(
         answer = await client.post("/v1/payments", json={"quote_ids": [str(quote)]}, headers=headers)
         assert answer.status_code == 201, answer.text
     rows = await fetch(
-        "select quote_id, count(*) from payment where quote_id = any($1::uuid[]) group by 1", stock.quotes[:300]
+        "select quote_id, count(*) from payment_part where quote_id = any($1::uuid[]) group by 1", stock.quotes[:300]
     )
     assert [row["count"] for row in rows] == [1] * 300
 

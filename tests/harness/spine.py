@@ -38,6 +38,7 @@ from tests.harness.jobs import Jobs, Travel
 
 WATER = "water"
 JSAPI = Way("wechat_pay", "jsapi")
+_NUMBERS = {"water": "02090{:05}", "power": "42900000{:05}", "gas": "Q290{:05}", "telecom": "0711900{:05}"}
 MINUTE = timedelta(minutes=1)
 _PATIENCE_S = 10.0
 _SPEAKERS = (("wechat_pay", "notice"), ("wechat", "message_push"), ("company:water", "event"))
@@ -185,20 +186,27 @@ class Spine:
 
     # Bills
 
-    async def account(self, *fens: int, holder: str = "张三", proof: str = "123X") -> str:
-        """A new account at the water company with an open bill for each amount, oldest first; its number."""
-        number = f"02090{next(self._numbers):05}"
+    async def account(self, *fens: int, holder: str = "张三", proof: str = "123X", company: str = WATER) -> str:
+        """A new account at a company (water) with an open bill for each amount, oldest first; its number."""
+        number = _NUMBERS[company].format(next(self._numbers))
         body = {
             "number": number, "holder_name": holder, "holder_id_last4": proof, "holder_mobile": "13800000009", "address": "鄂城区某路1号1栋",
             "address_masked": "鄂城区***1栋", "status": "open",
         }  # fmt: skip
-        await self.control("POST", f"/companies/{WATER}/accounts", body)
+        await self.control("POST", f"/companies/{company}/accounts", body)
         for month, fen in enumerate(fens, 1):
-            await self.bill(number, fen, period=f"2026-{month:02}")
+            await self.bill(number, fen, period=f"2026-{month:02}", company=company)
         return number
 
     async def bill(
-        self, number: str, fen: int, *, period: str = "2026-10", bill_no: str | None = None, **more: Any
+        self,
+        number: str,
+        fen: int,
+        *,
+        period: str = "2026-10",
+        bill_no: str | None = None,
+        company: str = WATER,
+        **more: Any,
     ) -> str:
         """Issue a bill, or change the one with this number; its number."""
         bill_no = bill_no or f"T{period}-{next(self._numbers):06}"
@@ -206,17 +214,16 @@ class Spine:
             "account_number": number, "bill_no": bill_no, "period": period, "issued_on": f"{period}-01", "status": "open", "principal_fen": fen,
             "late_fee_fen": 0, "payable_fen": fen, "lines": [{"name": "水费", "amount_fen": fen}], "event": False, **more,
         }  # fmt: skip
-        await self.control("POST", f"/companies/{WATER}/bills", body)
+        await self.control("POST", f"/companies/{company}/bills", body)
         return bill_no
 
-    async def qr(self, number: str) -> str:
+    async def qr(self, number: str, company: str = WATER) -> str:
         """The code that the company prints for an account."""
-        company = self.services.companies.get(WATER)
-        return (await self.services.qr_codes.issue(company, number, "账单")).token
+        return (await self.services.qr_codes.issue(self.services.companies.get(company), number, "账单")).token
 
-    async def bind(self, citizen: Citizen, number: str, proof: str = "123X") -> Binding:
+    async def bind(self, citizen: Citizen, number: str, proof: str = "123X", company: str = WATER) -> Binding:
         """Bind an account with its proof."""
-        return await self.services.accounts.bind(citizen.caller, WATER, number, proof, None)
+        return await self.services.accounts.bind(citizen.caller, company, number, proof, None)
 
     async def row_of(self, number: str) -> UtilityAccount:
         """Our row of an account."""
@@ -235,12 +242,17 @@ class Spine:
 
     # Payments
 
-    async def quote(self, citizen: Citizen, number: str) -> OpenQuote:
+    async def quote(self, citizen: Citizen, number: str, company: str = WATER) -> OpenQuote:
         """A quote as its binder, or by scanning the account's code."""
-        account = await self.services.accounts.known(self.services.companies.get(WATER), number)
+        account = await self.services.accounts.known(self.services.companies.get(company), number)
         if account is not None and await Binding.live(account.id, citizen.id):
             return await self.services.quotes.for_binding(citizen.caller, account.id)
-        return await self.services.quotes.for_scan(citizen.caller, await self.qr(number))
+        return await self.services.quotes.for_scan(citizen.caller, await self.qr(number, company))
+
+    async def combined(self, citizen: Citizen, *accounts: tuple[str, str], way: Way = JSAPI) -> Payment:
+        """One payment of everything that is open on several accounts: (company, number)."""
+        quotes = [await self.quote(citizen, number, company) for company, number in accounts]
+        return await self.created(await self.create_of(citizen, quotes, way=way))
 
     async def create(
         self,
@@ -252,10 +264,21 @@ class Spine:
         way: Way = JSAPI,
     ) -> bytes:
         """Create a payment as the API does; the answer's bytes."""
-        once = self.once(citizen, quote.quote.id, bills, key)
-        return await self.services.paying.create(
-            citizen.caller, quote.quote.id, bills, way, once, payments_api._created
-        )
+        return await self.create_of(citizen, [quote], bills=bills, key=key, way=way)
+
+    async def create_of(
+        self,
+        citizen: Citizen,
+        quotes: Sequence[OpenQuote],
+        *,
+        bills: Sequence[UUID] | None = None,
+        key: str | None = None,
+        way: Way = JSAPI,
+    ) -> bytes:
+        """Create one payment of several quotes; the answer's bytes."""
+        quote_ids = [quote.quote.id for quote in quotes]
+        once = self.once(citizen, quote_ids[0], bills, key)
+        return await self.services.paying.create(citizen.caller, quote_ids, bills, way, once, payments_api._created)
 
     def once(
         self, citizen: Citizen, quote_id: UUID, bills: Sequence[UUID] | None = None, key: str | None = None
@@ -285,10 +308,9 @@ class Spine:
         return await self.order_no(payment)
 
     async def order_no(self, payment: Payment) -> str:
-        """Our number of a payment's order."""
-        row = await fetch_one("select order_number from payment_part where payment_id = $1", payment.id)
-        assert row is not None
-        return row["order_number"]
+        """Our number of a payment's order: its part's, or its own when it has several parts."""
+        rows = await fetch("select order_number from payment_part where payment_id = $1", payment.id)
+        return rows[0]["order_number"] if len(rows) == 1 else payment.id.hex
 
     async def order_at_provider(self, payment: Payment) -> dict[str, Any] | None:
         """The order as WeChat Pay has it."""
@@ -301,7 +323,9 @@ class Spine:
     async def notify(self, order_no: str, **spoiled: Any) -> list[int | str]:
         """WeChat Pay sends the notice of an order (again, or spoiled); what our door answered."""
         await self._serve()
-        return (await self.control("POST", f"/wechat-pay/orders/{order_no}/notify", spoiled))["answers"]
+        combined = (await self.control("GET", "/wechat-pay/combined"))["orders"]
+        kind = "combined" if order_no in {order["combine_out_trade_no"] for order in combined} else "orders"
+        return (await self.control("POST", f"/wechat-pay/{kind}/{order_no}/notify", spoiled))["answers"]
 
     async def refunds(self) -> list[dict[str, Any]]:
         """The refunds as WeChat Pay has them."""

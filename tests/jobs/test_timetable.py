@@ -94,7 +94,7 @@ async def test_tidying_keeps_every_quote_that_was_paid(spine: Spine) -> None:
     await spine.travel(timedelta(days=3))
     await timetable.tidy()
     (left,) = await fetch("select id from quote")
-    (payment,) = await fetch("select quote_id from payment")
+    (payment,) = await fetch("select quote_id from payment_part")
     assert left["id"] == payment["quote_id"]
     assert await fetch("select 1 from idempotent_answer") == []
 

@@ -24,7 +24,7 @@ async def test_a_paid_bill_ends_posted_with_all_books_agreeing_and_one_posting_c
     ledger = await spine.ledger()
     (posting,) = ledger["postings"]
     assert (posting["serial"], posting["content"]["total_fen"], posting["status"]) == (
-        view["posting_serial"],
+        view["parts"][0]["posting_serial"],
         4199,
         "posted",
     )

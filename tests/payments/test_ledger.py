@@ -1,6 +1,7 @@
 """Bookings sum to 0, happen once, and never put back more than came in."""
 
 import asyncio
+from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
@@ -8,9 +9,11 @@ import pytest
 
 from core import clock, ids
 from core.database import fetch, fetch_one, transaction, violated_constraint
-from models.payment import Payment, PaymentPart, PaymentStatus
+from models.bill import Bill, BillStatus, Quote
+from models.payment import Payment, PaymentLine, PaymentPart, PaymentStatus
 from models.person import Person
 from models.refund import Refund, RefundStatus
+from models.utility_account import UtilityAccount
 from payments import ledger
 from payments.ledger import Booking, LedgerAccountMissing
 
@@ -29,14 +32,31 @@ async def part(accounts: None) -> PaymentPart:
     """A paid part of 1000 fen."""
     now = clock.now()
     person = await Person.create(id=ids.new_id(), level=1, created_at=now)
-    payment = await Payment.create(
-        id=ids.new_id(), status=PaymentStatus.SUCCEEDED, person_id=person.id, actor_user_id=ids.new_id(), basis="scan", provider=PROVIDER,
-        method="jsapi", total_fen=1000, description="-", created_at=now, expires_at=now, paid_at=now,
+    account = await UtilityAccount.create(
+        id=ids.new_id(), company="water", service="water", number=b"n", number_index=b"n", holder_masked=b"h", address_masked=b"a",
+        company_state="open", created_at=now,
     )  # fmt: skip
-    return await PaymentPart.create(
-        id=ids.new_id(), payment_id=payment.id, provider=PROVIDER, payee="water", merchant=WATER, order_number="o1", description="-", amount_fen=1000,
-        provider_transaction="t1", received_fen=1000,
+    bill = await Bill.create(
+        id=ids.new_id(), account_id=account.id, company="water", bill_no="B1", period="2026-10", status=BillStatus.OPEN, issued_on=now.date(),
+        principal_fen=1000, late_fee_fen=0, payable_fen=1000, checked_at=now,
     )  # fmt: skip
+    quote = await Quote.create(
+        id=ids.new_id(), account_id=account.id, person_id=person.id, basis="scan", company_quote_id="Q1", lines={str(bill.id): 1000},
+        total_fen=1000, created_at=now, expires_at=now + timedelta(minutes=10),
+    )  # fmt: skip
+    async with transaction():
+        payment = await Payment.create(
+            id=ids.new_id(), status=PaymentStatus.SUCCEEDED, person_id=person.id, actor_user_id=ids.new_id(), provider=PROVIDER,
+            method="jsapi", total_fen=1000, description="-", created_at=now, expires_at=now, paid_at=now,
+        )  # fmt: skip
+        part = await PaymentPart.create(
+            id=ids.new_id(), payment_id=payment.id, provider=PROVIDER, payee="water", merchant=WATER, order_number="o1", description="-",
+            basis="scan", quote_id=quote.id, amount_fen=1000, provider_transaction="t1", received_fen=1000,
+        )  # fmt: skip
+        await PaymentLine.create(
+            id=ids.new_id(), part_id=part.id, payment_id=payment.id, claim_key=f"bill:{bill.id}", amount_fen=1000
+        )
+    return part
 
 
 async def _balances(merchant: str = WATER) -> dict[str, int]:

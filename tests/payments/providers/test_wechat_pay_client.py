@@ -17,6 +17,7 @@ from payments.providers.port import (
     Method,
     OrderPart,
     OrderRequest,
+    OrderTrades,
     PaymentProvider,
     ProviderRefused,
     RefundRequest,
@@ -25,6 +26,7 @@ from payments.providers.port import (
     TradeState,
 )
 from payments.providers.wechat_pay.client import WeChatPay
+from payments.providers.wechat_pay.notices import WeChatPayNotices
 from tests.core.wire import drop, hang, nobody_listens, wire
 from tests.payments.providers.platform import (
     API_V3_KEY,
@@ -38,11 +40,13 @@ from tests.payments.providers.platform import (
     certificate_pem,
     json_reply,
     make_config,
+    notice,
     private_pem,
     public_pem,
     refund,
     rsa_key,
     sealed,
+    signed_headers,
     trade,
 )
 
@@ -269,6 +273,128 @@ class TestRefunds:
     async def test_numbers_with_signs_are_signed_as_they_are_sent(self, pay: FakeWeChatPay) -> None:
         pay.replies(json_reply(200, refund(out_refund_no="R|1*@-_")))
         assert await pay.provider().query_refund(_changed(REFUND, {"refund_no": "R|1*@-_"}))
+
+
+COMBINED = OrderRequest(
+    "LBC20261123000001",
+    Method.JSAPI,
+    (PART, OrderPart("LB20261123000002", "1900000103", 801, "燃气费 2026-10")),
+    datetime(2026, 11, 23, 2, 30, tzinfo=UTC),
+    "https://pay.lianban.example/callbacks/wechat-pay",
+    payer="oPayer",
+)
+
+
+def combined_trade(**more: Any) -> dict[str, Any]:
+    sub_orders = [
+        {
+            "mchid": SP_MCHID, "sub_mchid": part.merchant, "out_trade_no": part.order_no, "trade_type": "JSAPI", "trade_state": "SUCCESS",
+            "transaction_id": f"4200{part.order_no}", "success_time": "2026-11-23T10:02:11+08:00", "attach": "LBC20261123000001",
+            "amount": {"total_amount": part.amount_fen, "payer_amount": 1, "currency": "CNY", "payer_currency": "CNY"},
+        }
+        for part in COMBINED.parts
+    ]  # fmt: skip
+    return {
+        "combine_appid": SP_APPID,
+        "combine_mchid": SP_MCHID,
+        "combine_out_trade_no": COMBINED.number,
+        "sub_orders": sub_orders,
+        "combine_payer_info": {"openid": "oPayer"},
+    } | more
+
+
+class TestCombinedOrders:
+    async def test_one_order_names_every_merchant_and_the_platform_s_own_field_names(self, pay: FakeWeChatPay) -> None:
+        pay.replies(json_reply(200, {"prepay_id": "wx2026"}))
+        assert (await pay.provider().create_order(COMBINED)).handle == "wx2026"
+        method, target, body = pay.calls[0]
+        assert (method, target) == ("POST", "/v3/combine-transactions/jsapi")
+        assert (body["combine_appid"], body["combine_mchid"], body["combine_out_trade_no"]) == (
+            SP_APPID,
+            SP_MCHID,
+            COMBINED.number,
+        )
+        assert body["combine_payer_info"] == {"openid": "oPayer"}
+        assert [(item["mchid"], item["sub_mchid"], item["amount"]) for item in body["sub_orders"]] == [
+            (SP_MCHID, SUB_MCHID, {"total_amount": 4660, "currency": "CNY"}),
+            (SP_MCHID, "1900000103", {"total_amount": 801, "currency": "CNY"}),
+        ]
+        assert all(item["attach"] for item in body["sub_orders"]), "required, unlike in an ordinary order"
+
+    @pytest.mark.parametrize(
+        ("method", "answer", "more"),
+        [
+            (Method.NATIVE, {"code_url": "weixin://wxpay/bizpayurl?pr=x"}, {}),
+            (Method.H5, {"h5_url": "https://wx.tenpay.com/x?y=1"}, {"payer_ip": "14.17.22.32"}),
+        ],
+    )
+    async def test_other_methods_have_their_own_address_and_handle(
+        self, pay: FakeWeChatPay, method: Method, answer: dict[str, str], more: dict[str, Any]
+    ) -> None:
+        pay.replies(json_reply(200, answer))
+        order = _changed(COMBINED, {"method": method, "payer": None, **more})
+        assert (await pay.provider().create_order(order)).handle == next(iter(answer.values()))
+        assert pay.calls[0][1] == f"/v3/combine-transactions/{method}"
+        await malformed(pay.provider().create_order(COMBINED), "wrong_shape")
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"number": ORDER_NO},
+            {"parts": (PART, PART)},
+            {"parts": ()},
+            {"payer": None},
+            {"method": Method.H5, "payer": None},
+        ],
+        ids=["number of a part", "part twice", "no part", "no payer", "no address"],
+    )
+    async def test_an_order_that_breaks_the_rules_is_not_sent(self, pay: FakeWeChatPay, change: dict[str, Any]) -> None:
+        with pytest.raises(ValueError, match="order"):
+            await pay.provider().create_order(_changed(COMBINED, change))
+        assert pay.calls == []
+
+    async def test_a_query_states_each_part_s_total(self, pay: FakeWeChatPay) -> None:
+        pay.replies(json_reply(200, combined_trade()))
+        found = await pay.provider().query(COMBINED.name)
+        assert found is not None
+        assert pay.calls[0][1] == f"/v3/combine-transactions/out-trade-no/{COMBINED.number}"
+        assert [(one.order_no, one.merchant, one.amount_fen, one.state) for one in found.trades] == [
+            (part.order_no, part.merchant, part.amount_fen, TradeState.PAID) for part in COMBINED.parts
+        ]
+        assert {(one.platform_merchant, one.app, one.currency) for one in found.trades} == {(SP_MCHID, SP_APPID, "CNY")}
+
+    @pytest.mark.parametrize(
+        ("change", "reason"),
+        [
+            ({"combine_out_trade_no": "LBC20261123000002"}, "other_order"),
+            ({"sub_orders": combined_trade()["sub_orders"][:1]}, "other_order"),
+            ({"sub_orders": [item | {"mchid": "1"} for item in combined_trade()["sub_orders"]]}, "state_unknown"),
+            ({"sub_orders": [item | {"trade_state": "DONE"} for item in combined_trade()["sub_orders"]]}, "state_unknown"),
+            ({"sub_orders": []}, "wrong_shape"),
+        ],
+        ids=["other number", "a part missing", "started by another", "unknown state", "no parts"],
+    )  # fmt: skip
+    async def test_an_answer_about_something_else_is_malformed(
+        self, pay: FakeWeChatPay, change: dict[str, Any], reason: str
+    ) -> None:
+        pay.replies(json_reply(200, combined_trade(**change)))
+        await malformed(pay.provider().query(COMBINED.name), reason)
+
+    async def test_a_close_names_exactly_the_parts(self, pay: FakeWeChatPay) -> None:
+        pay.replies(Reply(204))
+        assert await pay.provider().close(COMBINED.name) is CloseOutcome.CLOSED
+        method, target, body = pay.calls[0]
+        assert (method, target) == ("POST", f"/v3/combine-transactions/out-trade-no/{COMBINED.number}/close")
+        named = [(item["mchid"], item["sub_mchid"], item["out_trade_no"]) for item in body["sub_orders"]]
+        assert named == [(SP_MCHID, part.merchant, part.order_no) for part in COMBINED.parts]
+
+    async def test_a_notice_of_either_kind_is_told_by_its_number(self) -> None:
+        notices = WeChatPayNotices(make_config())
+        for plain, number, count in ((trade(), ORDER_NO, 1), (combined_trade(), COMBINED.number, 2)):
+            body = notice(plain)
+            told = notices.verify_notice(signed_headers(body), body, clock.now()).resource
+            assert isinstance(told, OrderTrades)
+            assert (told.number, len(told.trades)) == (number, count)
 
 
 class TestWhoseWordCounts:
