@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from api.calls import Answer, Call
-from api.errors import RequestMalformed
+from api.errors import WORDS, RequestMalformed
 from api.texts import Input, Output, Page
 from core import clock
 from core.database import fetch
@@ -25,9 +25,10 @@ from payments.views import progress
 
 
 class QuoteRequest(Input, frozen=True):
-    """Exactly one of the two: an account one is bound to, or a scanned code."""
+    """Exactly one of the three: an account one is bound to, several such accounts, or a scanned code."""
 
     account_id: UUID | None = None
+    account_ids: Annotated[list[UUID], Meta(min_length=1, max_length=20)] | None = None
     token: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
 
 
@@ -39,7 +40,7 @@ class QuotedBill(Output, frozen=True):
     payable_fen: int
 
 
-class QuoteView(Output, frozen=True):
+class QuoteView(Output, frozen=True, tag_field="kind", tag="quote"):
     """Amounts fixed by the company until `expires_at`; oldest bill first. Who came by a scan sees the total only: no `bills`."""
 
     quote_id: UUID
@@ -48,6 +49,29 @@ class QuoteView(Output, frozen=True):
     expires_at: datetime
     bills: list[QuotedBill]
     notice: str
+
+
+class QuoteRefused(Output, frozen=True):
+    """Why an account has no quote: the same code and words as if it had been asked for alone."""
+
+    code: str
+    title: str
+    detail: str
+
+
+class AccountQuote(Output, frozen=True):
+    """A quote for one of several accounts, or why there is none: exactly one of `quote` and `refused`."""
+
+    account_id: UUID
+    quote: QuoteView | None
+    refused: QuoteRefused | None
+
+
+class QuoteList(Output, frozen=True, tag_field="kind", tag="quotes"):
+    """An answer for each account, in their order; whoever is late or refuses holds up nobody. `total_fen`: of the quotes there are."""
+
+    quotes: list[AccountQuote]
+    total_fen: int
 
 
 class PaymentRequest(Input, frozen=True):
@@ -145,8 +169,10 @@ class CashierAddress(Output, frozen=True, tag_field="cashier", tag="address"):
 async def create_quote(call: Call) -> Answer:
     body: QuoteRequest = call.body
     quotes = call.services.quotes
-    if (body.account_id is None) == (body.token is None):
-        raise RequestMalformed(where="body", reason="exactly one of account_id and token")
+    if sum(given is not None for given in (body.account_id, body.account_ids, body.token)) != 1:
+        raise RequestMalformed(where="body", reason="exactly one of account_id, account_ids and token")
+    if body.account_ids is not None:
+        return Answer(await _quotes(call, body.account_ids), 201)
     if body.account_id is not None:
         found = await quotes.for_binding(call.caller, body.account_id)
     else:
@@ -223,6 +249,20 @@ def _created(created: Created) -> bytes:
     return msgspec.json.encode(
         PaymentCreated(created.payment_id, "created", created.total_fen, created.expires_at, parts)
     )
+
+
+async def _quotes(call: Call, account_ids: list[UUID]) -> QuoteList:
+    if len(set(account_ids)) != len(account_ids):
+        raise RequestMalformed(where="body.account_ids", reason="an account named twice")
+    found = await call.services.quotes.for_accounts(call.caller, account_ids)
+    answers: list[AccountQuote] = []
+    for account_id, one in zip(account_ids, found, strict=True):
+        if isinstance(one, OpenQuote):
+            answers.append(AccountQuote(account_id, _quote(call, one), None))
+        else:
+            words = WORDS[one.code]
+            answers.append(AccountQuote(account_id, None, QuoteRefused(one.code, words.title, words.detail)))
+    return QuoteList(answers, sum(answer.quote.total_fen for answer in answers if answer.quote))
 
 
 def _quote(call: Call, found: OpenQuote) -> QuoteView:

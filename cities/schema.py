@@ -179,9 +179,10 @@ class OrderRule(Rule, frozen=True, kw_only=True):
 
     A provider order ends after `life`, but at least `quote_margin` before the company's quote ends; with less than
     `shortest_life` left a new quote is asked for first. `query_after` are the pauses between queries; the last repeats
-    until the order ends.
+    until the order ends. Quotes of several accounts are answered after `quotes_within` at the latest, with those that have come.
     """
 
+    quotes_within: Duration
     life: Duration
     shortest_life: Duration
     quote_margin: Duration

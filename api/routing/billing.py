@@ -62,7 +62,8 @@ ROUTES: tuple[Route, ...] = (
         tag="账单", shed="search",
     ),
     Route(
-        "POST", "/v1/quotes", payments.create_quote, WECHAT, "缴费前核对金额", payments.QuoteView, 201, body=payments.QuoteRequest, limit=Limit(60),
+        "POST", "/v1/quotes", payments.create_quote, WECHAT, "缴费前核对金额", payments.QuoteView | payments.QuoteList, 201,
+        body=payments.QuoteRequest, limit=Limit(60),
         errors=(NotFound, QrCodeRefused, CompanyAway, NothingOwed, AmountTooLarge, AccountNotPayable, RateLimited),
         example={"token": "{qr_token}"}, tag="缴费", shed="payment",
     ),

@@ -1,5 +1,7 @@
 """Looking at bills, and quotes: the company's word that these bills may be paid at these amounts for a while."""
 
+import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +14,7 @@ from core import clock, ids
 from core.database import fetch
 from core.errors import LianbanError, NotFound
 from core.failpoint import failpoint
+from core.log import get_logger
 from domain.billing.accounts import Accounts, CompanyAway
 from domain.billing.foreign import Candidate
 from domain.billing.qr import QrCodes
@@ -20,6 +23,8 @@ from domain.companies import CompanyNotJoined
 from domain.identity.tokens import Caller
 from models.bill import Bill, Quote
 from models.utility_account import UtilityAccount, account_for_person
+
+log = get_logger(__name__)
 
 
 class NothingOwed(LianbanError):
@@ -130,6 +135,36 @@ class Quotes:
             NotFound, CompanyAway, NothingOwed, AccountNotPayable.
         """
         return await self._quote(caller, await self._bound(account_id, caller.person_id), "binding")
+
+    async def for_accounts(self, caller: Caller, account_ids: Sequence[UUID]) -> list[OpenQuote | LianbanError]:
+        """A quote, or why there is none, for each of several accounts one is bound to, in their order.
+
+        The companies are asked at once; one that is away, slow or refuses never holds up the others.
+        """
+        within = self._city.payment_rules(clock.today()).order.quotes_within
+        # Outside any transaction: a task made inside one would share its connection.
+        tasks = [asyncio.create_task(self.for_binding(caller, account_id)) for account_id in account_ids]  # noqa: TID251
+        try:
+            await asyncio.wait(tasks, timeout=within.total_seconds())
+            return [await self._outcome(task, account_id) for task, account_id in zip(tasks, account_ids, strict=True)]
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)  # noqa: TID251 -- outside any transaction
+
+    async def _outcome(self, task: asyncio.Task[OpenQuote], account_id: UUID) -> OpenQuote | LianbanError:
+        if not task.done():
+            account = await UtilityAccount.get(id=account_id)
+            log.warning("quote.late", company=account.company)
+            return CompanyAway(company=account.company)
+        error = task.exception()
+        if error is None:
+            return task.result()
+        if not isinstance(
+            error, NotFound | CompanyAway | CompanyNotJoined | NothingOwed | AmountTooLarge | AccountNotPayable
+        ):
+            raise error
+        return error
 
     async def for_scan(self, caller: Caller, token: str) -> OpenQuote:
         """A quote for the account a code leads to; whoever is bound to it quotes as its binder.
