@@ -59,7 +59,7 @@ create trigger quote_no_surcharge before insert or update of lines, total_fen, a
 
 
 class Migration(migrations.Migration):
-    dependencies = [("models", "0008_staff_logins")]
+    dependencies = [("models", "0009_reconciliation")]
 
     operations = [
         ops.AddField(model_name="PaymentPart", name="basis", field=fields.CharField(max_length=10, null=True)),
