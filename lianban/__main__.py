@@ -19,6 +19,7 @@ COMMANDS = {
     "check": "verify what must always hold, as SQL, on the live database",
     "openapi": "print the OpenAPI description",
     "staff": "create and list staff logins",
+    "reconcile": "compare a day's files with the books, report it, and end differences",
     "refund": "look at refunds that have not succeeded, and ask for one anew",
 }
 """Command → what it does. The module is ``lianban.<command>``."""

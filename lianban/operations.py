@@ -27,6 +27,7 @@ from jobs.backlog import Backlog, backlog
 from lianban.app import listen, serving
 from models.inbox import unprocessed
 from payments import ledger
+from payments.reconciliation import items
 
 log = get_logger(__name__)
 
@@ -110,6 +111,7 @@ class Operations:
             "queue": lambda: self._queue_gauges(gauges),
             "inbox": lambda: self._inbox_gauges(gauges),
             "ledger": lambda: self._ledger_gauges(gauges),
+            "reconciliation": lambda: self._reconciliation_gauges(gauges),
             "redis": self._ping,
         }
         for name, read in parts.items():
@@ -152,6 +154,14 @@ class Operations:
             raise TimeoutError("not read; the next try is when it is due")
         for provider, fen in self._suspense.items():
             gauges.add("lianban_suspense_fen", "Received, neither posted nor refunded yet", fen, provider=provider)
+
+    async def _reconciliation_gauges(self, gauges: "_Gauges") -> None:
+        for owner, count, age_s in await items.standing():
+            gauges.add("lianban_reconciliation_items", "Differences nobody has explained", count, owner=owner)
+            gauges.add("lianban_reconciliation_oldest_item_seconds", "Age of the oldest of them", age_s, owner=owner)
+        gauges.add(
+            "lianban_reconciliation_late_files", "Files of past days that have not come", await items.late_files()
+        )
 
 
 class _Gauges(Collector):

@@ -10,7 +10,7 @@ from core.errors import LianbanError
 from core.log import get_logger
 from models import audit
 from models.lifecycle import Actor, move
-from models.reconciliation import RECONCILIATION_ITEM, ReconciliationItem
+from models.reconciliation import RECONCILIATION_ITEM, ReconciliationItem, ReconciliationRun, RunStatus
 
 log = get_logger(__name__)
 
@@ -125,6 +125,11 @@ async def standing() -> list[tuple[str, int, float]]:
     """Open items for the metrics: owner, how many, age of the oldest in seconds."""
     now = clock.now()
     return [(row["owner"], row["count"], (now - row["since"]).total_seconds()) for row in await fetch(_STANDING)]
+
+
+async def late_files() -> int:
+    """How many files have been reported late and have still not come."""
+    return await ReconciliationRun.filter(status=RunStatus.WAITING, late_at__isnull=False).count()
 
 
 async def _locked(item_id: UUID) -> ReconciliationItem:
