@@ -42,8 +42,8 @@ async def progress(payment_ids: list[UUID], person_id: UUID) -> list[dict[str, A
         payment["refunded_fen"] += part["refunded_fen"]
     for payment in payments.values():
         words = {part["progress"] for part in payment["parts"]}
-        payment["progress"] = next((word for word in _MOST_URGENT if word in words), words.pop() if words else "")
-        if payment["progress"] == "posted" and len({part["progress"] for part in payment["parts"]}) > 1:
+        payment["progress"] = next(word for word in (*_MOST_URGENT, *words) if word in words)
+        if words == {"posted", "refunded"}:
             payment["progress"] = "posted_in_part"
     return list(payments.values())
 
