@@ -37,7 +37,11 @@ LEVELS = {1: "微信登录", 2: "已验证手机号", 3: "已实名"}
 PROBLEM = "application/problem+json"
 
 _SCHEMAS = "#/components/schemas/"
-_PLATFORM_SCHEMES = {"api.callbacks.wechat_pay": "wechatPay", "api.callbacks.wechat": "wechatPush"}
+_PLATFORM_SCHEMES = {
+    "api.callbacks.alipay": "alipay",
+    "api.callbacks.wechat_pay": "wechatPay",
+    "api.callbacks.wechat": "wechatPush",
+}
 _SECURITY_SCHEMES = {
     "person": {
         "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
@@ -56,6 +60,10 @@ _SECURITY_SCHEMES = {
         "type": "apiKey", "in": "header", "name": "Wechatpay-Signature",
         "description": "微信支付 API v3 的通知签名（WECHATPAY2-SHA256-RSA2048），同时带 Wechatpay-Timestamp、Wechatpay-Nonce、"
         "Wechatpay-Serial；时间与现在相差不超过 300 秒。",
+    },
+    "alipay": {
+        "type": "http", "scheme": "RSA2",
+        "description": "支付宝异步通知的签名（RSA2）：表单里除 sign、sign_type 以外的字段按名称排序后验签，sign 是表单的一项，不在请求头里。",
     },
     "wechatPush": {
         "type": "apiKey", "in": "query", "name": "msg_signature",

@@ -2,9 +2,11 @@
 
 from datetime import datetime
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
+import segno
 from msgspec import Meta
 
 from api.calls import Answer, Call
@@ -161,9 +163,10 @@ class CashierParams(Output, frozen=True, tag_field="cashier", tag="wechat"):
 
 
 class CashierAddress(Output, frozen=True, tag_field="cashier", tag="address"):
-    """The provider's page to open (h5, wap), or the text of the code to show on a screen (native)."""
+    """The provider's page to open (h5, wap), or the text of the code to show on a screen (native), drawn as well."""
 
     url: str
+    code_svg: str | None = None
 
 
 async def create_quote(call: Call) -> Answer:
@@ -190,7 +193,10 @@ async def create(call: Call) -> Answer:
 
 async def pay_params(call: Call) -> Answer:
     params = await call.services.cashier.client_params(call.path["payment_id"], call.caller.person_id, call.client_ip)
-    return Answer(CashierAddress(**params) if "url" in params else CashierParams(**params))
+    if "url" not in params:
+        return Answer(CashierParams(**params))
+    is_code = urlsplit(params["url"]).scheme not in ("http", "https")
+    return Answer(CashierAddress(params["url"], _drawn(params["url"]) if is_code else None))
 
 
 async def show(call: Call) -> Answer:
@@ -237,6 +243,11 @@ async def _own(call: Call) -> Payment:
     if payment is None:
         raise NotFound("payment")
     return payment
+
+
+def _drawn(text: str) -> str:
+    """A QR code as an SVG image, with the quiet zone that scanners need."""
+    return segno.make(text, error="m", micro=False).svg_inline(scale=4, border=4)
 
 
 def _created(created: Created) -> bytes:

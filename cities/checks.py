@@ -67,6 +67,8 @@ def check_companies(file: str, found: CompaniesFile) -> None:
     unique(file, "$.companies[{}].name", (company.name for company in every))
     unique(file, "$.companies[{}].short_name", (company.short_name for company in every))
     unique(file, "$.companies[{}].sub_mchid", (company.sub_mchid or f"none of {company.code}" for company in every))
+    sellers = (company.alipay_seller_id or f"none of {company.code}" for company in every)
+    unique(file, "$.companies[{}].alipay_seller_id", sellers)
     for index, company in enumerate(every):
         path = f"$.companies[{index}]"
         _check_format(file, f"{path}.account", company.account)

@@ -150,7 +150,8 @@ class Gateway(Shape, frozen=True, kw_only=True):
 
 
 class Company(Shape, frozen=True, kw_only=True):
-    """A public-service company. `hotline` None: not known, never invented. Settings may override `sub_mchid`."""
+    """A public-service company. `hotline` None: not known, never invented. Settings may override `sub_mchid`
+    and `alipay_seller_id`, its merchant numbers at WeChat Pay and at Alipay."""
 
     code: Code
     service: Service
@@ -163,6 +164,7 @@ class Company(Shape, frozen=True, kw_only=True):
     any_order: bool = False
     """Whether a newer bill may be paid while an older one is open."""
     sub_mchid: Annotated[str, Meta(pattern=r"\A[0-9]{8,10}\Z")] | None = None
+    alipay_seller_id: Annotated[str, Meta(pattern=r"\A2088[0-9]{12}\Z")] | None = None
     source: Text
     account: AccountFormat
     proof: Proof

@@ -69,12 +69,38 @@ class WeChatPay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     platform_certificates: list[str] = []
 
 
+class Alipay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The city's application at Alipay, by which companies are paid that have authorised it. PEM strings.
+
+    Certificate mode: `certificate` (ours), `alipay_certificates`, `root_certificates`. Key mode: `alipay_public_key` alone.
+    """
+
+    app_id: str
+    private_key: str
+    notify_url: str
+    certificate: str | None = None
+    alipay_certificates: list[str] = []
+    root_certificates: str | None = None
+    alipay_public_key: str | None = None
+    service_provider: str | None = None
+    """The city's own merchant number, named in each order as the service provider."""
+
+
+class AlipayMerchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A company as a merchant at Alipay. Without `app_auth_token` it owns the application itself; without `seller_id` the pack's counts."""
+
+    app_auth_token: str | None = None
+    seller_id: str | None = None
+
+
 class CompanyKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where a company's gateway stands, its public keys (at most two live) and its merchant number."""
 
     base_url: str
     public_keys: list[Key]
     sub_mchid: str | None = None
+    alipay: AlipayMerchant | None = None
+    """None: this company cannot be paid through Alipay."""
 
 
 class Endpoints(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,6 +108,7 @@ class Endpoints(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     wechat: str = "https://api.weixin.qq.com"
     wechat_pay: str = "https://api.mch.weixin.qq.com"
+    alipay: str = "https://openapi.alipay.com"
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -104,6 +131,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wechat: WeChatApp
     wechat_pay: WeChatPay
     companies: dict[str, CompanyKeys]
+    alipay: Alipay | None = None
+    """None: nobody is paid through Alipay."""
     endpoints: Endpoints = Endpoints()
     database_owner_url: str = ""
     clock_file: str | None = None
@@ -184,8 +213,21 @@ def check(settings: Settings) -> None:
     for code, company in settings.companies.items():
         if not 1 <= len(company.public_keys) <= 2:
             raise SettingsInvalid(f"companies.{code}.public_keys: one or two keys are live at once")
+    if settings.alipay is not None:
+        _check_alipay(settings.alipay, settings.companies)
     if settings.is_open_world:
         _check_open_world(settings)
+
+
+def _check_alipay(alipay: Alipay, companies: Mapping[str, CompanyKeys]) -> None:
+    certified = (alipay.certificate, alipay.root_certificates, alipay.alipay_certificates)
+    if not (all(certified) if alipay.alipay_public_key is None else not any(certified)):
+        raise SettingsInvalid(
+            "alipay: either alipay_public_key, or certificate, root_certificates and alipay_certificates"
+        )
+    tokens = [company.alipay.app_auth_token for company in companies.values() if company.alipay is not None]
+    if len(set(tokens)) != len(tokens):
+        raise SettingsInvalid("companies.*.alipay: each has an app_auth_token of its own; one may own the application")
 
 
 def _check_symmetric(key: Key) -> None:
@@ -198,7 +240,13 @@ def _check_symmetric(key: Key) -> None:
 
 
 def _check_open_world(settings: Settings) -> None:
+    tokens = {
+        f"companies.{code}.alipay.app_auth_token": company.alipay.app_auth_token
+        for code, company in settings.companies.items()
+        if settings.alipay is not None and company.alipay is not None and company.alipay.app_auth_token is not None
+    }
     for name, value in (
+        *tokens.items(),
         ("wechat.secret", settings.wechat.secret),
         ("wechat.push_token", settings.wechat.push_token),
         ("wechat_pay.api_v3_key", settings.wechat_pay.api_v3_key),
@@ -215,6 +263,8 @@ def _check_open_world(settings: Settings) -> None:
         settings.wechat_pay.refund_notify_url,
     ]
     addresses += [company.base_url for company in settings.companies.values()]
+    if settings.alipay is not None:
+        addresses += [settings.endpoints.alipay, settings.alipay.notify_url]
     for address in addresses:
         if urlsplit(address).scheme != "https":
             raise SettingsInvalid(f"{urlsplit(address).hostname}: only https is allowed")

@@ -18,6 +18,7 @@ from jobs.events import LISTENERS, Listener
 from models.inbox import PROCESS_TASK
 from models.lifecycle import DISPATCH_TASK, Event
 from notifications.intents import DELIVER_TASK
+from payments.following import LAST_LOOK_TASK
 from payments.opening import WATCH_TASK
 from payments.refunding import SUBMIT_TASK
 
@@ -52,6 +53,7 @@ def tasks(services: Services) -> dict[str, Callable[..., Awaitable[None]]]:
         DISPATCH_TASK: lambda event_id: events.dispatch(UUID(event_id)),
         PROCESS_TASK: lambda inbox_id: inbox.process(services, UUID(inbox_id)),
         WATCH_TASK: lambda payment_id, step: services.follower.watch(UUID(payment_id), step),
+        LAST_LOOK_TASK: lambda payment_id: services.follower.last_look(UUID(payment_id)),
         SUBMIT_TASK: lambda refund_id, step: services.refunding.follow(UUID(refund_id), step),
         POST_TASK: lambda posting_id, step: services.posting.post(UUID(posting_id), step),
         DELIVER_TASK: lambda message_id: services.delivery.deliver(UUID(message_id)),

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from cities.loader import load_city
-from cities.schema import ChoiceValue, City, Gateway
+from cities.schema import ChoiceValue, City, Company, Gateway
 from core import redis as redis_module
 from core.crypto import Vault
 from core.outbound import CircuitSettings, Counterpart
@@ -34,6 +34,10 @@ from notifications.delivery import Delivery
 from notifications.intents import Intents
 from payments.following import Follower
 from payments.opening import Cashier
+from payments.providers.alipay import client as alipay_client
+from payments.providers.alipay.client import Alipay
+from payments.providers.alipay.config import AlipayConfig
+from payments.providers.alipay.notices import AlipayNotices
 from payments.providers.bills import BillSource
 from payments.providers.registry import Connected, Providers
 from payments.providers.wechat_pay import client as wechat_pay_client
@@ -89,7 +93,13 @@ def compose(settings: Settings) -> Services:
         platform_certificates=pay.platform_certificates,
     )
     wechat_pay = WeChatPay(pay_config, wechat_pay_side)
-    providers = Providers((Connected(wechat_pay, WeChatPayNotices(pay_config), pay.notify_url, pay.refund_notify_url),))
+    alipay_side = Counterpart("alipay", settings.endpoints.alipay)
+    providers = Providers(
+        (
+            Connected(wechat_pay, WeChatPayNotices(pay_config), pay.notify_url, pay.refund_notify_url),
+            *_alipay(settings, city, alipay_side),
+        )
+    )
     settling = Settling(providers)
     follower = Follower(providers, settling, city)
     reasons = city.values["refund_reason"]
@@ -128,7 +138,7 @@ def compose(settings: Settings) -> Services:
         push=PushReceiver(app.appid, app.push_token, app.push_encoding_aes_key),
         gateway_key=_signing_key(settings),
         company_keys={code: _public_keys(keys) for code, keys in settings.companies.items()},
-        counterparts=(wechat_side, wechat_pay_side, *company_sides.values()),
+        counterparts=(wechat_side, wechat_pay_side, alipay_side, *company_sides.values()),
     )
 
 
@@ -139,8 +149,11 @@ def _companies(settings: Settings, city: City, sides: Mapping[str, Counterpart])
         rules, keys = city.company(code), settings.companies[code]
         merchant = keys.sub_mchid or rules.sub_mchid
         assert merchant is not None
+        merchants = {wechat_pay_client.NAME: merchant}
+        if seller := _alipay_seller(settings, rules):
+            merchants[alipay_client.NAME] = seller
         gateway = CompanyGateway(code, side, urlsplit(keys.base_url).netloc, signing_key, _public_keys(keys))
-        joined[code] = JoinedCompany(rules, gateway, {wechat_pay_client.NAME: merchant})
+        joined[code] = JoinedCompany(rules, gateway, merchants)
     return Companies(joined)
 
 
@@ -157,6 +170,35 @@ def _reconciling(companies: Companies, wechat_pay: WeChatPayBills, follower: Fol
     ]
     parties += [Party(COMPANY, company.code, company.code) for company in companies]
     return Reconciling(sources, parties, follower.query, city)
+
+
+def _alipay(settings: Settings, city: City, side: Counterpart) -> tuple[Connected, ...]:
+    """Alipay, when it is configured, in the name of every joined company that is a merchant there."""
+    alipay = settings.alipay
+    if alipay is None:
+        return ()
+    sellers = {company.code: _alipay_seller(settings, company) for company in city.joined_companies()}
+    stated = {code: keys.alipay for code, keys in settings.companies.items() if keys.alipay is not None}
+    config = AlipayConfig.load(
+        app_id=alipay.app_id,
+        gateway=f"{settings.endpoints.alipay}{alipay_client.GATEWAY_PATH}",
+        private_key=alipay.private_key,
+        tokens={seller: stated[code].app_auth_token for code, seller in sellers.items() if seller},
+        public_key=alipay.alipay_public_key,
+        certificate=alipay.certificate,
+        certificates=alipay.alipay_certificates,
+        root_certificates=alipay.root_certificates,
+        service_provider=alipay.service_provider,
+    )
+    return (Connected(Alipay(config, side), AlipayNotices(config), alipay.notify_url, alipay.notify_url),)
+
+
+def _alipay_seller(settings: Settings, company: Company) -> str | None:
+    """The company's number at Alipay; None when it has none, has not authorised us, or Alipay is not configured."""
+    keys = settings.companies.get(company.code)
+    if settings.alipay is None or keys is None or keys.alipay is None:
+        return None
+    return keys.alipay.seller_id or company.alipay_seller_id
 
 
 def _company_sides(settings: Settings, city: City) -> dict[str, Counterpart]:

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--var", type=Path, default=Path("var"), help="folder of data and keys (default: var)")
     parser.add_argument("--city", default="ezhou", help="code of the city pack (default: ezhou)")
     parser.add_argument("--port", type=int, default=Ports().api, help="the API's port on 127.0.0.1 (default: 8000)")
-    parser.add_argument("--sandbox-port", type=int, default=Ports().sandbox, help="the first of the sandbox's three")
+    parser.add_argument("--sandbox-port", type=int, default=Ports().sandbox, help="the first of the sandbox's four")
     parser.add_argument("--no-demo", action="store_true", help="start and serve, play nothing")
 
 

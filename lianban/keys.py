@@ -28,6 +28,7 @@ from cities.loader import load_city
 from cities.schema import City, Company
 from core import clock, settings
 from core.settings import Settings
+from lianban import keys_alipay
 from lianban.engines import Addresses
 
 _ALPHANUMERIC = string.ascii_letters + string.digits
@@ -36,7 +37,7 @@ _CERTIFICATE_LIFE = timedelta(days=5 * 365)
 
 
 class Ports(NamedTuple):
-    """Loopback ports: the API's, and the first of the sandbox's three."""
+    """Loopback ports: the API's, and the first of the sandbox's four."""
 
     api: int = 8000
     sandbox: int = 9100
@@ -107,6 +108,7 @@ def _settings(
     public_url = f"http://127.0.0.1:{ports.api}"
     merchant, public_pair, platform = _merchant(ring), _public_pair(ring), _platform(ring)
     app = _app(ring, pack)
+    alipay, alipay_merchants = keys_alipay.our_side(ring, pack, public_url)
     return Settings(
         environment=environment,
         city=pack.code,
@@ -138,11 +140,15 @@ def _settings(
                 base_url=f"http://127.0.0.1:{ports.sandbox + 2}/{company.code}/v1",
                 public_keys=[settings.Key(key["keyid"], key["public"]) for key in ring.signers(company.code)],
                 sub_mchid=company.sub_mchid,
+                alipay=alipay_merchants.get(company.code),
             )
             for company in pack.joined_companies()
         },
+        alipay=alipay,
         endpoints=settings.Endpoints(
-            wechat=f"http://127.0.0.1:{ports.sandbox}", wechat_pay=f"http://127.0.0.1:{ports.sandbox + 1}"
+            wechat=f"http://127.0.0.1:{ports.sandbox}",
+            wechat_pay=f"http://127.0.0.1:{ports.sandbox + 1}",
+            alipay=f"http://127.0.0.1:{ports.sandbox + 3}",
         ),
         clock_file=str(clock_file),
     )
@@ -192,6 +198,7 @@ def _sandbox(ring: _Ring, pack: City, ports: Ports, var_dir: Path) -> dict[str, 
             ],
             "sub_merchants": [company.sub_mchid for company in companies if company.sub_mchid],
         },
+        "alipay": keys_alipay.sandbox_side(ring, pack),
         "companies": [_sandbox_company(ring, company, public_url, demo.get(company.code, [])) for company in companies],
     }
 

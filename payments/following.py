@@ -1,5 +1,6 @@
 """Following a payment until it ends, also when no notice ever comes; and closing it, which asks the provider first."""
 
+from datetime import timedelta
 from uuid import UUID
 
 from cities.schema import City
@@ -19,6 +20,10 @@ from payments.providers.registry import Providers
 from payments.settling import Settling, TradeMismatch, free_claims
 
 log = get_logger(__name__)
+
+LAST_LOOK_TASK = "payments.last_look"
+LAST_LOOK_AFTER = timedelta(minutes=1)
+"""After the end of the order, for a payer who confirmed at its last moment."""
 
 
 class PaymentUnclear(LianbanError):
@@ -95,6 +100,25 @@ class Follower:
         except StaleState:
             await payment.refresh_from_db()
 
+    async def last_look(self, payment_id: UUID) -> None:
+        """Ask once more about an order that the provider did not know when it was closed here, when nobody can open it any more.
+
+        Its address may have been opened and paid meanwhile and the notice lost: then the money is late, and goes back by itself.
+
+        Raises:
+            OutboundError, ProviderRefused: no answer; the job is tried again.
+        """
+        payment = await Payment.get(id=payment_id)
+        if payment.status != PaymentStatus.CLOSED:
+            return
+        try:
+            await self.query(payment)
+        except TradeMismatch:
+            return  # recorded, and a person's to look at
+        except MalformedAnswer as error:
+            if error.reason != UNKNOWN_ORDER_UNVERIFIED:
+                raise
+
     async def _lapse(self, payment: Payment) -> None:
         """End a payment whose time is up and whose order the provider does not know, though it does not sign that.
 
@@ -121,4 +145,6 @@ class Follower:
         async with transaction():
             await move(PAYMENT, payment, "order_closed", Actor("provider", payment.provider))
             await free_claims(payment.id)
+            if outcome is CloseOutcome.UNKNOWN_ORDER:
+                await enqueue(LAST_LOOK_TASK, at=payment.expires_at + LAST_LOOK_AFTER, payment_id=payment.id)
         failpoint("payment.closed_committed")

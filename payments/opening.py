@@ -11,13 +11,13 @@ from core.crypto import Vault
 from core.database import fetch_one, transaction
 from core.errors import LianbanError, NotFound
 from core.failpoint import failpoint
-from core.outbound import NotSent, OutcomeUnknown
+from core.outbound import NotSent, OutboundError, OutcomeUnknown
 from core.queue import defer_sql
 from models.lifecycle import SYSTEM, Actor, StaleState, move
 from models.payment import PAYMENT, Payment, PaymentStatus
 from models.person import User
 from payments.parts import order_name, parts_of
-from payments.providers.port import FailureKind, Method, OrderPart, OrderRequest, ProviderRefused
+from payments.providers.port import FailureKind, HandleStale, Method, OrderPart, OrderRequest, ProviderRefused
 from payments.providers.registry import MethodNotOffered, Providers
 from payments.settling import free_claims
 
@@ -186,7 +186,29 @@ class Cashier:
                 await self._open(payment, order)
         if payment.status != PaymentStatus.AWAITING_PAYER or payment.expires_at <= clock.now() or not payment.handle:
             raise PaymentNotPayable(status=str(payment.status))
-        return provider.client_params(Method(payment.method), payment.handle)
+        try:
+            return provider.client_params(Method(payment.method), payment.handle)
+        except HandleStale:
+            return await self._again(payment, payer_ip)
+
+    async def _again(self, payment: Payment, payer_ip: str | None) -> dict[str, str]:
+        """Parameters from a fresh handle of an order that is open: the same order asked for again.
+
+        When the provider does not take it for the same any more (the payer's address has changed, there is hardly any time left), the
+        payer needs another payment, which closes this one.
+        """
+        provider = self._providers.get(payment.provider).provider
+        try:
+            opened = await provider.create_order(await self._order(payment, payer_ip))
+        except OutboundError as error:
+            raise ProviderBusy from error
+        except ProviderRefused as error:
+            if error.kind in (FailureKind.TEMPORARY, FailureKind.UNKNOWN):
+                raise ProviderBusy from error
+            raise PaymentNotPayable(status=str(payment.status)) from error
+        await Payment.filter(id=payment.id, status=PaymentStatus.AWAITING_PAYER).update(handle=opened.handle)
+        failpoint("payment.handle_renewed_committed")
+        return provider.client_params(Method(payment.method), opened.handle)
 
     async def _begin(self, payment: Payment) -> None:
         try:

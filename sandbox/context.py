@@ -3,7 +3,7 @@
 A counterpart is a module with two functions, called once while the sandbox is put together (before any port serves):
 
 ``mount(app, context)``
-    adds its own routes to its own Sanic app (WeChat: base port, WeChat Pay: base + 1, the companies: base + 2);
+    adds its own routes to its own Sanic app (WeChat: base port, WeChat Pay: base + 1, the companies: base + 2, Alipay: base + 3);
 ``mount_control(app, context)``
     adds its ``/control/…`` routes to the app of the base port. Bodies and answers are plain JSON; raise
     :class:`ControlError` for a request that makes no sense (it becomes ``{"error": …}`` with the given status).
@@ -13,7 +13,7 @@ In ``mount`` it also calls
 - ``context.state.define(schema)`` for its tables (prefix them with the counterpart's name);
 - ``context.on_reset(load)``: ``load()`` brings the tables to what the configuration says; it runs after
   ``POST /control/reset`` has emptied all tables. For the first start call it in ``mount``, guarded by "no row yet";
-- ``context.on_start(begin)``: ``begin()`` (plain or async) runs when all three ports serve: take up pending work
+- ``context.on_start(begin)``: ``begin()`` (plain or async) runs when all ports serve: take up pending work
   again here.
 
 Incoming calls go through :meth:`Context.serve`, outgoing ones through :meth:`Context.deliver`: these two apply the
@@ -24,7 +24,7 @@ Time comes from ``context.clock`` only, HTTP leaves by ``context.http`` (no redi
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -63,6 +63,8 @@ class Context:
         self.state = State(Path(config["state_file"]))
         self.faults = Faults(self.state)
         self.http = httpx.AsyncClient(timeout=5.0, trust_env=False, limits=httpx.Limits(max_connections=200))
+        self.browsers: list[Callable[[Mapping[str, Any]], dict[str, str] | None]] = []
+        """Each opens the address of a control call when it is its own, and pays there."""
         self._tasks: set[asyncio.Task[Any]] = set()
         self._start_hooks: list[Hook] = []
         self._reset_hooks: list[Hook] = []

@@ -23,6 +23,7 @@ OPERATIONS: Final = {
         "bill_download",
         "notice",
     },
+    "alipay": {"cashier", "query", "close", "refund", "refund_query", "notice"},
     "company": {
         "find_account",
         "query_bills",

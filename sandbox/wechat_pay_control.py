@@ -143,7 +143,14 @@ def mount(
 
     @app.post("/control/people/<person_id:str>/pay", name="control_pay")
     async def pay(request: Request, person_id: str) -> Reply:
-        return json_reply(phone.pay(person_id, body_of(request)))
+        body = body_of(request)
+        if "url" in body:
+            for browser in context.browsers:
+                if (result := browser(body)) is not None:
+                    return json_reply(result)
+            # A code that is scanned, or a page that says where to come back to.
+            body = {"code_url": str(body["url"]).partition("&redirect_url=")[0]}
+        return json_reply(phone.pay(person_id, body))
 
     @app.post("/control/wechat-pay/pace", name="control_pace")
     async def pace(request: Request) -> Reply:

@@ -1,6 +1,6 @@
 """Routes of utility accounts, bills and payments."""
 
-from api import companies, payments, scanned, usage, utility_accounts
+from api import companies, payment_methods, payments, scanned, usage, utility_accounts
 from api.access import ANYBODY, PHONE, WECHAT
 from api.calls import Limit, Route
 from core.errors import NotFound
@@ -74,6 +74,10 @@ ROUTES: tuple[Route, ...] = (
             PaymentClosing, AlreadyPaid, TooManyPayments,
         ),
         example={"quote_ids": ["{quote_id}"]}, tag="缴费", shed="payment",
+    ),
+    Route(
+        "GET", "/v1/payment-methods", payment_methods.list_methods, ANYBODY, "有哪些付款方式", payment_methods.PaymentMethodList, tag="缴费",
+        shed="search", offline=True,
     ),
     Route("GET", "/v1/payments", payments.list_payments, WECHAT, "我的缴费记录", payments.PaymentList, query=payments.Page, tag="缴费"),
     Route("GET", "/v1/payments/{payment_id}", payments.show, WECHAT, "一笔缴费的状态", payments.PaymentView, errors=(NotFound,), tag="缴费"),

@@ -1,8 +1,8 @@
 """Routes of the systems that call us: platforms and companies."""
 
 from api.access import COMPANY, PLATFORM
+from api.callbacks import alipay, wechat, wechat_pay
 from api.callbacks import companies as company_events
-from api.callbacks import wechat, wechat_pay
 from api.calls import Route
 from api.company import qr_codes
 from api.errors import RequestMalformed, SignatureWrong
@@ -15,6 +15,10 @@ from domain.companies import CompanyNotJoined
 ROUTES: tuple[Route, ...] = (
     Route(
         "POST", "/callbacks/wechat-pay", wechat_pay.receive, PLATFORM, "微信支付的通知", None, 204, raw=True, others=((401, Failure),),
+        tag="平台通知",
+    ),
+    Route(
+        "POST", "/callbacks/alipay", alipay.receive, PLATFORM, "支付宝的通知", None, raw=True, media_type="text/plain", others=((401, Failure),),
         tag="平台通知",
     ),
     Route(

@@ -22,6 +22,7 @@ __all__ = [
     "CloseOutcome",
     "ExpectedTrade",
     "FailureKind",
+    "HandleStale",
     "Method",
     "Notice",
     "NoticeReader",
@@ -83,6 +84,10 @@ class Method(StrEnum):
     """A page of the provider in the phone's browser."""
 
 
+class HandleStale(Exception):
+    """An opened order's handle has served its time, the order not: opened again with the same content, it gives another."""
+
+
 class TradeState(StrEnum):
     """What has become of an order at the provider."""
 
@@ -106,6 +111,7 @@ class CloseOutcome(StrEnum):
     CLOSED = "closed"
     ALREADY_PAID = "already_paid"
     UNKNOWN_ORDER = "unknown_order"
+    """There is no such order yet: one on its way may still arrive, and an address that was signed may still be opened until its time is up."""
 
 
 class RefundState(StrEnum):
@@ -296,7 +302,11 @@ class PaymentProvider(Protocol):
         ...
 
     def client_params(self, method: Method, handle: str) -> dict[str, str]:
-        """What the payer's client needs to show the cashier, signed fresh on each call."""
+        """What the payer's client needs to show the cashier, signed fresh on each call.
+
+        Raises:
+            HandleStale: the handle is too old to be opened; the same order again gives another.
+        """
         ...
 
     async def query(self, order: OrderName) -> OrderTrades | None:

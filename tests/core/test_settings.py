@@ -41,6 +41,7 @@ def production(good: Settings) -> Settings:
             good.wechat_pay, api_v3_key=STRONG, notify_url="https://lb.ezhou.example/n", refund_notify_url="https://lb.ezhou.example/r",
             public_key="pem", public_key_id="id",
         ),
+        alipay=good.alipay and replace(good.alipay, notify_url="https://lb.ezhou.example/a"),
         companies={code: replace(keys, base_url=f"https://{code}.example/api") for code, keys in good.companies.items()},
     )  # fmt: skip
 
@@ -62,6 +63,9 @@ def _with(settings: Settings, path: str, value: Any) -> Settings:
 def _secrets(settings: Settings) -> set[str]:
     keys = [*settings.token_keys, *settings.field_keys, *settings.qr_keys, *settings.gateway_keys]
     found = {key.key for key in keys} | {settings.blind_index_key, settings.refresh_key, STRONG, settings.wechat.secret}
+    found |= {
+        keys.alipay.app_auth_token for keys in settings.companies.values() if keys.alipay and keys.alipay.app_auth_token
+    }
     return found | {settings.wechat.push_token, settings.wechat_pay.api_v3_key, settings.wechat_pay.private_key}
 
 
@@ -122,6 +126,9 @@ def _weak(byte: bytes) -> str:
         ("field_keys", [Key("f1", _weak(b"ab"[:1]))], "f1: 32 random bytes"),
         ("wechat_pay.api_v3_key", "short", r"wechat_pay\.api_v3_key: 32 characters"),
         ("wechat.push_encoding_aes_key", "x" * 42, r"wechat\.push_encoding_aes_key: 43 characters"),
+        ("alipay.certificate", None, "alipay: either alipay_public_key, or certificate"),
+        ("alipay.alipay_public_key", "pem", "alipay: either alipay_public_key, or certificate"),
+        ("alipay.alipay_certificates", [], "alipay: either alipay_public_key, or certificate"),
         ("companies.water.public_keys", [], r"companies\.water\.public_keys: one or two"),
         ("companies.water.public_keys", [Key(name, name) for name in "abc"], r"companies\.water\.public_keys: one or two"),
     ],
@@ -129,6 +136,17 @@ def _weak(byte: bytes) -> str:
 def test_what_no_process_may_start_with(good: Settings, path: str, value: Any, said: str) -> None:
     with pytest.raises(SettingsInvalid, match=said):
         check(_with(good, path, value))
+
+
+def test_alipay_may_be_left_out_and_one_company_may_own_the_application(good: Settings) -> None:
+    check(msgspec.structs.replace(good, alipay=None))
+    alone = {
+        code: msgspec.structs.replace(keys, alipay=None) for code, keys in good.companies.items() if code != "water"
+    }
+    owner = msgspec.structs.replace(good.companies["water"], alipay=settings_module.AlipayMerchant())
+    check(msgspec.structs.replace(good, companies={**alone, "water": owner}))
+    with pytest.raises(SettingsInvalid, match="each has an app_auth_token of its own"):
+        check(msgspec.structs.replace(good, companies={**alone, "water": owner, "gas": owner}))
 
 
 def test_two_purposes_may_not_share_a_key(good: Settings) -> None:
@@ -148,6 +166,10 @@ def test_production_accepts_what_is_strong_and_on_https(production: Settings) ->
         ("wechat.secret", "abcabcabcabcabcabc", r"wechat\.secret: missing or weak"),
         ("wechat.push_token", f"{STRONG}test", r"wechat\.push_token: missing or weak"),
         ("wechat_pay.api_v3_key", "SecreT" + STRONG[:26], r"wechat_pay\.api_v3_key: missing or weak"),
+        ("companies.water.alipay.app_auth_token", "", r"companies\.water\.alipay\.app_auth_token: missing or weak"),
+        ("companies.water.alipay.app_auth_token", "secret123456789012", r"app_auth_token: missing or weak"),
+        ("alipay.notify_url", "http://lb.ezhou.example/a", "only https"),
+        ("endpoints.alipay", "http://127.0.0.1:9103", "only https"),
         ("clock_file", "/x/clock", "clock_file: time does not travel"),
         ("public_url", "http://lb.ezhou.example", "only https"),
         ("endpoints.wechat", "http://127.0.0.1:9100", "only https"),

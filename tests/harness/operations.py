@@ -96,6 +96,8 @@ class Operations:
         match route.name:
             case "callbacks_wechat_pay_receive":
                 return edge.senders.wechat_pay("TRANSACTION.SUCCESS", await self._trade())
+            case "callbacks_alipay_receive":
+                return edge.senders.alipay({"trade_status": "WAIT_BUYER_PAY"})
             case "callbacks_wechat_verify_address":
                 return edge.senders.wechat_address_check("8123456789")
             case "callbacks_wechat_receive":

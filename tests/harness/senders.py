@@ -4,10 +4,11 @@ import json
 import secrets
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 from uuid import uuid4
 
 from core import clock
-from sandbox import http_signatures, wechat_pay_crypto, wechat_push
+from sandbox import alipay_crypto, http_signatures, wechat_pay_crypto, wechat_push
 from sandbox.http_signatures import PrivateKey, Request
 
 Signed = tuple[dict[str, str], dict[str, str], bytes]
@@ -54,6 +55,28 @@ class Senders:
         key = wechat_pay_crypto.load_private_key(pay["public_key_private"])
         signer = wechat_pay_crypto.Signer(pay["public_key_id"], key)
         return wechat_pay_crypto.signed_headers(signer, int(clock.timestamp()), body)
+
+    def alipay(self, fields: dict[str, str]) -> Signed:
+        """A notice of Alipay about a trade that is none of ours, but for `fields`."""
+        known = self._known["alipay"]
+        app, platform = known["apps"][0], known["platform"]
+        said = {
+            "notify_type": "trade_status_sync",
+            "notify_id": uuid4().hex,
+            "notify_time": clock.now().astimezone(clock.SHANGHAI).strftime("%Y-%m-%d %H:%M:%S"),
+            "charset": "utf-8",
+            "version": "1.0",
+            "app_id": app["app_id"],
+            "seller_id": app["sellers"][0]["seller_id"],
+            "out_trade_no": uuid4().hex,
+            "trade_no": f"2026112322001400{secrets.randbelow(10**12):012d}",
+            "total_amount": "41.99",
+        } | fields
+        signature = alipay_crypto.sign(
+            alipay_crypto.load_private_key(platform["private_key"]), alipay_crypto.joined(said)
+        )
+        body = urlencode({**said, "sign_type": "RSA2", "sign": signature}).encode()
+        return {}, {"Content-Type": "application/x-www-form-urlencoded; text/html; charset=utf-8"}, body
 
     def wechat_push(self, event: str) -> Signed:
         """An event of the mini-program, without any content."""

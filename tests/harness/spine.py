@@ -41,7 +41,7 @@ JSAPI = Way("wechat_pay", "jsapi")
 _NUMBERS = {"water": "02090{:05}", "power": "42900000{:05}", "gas": "Q290{:05}", "telecom": "0711900{:05}"}
 MINUTE = timedelta(minutes=1)
 _PATIENCE_S = 10.0
-_SPEAKERS = (("wechat_pay", "notice"), ("wechat", "message_push"), ("company:water", "event"))
+_SPEAKERS = (("wechat_pay", "notice"), ("alipay", "notice"), ("wechat", "message_push"), ("company:water", "event"))
 _ALL_TABLES = (
     "person", "login_user", "session", "refresh_token", "utility_account", "binding", "bill", "quote", "payment", "payment_part",
     "payment_line", "claim", "refund", "ledger_transaction", "ledger_entry", "posting", "posting_bill", "message", "subscription_credit",
@@ -287,17 +287,17 @@ class Spine:
         fingerprint = msgspec.json.encode([str(quote_id), [str(bill) for bill in bills or ()]])
         return Once(self.services.vault, str(citizen.id), "payments_create", key or uuid4().hex, fingerprint)
 
-    async def payment(self, citizen: Citizen, number: str) -> Payment:
+    async def payment(self, citizen: Citizen, number: str, way: Way = JSAPI) -> Payment:
         """Quote everything that is open on an account and create a payment of it."""
-        return await self.created(await self.create(citizen, await self.quote(citizen, number)))
+        return await self.created(await self.create(citizen, await self.quote(citizen, number), way=way))
 
     async def created(self, answer: bytes) -> Payment:
         """The payment an answer is about."""
         return await Payment.get(id=msgspec.json.decode(answer)["payment_id"])
 
-    async def order(self, citizen: Citizen, payment: Payment) -> dict[str, str]:
+    async def order(self, citizen: Citizen, payment: Payment, payer_ip: str = "203.0.113.7") -> dict[str, str]:
         """Ask for the cashier's parameters, which opens the order."""
-        return await self.services.cashier.client_params(payment.id, citizen.id)
+        return await self.services.cashier.client_params(payment.id, citizen.id, payer_ip)
 
     async def pay(self, citizen: Citizen, payment: Payment, **more: Any) -> str:
         """Pay in WeChat with fresh parameters; our order number."""
@@ -374,10 +374,13 @@ class Spine:
             for table in tables
         }
 
-    async def balance(self, kind: str) -> int:
-        """What an account of the ledger holds over all merchants, as a positive number."""
-        query = "select coalesce(sum(e.amount_fen), 0) as fen from ledger_entry e join ledger_account a on a.id = e.account_id where a.kind = $1"
-        row = await fetch_one(query, kind)
+    async def balance(self, kind: str, provider: str | None = None) -> int:
+        """What an account of the ledger holds over all merchants (of one provider, or of all), as a positive number."""
+        query = (
+            "select coalesce(sum(e.amount_fen), 0) as fen from ledger_entry e join ledger_account a on a.id = e.account_id"
+            " where a.kind = $1 and ($2::text is null or a.provider = $2)"
+        )
+        row = await fetch_one(query, kind, provider)
         assert row is not None
         return abs(int(row["fen"]))
 

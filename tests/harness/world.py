@@ -29,17 +29,17 @@ class DevFiles(NamedTuple):
 
 @pytest.fixture(scope="session")
 def ports(worker_id: str) -> Ports:
-    """Free loopback ports of this worker: one for the API, three in a row for the sandbox."""
+    """Free loopback ports of this worker: one for the API, four in a row for the sandbox."""
     return free_ports(worker_id)
 
 
 def free_ports(worker_id: str, *, skip: int = 0) -> Ports:
-    """Four ports nobody listens on; `skip` leaves the first ones to those who will take them later."""
+    """Five ports nobody listens on; `skip` leaves the first ones to those who will take them later."""
     number = int(worker_id.removeprefix("gw")) if worker_id.startswith("gw") else 0
-    for port in range(_FIRST_PORT + number * 100 + skip, _LAST_PORT, 4):
-        if _are_free(port, 4):
+    for port in range(_FIRST_PORT + number * 100 + skip, _LAST_PORT, 5):
+        if _are_free(port, 5):
             return Ports(api=port, sandbox=port + 1)
-    raise RuntimeError("no four free ports in a row")
+    raise RuntimeError("no five free ports in a row")
 
 
 @pytest.fixture(scope="session")

@@ -40,7 +40,8 @@ from payments.providers.wechat_pay.codes import (
     kind_of,
 )
 from payments.providers.wechat_pay.config import PlatformKeys, WeChatPayConfig
-from payments.providers.wechat_pay.signing import SignatureWrong, authorization, client_params, decrypt, verify
+from payments.providers.wechat_pay.methods import kept, shown
+from payments.providers.wechat_pay.signing import SignatureWrong, authorization, decrypt, verify
 
 log = get_logger(__name__)
 T = TypeVar("T")
@@ -74,7 +75,7 @@ class WeChatPay:
     name = NAME
     shortest_order = timedelta(seconds=65)
     """The platform asks for a minute, counted when the call arrives."""
-    most_parts: Mapping[Method, int] = {Method.JSAPI: orders.MOST_PARTS}
+    most_parts: Mapping[Method, int] = dict.fromkeys((Method.JSAPI, Method.H5, Method.NATIVE), orders.MOST_PARTS)
 
     def __init__(self, config: WeChatPayConfig, counterpart: Counterpart) -> None:
         self._config = config
@@ -83,7 +84,7 @@ class WeChatPay:
         self.app = config.sp_appid
 
     async def create_order(self, order: OrderRequest) -> OrderOpened:
-        """Open an order. The same order again gives a fresh prepay id, two hours of life each.
+        """Open an order by its method. The same order again gives a fresh handle.
 
         Raises:
             ProviderRefused: ORDER_PAID, INVALID_REQUEST when the number was used with another content, …
@@ -91,13 +92,18 @@ class WeChatPay:
         path, body = orders.opening(self._config, order)
         answer = await self._call("order", "POST", path, body)
         try:
-            return OrderOpened(self._read("order", answer, Opened).handle(order.method))
+            given = self._read("order", answer, Opened).handle(order.method)
         except StateUnknown as error:
             raise self._malformed("order", "wrong_shape") from error
+        return OrderOpened(kept(order, given, clock.now()))
 
     def client_params(self, method: Method, handle: str) -> dict[str, str]:
-        """What wx.requestPayment takes, signed at this moment."""
-        return client_params(self._config, handle, clock.now())
+        """What wx.requestPayment takes, signed at this moment; or the address of a page or of a code.
+
+        Raises:
+            HandleStale: the address of a page that has served its five minutes.
+        """
+        return shown(self._config, method, handle, clock.now())
 
     async def query(self, order: OrderName) -> OrderTrades | None:
         """The trades under our numbers, ``None`` when the platform knows no such order."""
