@@ -170,10 +170,10 @@ class Customer(Phone):
         """Ask what is to be paid."""
         return (await self.call("POST", "/v1/quotes", {"token": self.qr_token}))["quote_id"]
 
-    async def create_payment(self) -> str:
-        """Press the button; every try carries the same key."""
+    async def create_payment(self, **way: str) -> str:
+        """Press the button; every try carries the same key. `way`: method and provider, when not in the mini-program."""
         self.stage("quoting")
-        quote = {"quote_ids": [await self.quote()]}
+        quote = {"quote_ids": [await self.quote()], **way}
         self.stage("creating")
         payment = await self.call("POST", "/v1/payments", quote, key=str(uuid4()))
         self.payments.append(payment["payment_id"])

@@ -34,6 +34,7 @@ POSTED = Outcome(("succeeded",), 1, 1, 0, ("payment.succeeded", "payment.posted"
 REFUNDED = Outcome(("refunded",), 1, 0, 1, ("payment.succeeded", "payment.refund_started", "payment.refunded"))
 LATE = Outcome(("refunded",), 1, 0, 1, ("payment.refund_started", "payment.refunded"))
 CLOSED = Outcome(("closed",))
+_ALIPAY = {"provider": "alipay", "method": "wap"}
 
 
 async def pays(customer: Customer) -> Outcome:
@@ -288,6 +289,45 @@ async def notice_lies(customer: Customer) -> Outcome:
     return POSTED
 
 
+async def pays_by_alipay(customer: Customer) -> Outcome:
+    """The same bill, paid on Alipay's page."""
+    await _about_to_scan(customer)
+    payment = await customer.create_payment(**_ALIPAY)
+    await customer.pay_in_wechat(await customer.params(payment))
+    await customer.until_progress(payment, "posted")
+    return POSTED
+
+
+async def pays_both(customer: Customer) -> Outcome:
+    """Alipay's page is left unopened for WeChat, and paid all the same afterwards: that money goes back, the bill is paid once."""
+    await _about_to_scan(customer)
+    await asyncio.sleep(1.1)
+    await customer.allow_all_messages()
+    first = await customer.create_payment(**_ALIPAY)
+    page = await customer.params(first)
+    customer.stage("changing")
+    second = await customer.create_payment()
+    await customer.pay_in_wechat(page)
+    await customer.until_progress(first, "refunded")
+    await customer.pay_in_wechat(await customer.params(second))
+    await customer.until_progress(second, "posted")
+    return Outcome(("refunded", "succeeded"), 2, 1, 1, (*LATE.told, *POSTED.told))
+
+
+async def comes_late_to_the_page(customer: Customer) -> Outcome:
+    """WeChat Pay's page in a browser lives five minutes; the person comes back after that and gets a fresh one."""
+    await _about_to_scan(customer)
+    payment = await customer.create_payment(method="h5")
+    await customer.params(payment)
+    customer.world.travel(280)
+    try:
+        await customer.pay_in_wechat(await customer.params(payment))
+        await customer.until_progress(payment, "posted")
+    finally:
+        customer.world.travel(0)
+    return POSTED
+
+
 async def wechat_refuses_the_message(customer: Customer) -> Outcome:
     """The person has switched messages off in WeChat and we did not hear of it."""
     payment = await _about_to_pay(customer)
@@ -441,11 +481,16 @@ async def _reconciled(customer: Customer, day: date, posting_id: object, status:
     await customer.until(stands, f"the difference {status}")
 
 
-async def _about_to_pay(customer: Customer) -> str:
-    """A payment that waits for its payer."""
+async def _about_to_scan(customer: Customer) -> None:
+    """A person before a bill."""
     await customer.company_prints_bill()
     await customer.enter()
     await customer.scan()
+
+
+async def _about_to_pay(customer: Customer) -> str:
+    """A payment that waits for its payer."""
+    await _about_to_scan(customer)
     return await customer.create_payment()
 
 
