@@ -14,6 +14,7 @@ from core import clock
 from core.outbound import Counterpart, FailureKind, MalformedAnswer, NotSent, OutcomeUnknown
 from payments.providers.port import (
     CloseOutcome,
+    HandleStale,
     Method,
     OrderPart,
     OrderRequest,
@@ -333,7 +334,8 @@ class TestCombinedOrders:
     ) -> None:
         pay.replies(json_reply(200, answer))
         order = _changed(COMBINED, {"method": method, "payer": None, **more})
-        assert (await pay.provider().create_order(order)).handle == next(iter(answer.values()))
+        opened = await pay.provider().create_order(order)
+        assert pay.provider().client_params(method, opened.handle) == {"url": next(iter(answer.values()))}
         assert pay.calls[0][1] == f"/v3/combine-transactions/{method}"
         await malformed(pay.provider().create_order(COMBINED), "wrong_shape")
 
@@ -609,3 +611,20 @@ async def only_trade(pay: FakeWeChatPay) -> Trade:
 
 def _changed(value: Any, change: dict[str, Any]) -> Any:
     return type(value)(**({name: getattr(value, name) for name in value.__dataclass_fields__} | change))
+
+
+class TestPages:
+    async def test_a_page_says_where_to_come_back_to_and_is_renewed_after_five_minutes(
+        self, pay: FakeWeChatPay, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pay.replies(json_reply(200, {"h5_url": "https://wx.tenpay.com/x?y=1"}))
+        back = "https://lianban.example/paid?a=1&b=2"
+        order = _changed(ORDER, {"method": Method.H5, "payer": None, "payer_ip": "14.17.22.32", "return_url": back})
+        provider = pay.provider()
+        opened = await provider.create_order(order)
+        assert pay.calls[-1][2]["scene_info"] == {"payer_client_ip": "14.17.22.32", "h5_info": {"type": "Wap"}}
+        url = provider.client_params(Method.H5, opened.handle)["url"]
+        assert url == "https://wx.tenpay.com/x?y=1&redirect_url=https%3A%2F%2Flianban.example%2Fpaid%3Fa%3D1%26b%3D2"
+        monkeypatch.setattr(clock, "now", lambda: datetime.now(UTC) + timedelta(minutes=4, seconds=31))
+        with pytest.raises(HandleStale):
+            provider.client_params(Method.H5, opened.handle)
