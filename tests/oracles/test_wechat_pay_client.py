@@ -65,6 +65,12 @@ def foreign(folder: Path | None = None) -> Any:
     ("method", "path", "body"),
     [
         ("POST", "/v3/pay/partner/transactions/jsapi", {"description": "水费 2026-10", "amount": {"total": 4660}}),
+        ("POST", "/v3/pay/partner/transactions/native", {"description": "水费 2026-10", "amount": {"total": 4660}}),
+        (
+            "POST",
+            "/v3/pay/partner/transactions/h5",
+            {"scene_info": {"payer_client_ip": "14.17.22.32", "h5_info": {"type": "Wap"}}, "amount": {"total": 4660}},
+        ),
         ("GET", "/v3/pay/partner/transactions/out-trade-no/LB1234?sp_mchid=1&sub_mchid=2", None),
     ],
 )
