@@ -294,3 +294,24 @@ async def test_differences_that_wait_too_long_are_reported(spine: Spine) -> None
     assert [(owner, count) for owner, count, _ in await desk.standing()] == [("platform_operator", 1)]
     await spine.travel(old_after + timedelta(minutes=1))
     assert await desk.report_old(old_after) == 1
+
+
+async def test_a_combined_payment_is_found_part_by_part_at_each_company(spine: Spine) -> None:
+    day = await begin_day(spine)
+    citizen = await spine.citizen()
+    fens = {"water": 4199, "gas": 8820, "power": 12345}
+    numbers = {company: await spine.account(fen, company=company) for company, fen in fens.items()}
+    payment = await spine.combined(citizen, *numbers.items())
+    refusal = {"account_number": numbers["gas"], "code": "EP0004"}
+    await spine.control("POST", "/companies/gas/refuse", refusal)
+    assert await spine.notify(await spine.pay(citizen, payment)) == [204]
+    await spine.jobs.run()
+    await spine.end_refunds()
+    await spine.jobs.pass_time(timedelta(minutes=1))
+    await morning_after(spine, day)
+    await reconcile(spine, day)
+    assert await items() == []
+    rows = {row.company: (row.paid_fen, row.returned_fen, row.company_fen) for row in await report(day)}
+    assert {company: rows[company] for company in fens} == {
+        "water": (4199, 0, 4199), "gas": (8820, 8820, 0), "power": (12345, 0, 12345),
+    }  # fmt: skip
