@@ -25,7 +25,7 @@ from domain.billing.paying import (
 )
 from domain.billing.qr import QrCodeRefused
 from domain.billing.quoted import BillNotInQuote, QuoteTwice
-from domain.billing.quotes import AccountNotPayable, AmountTooLarge, NothingOwed
+from domain.billing.quotes import AccountNotPayable, AmountTooLarge, NothingOwed, PartialNotAllowed
 from domain.companies import CompanyNotJoined
 from domain.identity.login import IdentitySourceAway, LoginCodeRefused, PhoneCodeRefused
 from domain.identity.passwords import PasswordWeak
@@ -152,6 +152,7 @@ STATUS: dict[type[LianbanError], int] = {
     AccountOrProofWrong: 422,
     BillNotInQuote: 422,
     QuoteTwice: 422,
+    PartialNotAllowed: 422,
     OlderBillOpen: 409,
     KeyReused: 422,
     PasswordWeak: 422,

@@ -32,6 +32,8 @@ class QuoteRequest(Input, frozen=True):
     account_id: UUID | None = None
     account_ids: Annotated[list[UUID], Meta(min_length=1, max_length=20)] | None = None
     token: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    amount_fen: Annotated[int, Meta(ge=1, le=1_000_000_000)] | None = None
+    """Pay only so much, the oldest bills first; whether a bill may be paid in part is the company's rule. Not with `account_ids`."""
 
 
 class QuotedBill(Output, frozen=True):
@@ -175,11 +177,13 @@ async def create_quote(call: Call) -> Answer:
     if sum(given is not None for given in (body.account_id, body.account_ids, body.token)) != 1:
         raise RequestMalformed(where="body", reason="exactly one of account_id, account_ids and token")
     if body.account_ids is not None:
+        if body.amount_fen is not None:
+            raise RequestMalformed(where="body.amount_fen", reason="for one account only")
         return Answer(await _quotes(call, body.account_ids), 201)
     if body.account_id is not None:
-        found = await quotes.for_binding(call.caller, body.account_id)
+        found = await quotes.for_binding(call.caller, body.account_id, body.amount_fen)
     else:
-        found = await quotes.for_scan(call.caller, body.token or "")
+        found = await quotes.for_scan(call.caller, body.token or "", body.amount_fen)
     return Answer(_quote(call, found), 201)
 
 
@@ -280,7 +284,7 @@ def _quote(call: Call, found: OpenQuote) -> QuoteView:
     quote = found.quote
     company = found.bills[0].company
     shown = found.bills if quote.basis == "binding" else []
-    bills = [QuotedBill(bill.id, bill.period, bill.payable_fen) for bill in shown]
+    bills = [QuotedBill(bill.id, bill.period, quote.lines[str(bill.id)]) for bill in shown]
     notice = call.services.city.payment_rules(clock.today()).surcharge.notice
     return QuoteView(quote.id, company, quote.total_fen, quote.expires_at, bills, notice)
 

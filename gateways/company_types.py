@@ -99,7 +99,10 @@ class BillBasis(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Bill(BillBasis, frozen=True, kw_only=True):
-    """What the company says is owed: `payable_fen` = `principal_fen` + `late_fee_fen`, and the lines add up to `principal_fen`."""
+    """What the company says is owed: `payable_fen` = `principal_fen` + `late_fee_fen` - `paid_fen`; the lines add up to `principal_fen`.
+
+    `paid_fen` is what has been paid of it so far, where the company takes a bill in parts.
+    """
 
     bill_no: BillNo
     period: Period
@@ -109,6 +112,7 @@ class Bill(BillBasis, frozen=True, kw_only=True):
     principal_fen: Fen
     late_fee_fen: Fen
     payable_fen: Fen
+    paid_fen: Fen = 0
     lines: Annotated[tuple[BillLine, ...], Meta(min_length=1, max_length=100)]
     usage: Quantity | None = None
     unit: Annotated[str, Meta(min_length=1, max_length=16)] | None = None
@@ -139,7 +143,7 @@ class Bills(msgspec.Struct, frozen=True):
 
 
 class PostingBill(msgspec.Struct, frozen=True):
-    """A bill of a posting, at the amount of the quote."""
+    """A bill of a posting, at the amount of the quote; less than that for one bill at most, where the company takes parts."""
 
     bill_no: str
     amount_fen: int
@@ -251,7 +255,7 @@ def check_bill(bill: Bill) -> None:
     Raises:
         ContentWrong: ``payable_sum`` or ``lines_sum``.
     """
-    if bill.payable_fen != bill.principal_fen + bill.late_fee_fen:
+    if bill.payable_fen != bill.principal_fen + bill.late_fee_fen - bill.paid_fen:
         raise ContentWrong("payable_sum")
     if sum(line.amount_fen for line in bill.lines) != bill.principal_fen:
         raise ContentWrong("lines_sum")

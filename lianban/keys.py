@@ -212,6 +212,7 @@ def _sandbox_company(ring: _Ring, company: Company, public_url: str, accounts: l
         "private_keys": [{"keyid": key["keyid"], "key": key["private"]} for key in ring.signers(company.code)],
         "lianban_public_keys": [{"keyid": key["keyid"], "key": key["public"]} for key in ring.signers("lianban")],
         "proof_kind": company.proof.kind,
+        "partial_payment": company.partial_payment,
         "accounts": accounts,
     }
 

@@ -38,7 +38,10 @@ BILL = Lifecycle(
 
 
 class Bill(Model):
-    """One bill. `payable_fen` = `principal_fen` + `late_fee_fen`; `lines` are the company's, they add up to the principal."""
+    """One bill. `payable_fen` = `principal_fen` + `late_fee_fen`; `lines` are the company's, they add up to the principal.
+
+    Where the company takes a bill in parts, `paid_fen` has been paid of it and is no longer payable.
+    """
 
     id = fields.UUIDField(primary_key=True)
     account: Any = fields.ForeignKeyField("models.UtilityAccount", related_name="bills", on_delete=fields.RESTRICT)
@@ -51,6 +54,8 @@ class Bill(Model):
     due_on = fields.DateField(null=True)
     principal_fen = fields.BigIntField()
     late_fee_fen = fields.BigIntField()
+    paid_fen = fields.BigIntField(default=0)
+    """What the company says has been paid of it so far."""
     payable_fen = fields.BigIntField()
     usage = fields.CharField(max_length=20, null=True)
     unit = fields.CharField(max_length=16, null=True)
@@ -66,7 +71,7 @@ class Bill(Model):
             UniqueConstraint(name="bill_number_once", fields=("company", "bill_no")),
             CheckConstraint(
                 name="bill_amounts_add_up",
-                check="payable_fen = principal_fen + late_fee_fen and principal_fen >= 0 and late_fee_fen >= 0",
+                check="payable_fen = principal_fen + late_fee_fen - paid_fen and principal_fen >= 0 and late_fee_fen >= 0 and paid_fen >= 0",
             ),
             CheckConstraint(name="bill_period_shape", check="period ~ '^[0-9]{4}-(0[1-9]|1[0-2])$'"),
             CheckConstraint(
@@ -88,6 +93,8 @@ class Quote(Model):
     """binding or scan: how the asker came to the account."""
     company_quote_id = fields.CharField(max_length=64)
     lines = fields.JSONField()
+    partial_bill_id = fields.UUIDField(null=True)
+    """The bill of which less than the whole is to be paid, where the company takes that: the newest of the quote."""
     total_fen = fields.BigIntField()
     created_at = fields.DatetimeField()
     expires_at = fields.DatetimeField()

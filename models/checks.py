@@ -162,7 +162,9 @@ select c.id::text, 'claim ' || case when c.freed_at is null then 'held' else 'fr
 from claim c join payment p on p.id = c.payment_id left join payment_line l on l.id = c.id
 left join lateral (select sum(r.amount_fen) = part.received_fen as whole from refund r join payment_part part on part.id = r.part_id
                    where r.part_id = l.part_id and r.status = 'succeeded' group by part.id) back on true
-where (c.freed_at is null) <> (p.status in ({_LIVE}, 'succeeded') and back.whole is not true)
+left join lateral (select true as done from posting s join posting_bill pb on pb.posting_id = s.id
+                   where s.part_id = l.part_id and s.status = 'posted' and not pb.whole and 'bill:' || pb.bill_id = l.claim_key) partly on true
+where (c.freed_at is null) <> (p.status in ({_LIVE}, 'succeeded') and back.whole is not true and partly.done is not true)
 union all
 select l.id::text, 'line without a claim' from payment_line l
 where not exists (select 1 from claim c where c.id = l.id and c.payment_id = l.payment_id and c.claim_key = l.claim_key)
@@ -175,13 +177,13 @@ where not exists (select 1 from claim c where c.id = l.id and c.payment_id = l.p
         _counted("bill", "posting_bill"),
         """
 select pb.bill_id::text as id, count(*) || ' postings are live or posted' as what
-from posting_bill pb join posting s on s.id = pb.posting_id where pb.live or s.status = 'posted' group by pb.bill_id having count(*) > 1
+from posting_bill pb join posting s on s.id = pb.posting_id where pb.live or (s.status = 'posted' and pb.whole) group by pb.bill_id having count(*) > 1
 union all
 select pb.id::text, 'live is ' || pb.live || ', its posting is ' || s.status
-from posting_bill pb join posting s on s.id = pb.posting_id where pb.live <> (s.status <> 'refused')
+from posting_bill pb join posting s on s.id = pb.posting_id where pb.live <> (s.status <> 'refused' and (pb.whole or s.status <> 'posted'))
 union all
 select b.id::text, 'bill is ' || b.status || ', its posting is ' || coalesce(s.status, 'none')
-from bill b left join (posting_bill pb join posting s on s.id = pb.posting_id and s.status = 'posted') on pb.bill_id = b.id
+from bill b left join (posting_bill pb join posting s on s.id = pb.posting_id and s.status = 'posted' and pb.whole) on pb.bill_id = b.id
 where (b.status = 'posted') <> (s.id is not null)
 """,
     ),
@@ -225,6 +227,8 @@ union all
 select l.claim_key, 'paid ' || count(*) || ' times and kept: payments ' || string_agg(p.id::text, ', ')
 from payment_line l join payment p on p.id = l.payment_id
 where p.status = 'succeeded' and not exists (select 1 from refund r where r.part_id = l.part_id and r.status <> 'closed')
+  and not exists (select 1 from posting s join posting_bill pb on pb.posting_id = s.id
+                  where s.part_id = l.part_id and not pb.whole and 'bill:' || pb.bill_id = l.claim_key)
 group by l.claim_key having count(*) > 1
 """,
     ),

@@ -78,7 +78,10 @@ class Posting(Model):
 
 
 class PostingBill(Model):
-    """A bill of a posting; `live` until the posting is refused, so a bill has at most one live posting."""
+    """A bill of a posting; `live` until the posting is refused, so a bill has at most one live posting.
+
+    Of a bill that is paid in part, until the company has recorded that part.
+    """
 
     id = fields.UUIDField(primary_key=True)
     posting: Any = fields.ForeignKeyField("models.Posting", related_name="bills", on_delete=fields.RESTRICT)
@@ -87,6 +90,8 @@ class PostingBill(Model):
     bill_id: Any
     amount_fen = fields.BigIntField()
     live = fields.BooleanField(default=True)
+    whole = fields.BooleanField(default=True)
+    """False when the bill stays open with its rest."""
 
     class Meta:
         table = "posting_bill"

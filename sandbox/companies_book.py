@@ -119,6 +119,7 @@ class Company:
     private_keys: tuple[signatures.PrivateKey, ...]
     lianban_keys: Mapping[str, Ed25519PublicKey]
     accounts: tuple[dict[str, Any], ...]
+    partial_payment: bool = False
 
     @classmethod
     def read(cls, config: Mapping[str, Any]) -> "Company":
@@ -135,6 +136,7 @@ class Company:
                 for key in config["lianban_public_keys"]
             },
             accounts=tuple(config.get("accounts", ())),
+            partial_payment=bool(config.get("partial_payment", False)),
         )
         if not company.private_keys or company.proof_kind not in PROOF_KINDS:
             raise ValueError(f"company {company.code}: needs a private key and a proof_kind of {PROOF_KINDS}")
@@ -258,10 +260,15 @@ class Book:
         self._write_bill(bill, day)
         return document(bill | {"lines": json.dumps(bill["lines"]), "basis": json.dumps(bill["basis"])})
 
-    def pay_bill(self, bill_no: str, posting_id: str) -> None:
-        """A posting pays a bill."""
+    def pay_bill(self, bill_no: str, posting_id: str, amount_fen: int) -> None:
+        """A posting pays a bill, or a part of it: then the rest stays open."""
         bill = self.bill(bill_no)
         assert bill is not None, "a quoted bill is never deleted"
+        paid_fen = bill["basis"].get("paid_fen", 0) + amount_fen
+        if paid_fen < bill["principal_fen"] + bill["late_fee_fen"] and self.company.partial_payment:
+            rest = bill | {"posting_id": None, "basis": bill["basis"] | {"paid_fen": paid_fen}}
+            self._write_bill(rest, self.clock.now().date())
+            return
         self._write_bill(bill | {"status": "paid", "posting_id": posting_id}, self.clock.now().date())
 
     def hold_bill(self, bill_no: str, posting_id: str | None) -> None:
@@ -335,9 +342,10 @@ class Book:
 def document(row: Mapping[str, Any]) -> dict[str, Any]:
     """A bill as §4 shows it."""
     names = ("bill_no", "period", "issued_on", "due_on", "status", "principal_fen", "late_fee_fen")
-    shown = {name: row[name] for name in names} | {"payable_fen": row["principal_fen"] + row["late_fee_fen"]}
+    shown = {name: row[name] for name in names}
     measured = {name: row[name] for name in ("usage", "unit") if row[name] is not None}
     basis = {name: value for name, value in json.loads(row.get("basis") or "{}").items() if value is not None}
+    shown["payable_fen"] = row["principal_fen"] + row["late_fee_fen"] - basis.get("paid_fen", 0)
     return shown | measured | basis | {"lines": json.loads(row["lines"])}
 
 

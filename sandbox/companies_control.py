@@ -149,7 +149,10 @@ def _ledger(context: Context, book: Book) -> dict[str, Any]:
         "accounts": rows("SELECT * FROM company_account WHERE company = ? ORDER BY number"),
         "bills": [
             {"account_number": row["account_number"], **document(row), "posting_id": row["posting_id"]}
-            for row in rows("SELECT * FROM company_bill WHERE company = ? ORDER BY account_number, period, bill_no")
+            for row in rows(
+                "SELECT bill.*, basis FROM company_bill AS bill LEFT JOIN company_bill_basis USING (company, bill_no) "
+                "WHERE company = ? ORDER BY account_number, period, bill_no"
+            )
         ],
         "quotes": [
             row | {"bills": json.loads(row["bills"])}

@@ -129,7 +129,10 @@ def _objection(book: Book, account: dict[str, Any], content: dict[str, Any]) -> 
     asked = {bill["bill_no"]: bill["amount_fen"] for bill in content["bills"]}
     if len(asked) != len(content["bills"]) or sum(asked.values()) != content["total_fen"]:
         return "EP0002"
-    if any(quoted.get(bill_no) != amount_fen for bill_no, amount_fen in asked.items()):
+    less = [bill_no for bill_no, amount_fen in asked.items() if 0 < amount_fen < quoted.get(bill_no, 0)]
+    if any(quoted.get(bill_no) != amount_fen for bill_no, amount_fen in asked.items() if bill_no not in less):
+        return "EP0002"
+    if len(less) > (1 if book.company.partial_payment else 0):
         return "EP0002"
     for bill_no in asked:
         bill = book.bill(bill_no)
@@ -141,7 +144,7 @@ def _objection(book: Book, account: dict[str, Any], content: dict[str, Any]) -> 
 
 def _pay(book: Book, posting_id: str, content: dict[str, Any]) -> None:
     for bill in content["bills"]:
-        book.pay_bill(bill["bill_no"], posting_id)
+        book.pay_bill(bill["bill_no"], posting_id, bill["amount_fen"])
 
 
 def _posted(book: Book) -> dict[str, Any]:

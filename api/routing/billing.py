@@ -16,7 +16,7 @@ from domain.billing.paying import (
 )
 from domain.billing.qr import QrCodeRefused
 from domain.billing.quoted import BillNotInQuote, QuoteTwice
-from domain.billing.quotes import AccountNotPayable, AmountTooLarge, NothingOwed
+from domain.billing.quotes import AccountNotPayable, AmountTooLarge, NothingOwed, PartialNotAllowed
 from domain.companies import CompanyNotJoined
 from payments.following import PaymentUnclear
 from payments.opening import OrderRefused, PaymentNotPayable, ProviderBusy
@@ -64,7 +64,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST", "/v1/quotes", payments.create_quote, WECHAT, "缴费前核对金额", payments.QuoteView | payments.QuoteList, 201,
         body=payments.QuoteRequest, limit=Limit(60),
-        errors=(NotFound, QrCodeRefused, CompanyAway, NothingOwed, AmountTooLarge, AccountNotPayable, RateLimited),
+        errors=(NotFound, QrCodeRefused, CompanyAway, NothingOwed, AmountTooLarge, AccountNotPayable, PartialNotAllowed, RateLimited),
         example={"token": "{qr_token}"}, tag="缴费", shed="payment",
     ),
     Route(

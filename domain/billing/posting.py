@@ -30,7 +30,7 @@ log = get_logger(__name__)
 POST_TASK = "billing.post"
 
 _LINES = """
-select l.part_id, l.amount_fen, b.id as bill_id, b.account_id, q.company_quote_id
+select l.part_id, l.amount_fen, b.id as bill_id, b.account_id, q.company_quote_id, b.id is distinct from q.partial_bill_id as whole
 from payment_line l join bill b on l.claim_key = 'bill:' || b.id join payment_part part on part.id = l.part_id
 join quote q on q.id = part.quote_id
 where l.payment_id = $1 order by b.id
@@ -81,6 +81,7 @@ class BillPosting:
                             posting_id=posting.id,
                             bill_id=line["bill_id"],
                             amount_fen=line["amount_fen"],
+                            whole=line["whole"],
                         )
                     await born(POSTING, posting, SYSTEM)
                     await enqueue(POST_TASK, posting_id=posting.id, step=0)
@@ -214,9 +215,11 @@ class BillPosting:
             merchant=part.merchant,
             amount_fen=posting.total_fen,
         )
-        bill_ids = await PostingBill.filter(posting_id=posting.id).values_list("bill_id", flat=True)
-        for bill in await Bill.filter(id__in=list(bill_ids)).order_by("id").select_for_update():
-            if BILL.allows(str(bill.status), "post"):
+        rows = {row.bill_id: row for row in await PostingBill.filter(posting_id=posting.id)}
+        for bill in await Bill.filter(id__in=list(rows)).order_by("id").select_for_update():
+            if not rows[bill.id].whole:
+                await _keep_the_rest(posting, rows[bill.id])
+            elif BILL.allows(str(bill.status), "post"):
                 await move(BILL, bill, "post", actor, columns={"paid_at": answer.posted_at})
             else:
                 log.error("posting.bill_in_odd_state", bill_id=str(bill.id), status=str(bill.status))
@@ -242,6 +245,16 @@ class BillPosting:
             )
             await PostingBill.filter(posting_id=posting.id).update(live=False)
         failpoint("posting.given_up_committed")
+
+
+_FREE_LINE = "update claim set freed_at = $3 where payment_id = $1 and claim_key = $2 and freed_at is null"
+
+
+async def _keep_the_rest(posting: Posting, row: PostingBill) -> None:
+    """A part of the bill is recorded: its rest may be paid. How much that is the company says when it is asked next."""
+    await PostingBill.filter(id=row.id).update(live=False)
+    await fetch(_FREE_LINE, posting.payment_id, f"bill:{row.bill_id}", clock.now())
+    await UtilityAccount.filter(id=posting.account_id).update(bills_checked_at=None)
 
 
 async def _announce_delay(posting_id: UUID) -> None:

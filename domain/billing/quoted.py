@@ -45,7 +45,7 @@ class Quoted:
 
 
 _QUOTE = """
-select q.id, q.account_id, q.basis, q.lines, q.expires_at, a.company from quote q join utility_account a on a.id = q.account_id
+select q.id, q.account_id, q.basis, q.lines, q.partial_bill_id, q.expires_at, a.company from quote q join utility_account a on a.id = q.account_id
 where q.id {which} and q.person_id = $2
   and (q.basis = 'scan' or exists (select 1 from binding b where b.account_id = q.account_id and b.person_id = $2 and b.revoked_at is null))
 """
@@ -149,11 +149,19 @@ def _quoted(rows: Sequence[Any], amounts: dict[UUID, int]) -> Quoted:
     bills = [row for row in rows if row["bill_id"] is not None]
     return Quoted(
         *same,
-        stands={row["bill_id"]: row["payable_fen"] for row in bills if row["status"] == "open"} == amounts,
+        stands={row["bill_id"]: _standing(row) for row in bills if row["status"] == "open"} == amounts,
         most_lately=max((row["lately"] for row in bills), default=0),
         held=any(row["held"] for row in bills),
         skips_older=any(row["skips"] for row in bills),
     )
+
+
+def _standing(row: Any) -> int:
+    """What may be paid of a bill as quoted: all of it, or the part that was asked for while it is still owed more."""
+    if row["bill_id"] == row["partial_bill_id"]:
+        asked = _lines(row["lines"])[row["bill_id"]]
+        return asked if asked < row["payable_fen"] else 0
+    return row["payable_fen"]
 
 
 def _lines(lines: Any) -> dict[UUID, int]:

@@ -39,6 +39,12 @@ class AccountNotPayable(LianbanError):
     code = "account_not_payable"
 
 
+class PartialNotAllowed(LianbanError):
+    """The company takes whole bills only, and the amount is not that of its oldest bills. data: ``company``."""
+
+    code = "partial_not_allowed"
+
+
 class AmountTooLarge(LianbanError):
     """The oldest open bill alone is more than one payment may carry. data: ``limit_fen``."""
 
@@ -128,13 +134,13 @@ class Quotes:
         """
         return await self._owed(await self._bound(account_id, person_id))
 
-    async def for_binding(self, caller: Caller, account_id: UUID) -> OpenQuote:
-        """A quote for an account one is bound to.
+    async def for_binding(self, caller: Caller, account_id: UUID, amount_fen: int | None = None) -> OpenQuote:
+        """A quote for an account one is bound to: of everything, or of `amount_fen`, which goes to the oldest bills first.
 
         Raises:
-            NotFound, CompanyAway, NothingOwed, AccountNotPayable.
+            NotFound, CompanyAway, NothingOwed, AccountNotPayable, PartialNotAllowed.
         """
-        return await self._quote(caller, await self._bound(account_id, caller.person_id), "binding")
+        return await self._quote(caller, await self._bound(account_id, caller.person_id), "binding", amount_fen)
 
     async def for_accounts(self, caller: Caller, account_ids: Sequence[UUID]) -> list[OpenQuote | LianbanError]:
         """A quote, or why there is none, for each of several accounts one is bound to, in their order.
@@ -166,15 +172,15 @@ class Quotes:
             raise error
         return error
 
-    async def for_scan(self, caller: Caller, token: str) -> OpenQuote:
+    async def for_scan(self, caller: Caller, token: str, amount_fen: int | None = None) -> OpenQuote:
         """A quote for the account a code leads to; whoever is bound to it quotes as its binder.
 
         Raises:
-            QrCodeRefused, CompanyAway, NothingOwed, AccountNotPayable.
+            QrCodeRefused, CompanyAway, NothingOwed, AccountNotPayable, PartialNotAllowed.
         """
         account = await self._qr_codes.account_of(token)
         bound = await account_for_person(account.id, caller.person_id)
-        return await self._quote(caller, account, "binding" if bound else "scan")
+        return await self._quote(caller, account, "binding" if bound else "scan", amount_fen)
 
     async def _bound(self, account_id: UUID, person_id: UUID) -> UtilityAccount:
         account = await account_for_person(account_id, person_id)
@@ -190,7 +196,9 @@ class Quotes:
         bills = await open_bills(account.id)
         return Owed(account, holder, sum(bill.payable_fen for bill in bills), len(bills), account.bills_checked_at)
 
-    async def _quote(self, caller: Caller, account: UtilityAccount, basis: str) -> OpenQuote:
+    async def _quote(
+        self, caller: Caller, account: UtilityAccount, basis: str, amount_fen: int | None = None
+    ) -> OpenQuote:
         try:
             answer = await self._refresher.refresh(account, "quote")
         except AccountRefused as error:
@@ -208,20 +216,36 @@ class Quotes:
         ]
         if answer.quote is None or not bills:
             raise NothingOwed
-        bills = _payable_at_once(bills)
+        lines = _lines(_payable_at_once(bills), amount_fen)
+        bills = [bill for bill in bills if bill.id in lines]
+        partial = next((bill.id for bill in bills if lines[bill.id] < bill.payable_fen), None)
+        if partial is not None and not self._city.company(account.company).partial_payment:
+            raise PartialNotAllowed(company=account.company)
         quote = await Quote.create(
             id=ids.new_id(),
             account_id=account.id,
             person_id=caller.person_id,
             basis=basis,
             company_quote_id=answer.quote.quote_id,
-            lines={str(bill.id): bill.payable_fen for bill in bills},
-            total_fen=sum(bill.payable_fen for bill in bills),
+            lines={str(bill_id): fen for bill_id, fen in lines.items()},
+            partial_bill_id=partial,
+            total_fen=sum(lines.values()),
             created_at=clock.now(),
             expires_at=answer.quote.expires_at,
         )
         failpoint("quote.committed")
         return OpenQuote(quote, bills)
+
+
+def _lines(bills: list[Bill], amount_fen: int | None) -> dict[UUID, int]:
+    """What is paid of each bill: everything, or `amount_fen` (or everything, if that is less) given to the oldest first."""
+    left = MAX_TOTAL_FEN if amount_fen is None else amount_fen
+    lines: dict[UUID, int] = {}
+    for bill in bills:
+        if left > 0:
+            lines[bill.id] = min(left, bill.payable_fen)
+            left -= lines[bill.id]
+    return lines
 
 
 def _payable_at_once(bills: list[Bill]) -> list[Bill]:

@@ -175,9 +175,9 @@ def _basis(said: CompanyBill) -> dict[str, object] | None:
 
 def _differs(row: Bill, said: CompanyBill) -> bool:
     return (
-        row.period, row.issued_on, row.due_on, row.principal_fen, row.late_fee_fen, row.usage, row.unit, row.lines, row.basis,
+        row.period, row.issued_on, row.due_on, row.principal_fen, row.late_fee_fen, row.paid_fen, row.usage, row.unit, row.lines, row.basis,
     ) != (
-        said.period, said.issued_on, said.due_on, said.principal_fen, said.late_fee_fen, said.usage, said.unit, _lines(said),
+        said.period, said.issued_on, said.due_on, said.principal_fen, said.late_fee_fen, said.paid_fen, said.usage, said.unit, _lines(said),
         _basis(said),
     )  # fmt: skip
 
@@ -185,6 +185,7 @@ def _differs(row: Bill, said: CompanyBill) -> bool:
 def _copy(row: Bill, said: CompanyBill) -> None:
     row.period, row.issued_on, row.due_on = said.period, said.issued_on, said.due_on
     row.principal_fen, row.late_fee_fen, row.payable_fen = said.principal_fen, said.late_fee_fen, said.payable_fen
+    row.paid_fen = said.paid_fen
     row.usage, row.unit, row.lines, row.basis = said.usage, said.unit, _lines(said), _basis(said)
     row.checked_at = clock.now()
 
@@ -201,6 +202,7 @@ async def _amend(row: Bill, said: CompanyBill) -> None:
             "due_on",
             "principal_fen",
             "late_fee_fen",
+            "paid_fen",
             "payable_fen",
             "usage",
             "unit",

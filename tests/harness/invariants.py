@@ -31,13 +31,15 @@ where booked.suspense <> said.received - said.posted - said.refunded or booked.s
 """
 
 _MANY_POSTINGS = """
-select pb.bill_id from posting_bill pb join posting s on s.id = pb.posting_id where s.status = 'posted' group by 1 having count(*) > 1
+select pb.bill_id from posting_bill pb join posting s on s.id = pb.posting_id where s.status = 'posted' and pb.whole group by 1 having count(*) > 1
 """
 _MANY_CLAIMS = "select claim_key from claim where freed_at is null group by 1 having count(*) > 1"
 _CLAIM_OF_THE_DEAD = """
 select c.id from claim c join payment p on p.id = c.payment_id join payment_line l on l.id = c.id join payment_part part on part.id = l.part_id
 where (c.freed_at is null) = (p.status in ('closed', 'failed', 'refunded', 'received_late')
-  or (part.received_fen = (select sum(amount_fen) from refund r where r.part_id = part.id and r.status = 'succeeded')) is true)
+  or (part.received_fen = (select sum(amount_fen) from refund r where r.part_id = part.id and r.status = 'succeeded')) is true
+  or exists (select 1 from posting s join posting_bill pb on pb.posting_id = s.id
+             where s.part_id = part.id and s.status = 'posted' and not pb.whole and 'bill:' || pb.bill_id = c.claim_key))
 """
 _REFUNDED_TOO_MUCH = """
 select part.id from payment_part part join refund r on r.part_id = part.id and r.status <> 'closed'

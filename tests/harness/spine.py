@@ -225,9 +225,9 @@ class Spine:
         """Bind an account with its proof."""
         return await self.services.accounts.bind(citizen.caller, company, number, proof, None)
 
-    async def row_of(self, number: str) -> UtilityAccount:
+    async def row_of(self, number: str, company: str = WATER) -> UtilityAccount:
         """Our row of an account."""
-        account = await self.services.accounts.known(self.services.companies.get(WATER), number)
+        account = await self.services.accounts.known(self.services.companies.get(company), number)
         assert account is not None
         return account
 
