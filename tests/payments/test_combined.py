@@ -1,6 +1,7 @@
 """One payment of several companies: paid all or nothing, posted part by part, and only a refused part goes back."""
 
 import asyncio
+import random
 from typing import Any
 
 import pytest
@@ -286,3 +287,34 @@ async def test_a_way_that_carries_one_company_only_is_refused_for_several(
         with pytest.raises(MethodNotOffered):
             await spine.combined(citizen, *accounts, way=way)
     assert await Payment.all().count() == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_whatever_is_paid_and_refused_the_sums_hold(spine: Spine, citizen: Citizen, seed: int) -> None:
+    chance = random.Random(seed)
+    companies = [chance.choice(["water", "gas", "power"]) for _ in range(chance.randint(2, 5))]
+    fens = [[chance.randint(1, 20_000) for _ in range(chance.randint(1, 3))] for _ in companies]
+    accounts = [
+        (company, await spine.account(*own, company=company)) for company, own in zip(companies, fens, strict=True)
+    ]
+    payment = await spine.combined(citizen, *accounts)
+    refused = [place for place in range(len(accounts)) if chance.random() < 0.5]
+    for place in refused:
+        await refuse(spine, accounts[place], "EP0002")
+    await spine.pay(citizen, payment)
+    for _ in range(chance.randint(0, 2)):
+        await spine.notify(payment.id.hex)
+    await spine.services.follower.query(await Payment.get(id=payment.id))
+    await spine.jobs.run()
+    await spine.end_refunds()
+    await spine.jobs.pass_time(MINUTE)
+    back = sum(sum(fens[place]) for place in refused)
+    total = sum(map(sum, fens))
+    assert (await spine.balance("posted"), await spine.balance("suspense")) == (total - back, 0)
+    assert sum(refund.amount_fen for refund in await Refund.filter(status="succeeded")) == back
+    (view,) = await progress([payment.id], citizen.id)
+    assert sum(part["amount_fen"] for part in view["parts"]) == view["total_fen"] == total
+    assert sum(part["refunded_fen"] for part in view["parts"]) == view["refunded_fen"] == back
+    words = {0: "posted", len(accounts): "refunded"}
+    assert view["progress"] == words.get(len(refused), "posted_in_part")
+    assert await live_claims() == sum(len(own) for place, own in enumerate(fens) if place not in refused)
