@@ -82,6 +82,11 @@ class Call:
         assert self._staff is not None, "this route has no staff"
         return self._staff
 
+    def act_for(self, citizen: Caller) -> None:
+        """From here on `citizen` is the caller, the member of staff who calls his actor."""
+        assert self._staff is not None, "only staff act for others"
+        self._caller = citizen
+
     @property
     def caller_id(self) -> str | None:
         """Who is logged in, person or staff: what limits and kept answers go by."""

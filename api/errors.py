@@ -27,6 +27,7 @@ from domain.billing.qr import QrCodeRefused
 from domain.billing.quoted import BillNotInQuote, QuoteTwice
 from domain.billing.quotes import AccountNotPayable, AmountTooLarge, NothingOwed, PartialNotAllowed
 from domain.companies import CompanyNotJoined
+from domain.identity.acting import CounterCodeRefused
 from domain.identity.login import IdentitySourceAway, LoginCodeRefused, PhoneCodeRefused
 from domain.identity.passwords import PasswordWeak
 from domain.identity.sessions import RefreshRefused
@@ -155,6 +156,7 @@ STATUS: dict[type[LianbanError], int] = {
     PartialNotAllowed: 422,
     OlderBillOpen: 409,
     KeyReused: 422,
+    CounterCodeRefused: 422,
     PasswordWeak: 422,
     PhoneCodeRefused: 422,
     ProofMalformed: 422,

@@ -13,7 +13,15 @@ from cities.schema import Code, Duration, Shape, Text, Title
 UnitKind = Literal["city", "company", "hall", "bureau"]
 Duty = Literal["manage", "work", "audit"]
 """Three duties that one login never joins: making logins, working with them, looking at what was done."""
-Permission = Literal["staff.manage"]
+Permission = Literal[
+    "staff.manage",
+    "accounts.read",
+    "payments.read",
+    "unresolved.read",
+    "personal.reveal",
+    "citizen.act",
+    "disclosures.read",
+]
 
 
 class StaffLimits(Shape, frozen=True, kw_only=True):
@@ -25,6 +33,14 @@ class StaffLimits(Shape, frozen=True, kw_only=True):
     """How long a one-time setup code may be used."""
     tries: Annotated[int, Meta(ge=3, le=10)]
     locked_for: Duration
+    source: Text
+
+
+class ActingRule(Shape, frozen=True, kw_only=True):
+    """How long a citizen's code may be used at a counter, and how long a clerk then acts for him."""
+
+    code_life: Duration
+    life: Duration
     source: Text
 
 
@@ -54,6 +70,7 @@ class StaffFile(Shape, frozen=True, kw_only=True):
     """Everything about staff that is the city's to say."""
 
     limits: StaffLimits
+    acting: ActingRule
     units: tuple[StaffUnit, ...]
     roles: tuple[StaffRole, ...]
 

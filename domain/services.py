@@ -12,6 +12,7 @@ from core.outbound import Counterpart
 from core.redis import Limiter
 from core.settings import Settings
 from domain.billing.accounts import Accounts
+from domain.billing.desk import CompanyDesk
 from domain.billing.paying import Paying
 from domain.billing.posting import BillPosting
 from domain.billing.qr import QrCodes
@@ -19,6 +20,7 @@ from domain.billing.quotes import Quotes
 from domain.billing.refresh import Refresher
 from domain.billing.telling import Telling
 from domain.companies import Companies
+from domain.identity.acting import Acting
 from domain.identity.login import Login
 from domain.identity.sessions import Sessions
 from domain.identity.staff import Staff
@@ -54,6 +56,8 @@ class Services:
     staff: Staff
     staff_login: StaffLogin
     staff_sessions: StaffSessions
+    acting: Acting
+    desk: CompanyDesk
     companies: Companies
     accounts: Accounts
     qr_codes: QrCodes

@@ -65,6 +65,7 @@ LISTENERS: dict[str, dict[str, Listener]] = {
         "telling.holder_of_binding": lambda services, event: services.telling.holder_of_binding(event),
     },
     "binding.revoked": {"telling.binding_revoked": lambda services, event: services.telling.binding_revoked(event)},
+    "acting.opened": {"telling.acting_opened": lambda services, event: services.telling.acting_opened(event)},
     "session.reuse_detected": {"telling.session_reuse": lambda services, event: services.telling.session_reuse(event)},
 }
 """Event kind → {task name: listener}. An event without listeners stands here too, so that forgetting one is loud."""

@@ -13,6 +13,7 @@ from core.crypto import Vault
 from core.outbound import CircuitSettings, Counterpart
 from core.settings import CompanyKeys, Settings
 from domain.billing.accounts import Accounts
+from domain.billing.desk import CompanyDesk
 from domain.billing.paying import Paying
 from domain.billing.posting import BillPosting
 from domain.billing.qr import QrCodes
@@ -20,6 +21,7 @@ from domain.billing.quotes import Quotes
 from domain.billing.refresh import Refresher
 from domain.billing.telling import Telling
 from domain.companies import Companies, JoinedCompany
+from domain.identity.acting import Acting
 from domain.identity.login import Login
 from domain.identity.passwords import Passwords
 from domain.identity.sessions import Sessions
@@ -118,6 +120,8 @@ def compose(settings: Settings) -> Services:
         staff=Staff(vault, city),
         staff_login=StaffLogin(vault, city, limiter, staff_sessions, Passwords()),
         staff_sessions=staff_sessions,
+        acting=Acting(vault, city, limiter),
+        desk=CompanyDesk(city, companies, accounts, vault),
         companies=companies,
         accounts=accounts,
         qr_codes=qr_codes,

@@ -16,5 +16,6 @@ MODULES = (
     "models.idempotency",
     "models.audit",
     "models.staff",
+    "models.acting",
 )
 """What Tortoise loads; the composition root hands it to core.database."""

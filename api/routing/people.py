@@ -1,8 +1,9 @@
 """Routes of logins, of oneself and of one's messages."""
 
-from api import me, messages, sessions
-from api.access import ANYBODY, WECHAT
+from api import counters, me, messages, sessions
+from api.access import ANYBODY, PHONE, WECHAT
 from api.calls import Limit, Route
+from api.texts import Page
 from core.errors import NotFound
 from core.redis import LimiterAway, RateLimited
 from domain.identity.login import IdentitySourceAway, LoginCodeRefused, PhoneCodeRefused
@@ -31,4 +32,17 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route("GET", "/v1/messages", messages.list_messages, WECHAT, "我的消息", messages.MessageList, query=messages.Page, tag="消息", shed="search"),
     Route("POST", "/v1/messages/{message_id}/read", messages.mark_read, WECHAT, "标为已读", None, 204, errors=(NotFound,), tag="消息", shed="search"),
+    Route(
+        "POST", "/v1/me/counter-codes", counters.new_code, PHONE, "出示给窗口的办事码", counters.CounterCodeView, 201, limit=Limit(10),
+        errors=(RateLimited,), tag="代办", shed="filing",
+    ),
+    Route(
+        "GET", "/v1/me/acting-sessions", counters.list_acting, WECHAT, "谁在窗口替我办过事", counters.ActingOfMineList,
+        query=Page, tag="代办", shed="search",
+    ),
+    Route("POST", "/v1/me/acting-sessions/{acting_id}/end", counters.end_acting, WECHAT, "不让窗口再替我办", None, 204, errors=(NotFound,), tag="代办"),
+    Route(
+        "GET", "/v1/me/disclosures", counters.list_disclosures, WECHAT, "谁看过我没有隐去的信息", counters.DisclosureOfMineList, query=Page,
+        tag="我", shed="search",
+    ),
 )  # fmt: skip

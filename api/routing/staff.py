@@ -1,11 +1,25 @@
 """Routes of staff. Only setting up and logging in are open; every other row names its permission, or is about one's own login."""
 
-from api.access import ANYBODY, STAFF, STAFF_MANAGE
+from api import utility_accounts
+from api.access import (
+    ANYBODY,
+    STAFF,
+    STAFF_ACCOUNTS,
+    STAFF_ACT,
+    STAFF_AUDIT,
+    STAFF_MANAGE,
+    STAFF_PAYMENTS,
+    STAFF_REVEAL,
+    STAFF_UNRESOLVED,
+)
 from api.calls import Limit, Route
-from api.staff import sessions, users
+from api.staff import acting, desk, sessions, users
 from api.texts import Page
 from core.errors import NotFound
 from core.redis import LimiterAway, RateLimited
+from domain.billing.accounts import AccountNumberMalformed, AccountOrProofWrong, CompanyAway, ProofMalformed
+from domain.companies import CompanyNotJoined
+from domain.identity.acting import CounterCodeRefused
 from domain.identity.passwords import PasswordWeak
 from domain.identity.staff import GrantRefused, LoginTaken
 from domain.identity.staff_login import SetupRefused, StaffLoginRefused
@@ -54,5 +68,64 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST", "/staff/v1/users/{staff_id}/setup-code", users.renew_setup, STAFF_MANAGE, "丢了验证器或忘了口令，重新设置", users.NewStaffView,
         limit=Limit(30), errors=(NotFound, RateLimited), tag="工作人员", shed="filing",
+    ),
+    Route(
+        "POST", "/staff/v1/utility-accounts/search", desk.find_account, STAFF_ACCOUNTS, "按户号找本单位的户", desk.DeskAccount,
+        body=desk.AccountSearch, limit=Limit(60), errors=(NotFound, CompanyNotJoined, RateLimited), example={"number": "{number}"},
+        tag="工作人员", shed="search",
+    ),
+    Route(
+        "GET", "/staff/v1/utility-accounts/{account_id}/bills", desk.list_bills, STAFF_ACCOUNTS, "这个户号的账单（工作人员）", desk.DeskBills,
+        query=Page, errors=(NotFound,), tag="工作人员", shed="search",
+    ),
+    Route(
+        "GET", "/staff/v1/utility-accounts/{account_id}/payments", desk.list_account_payments, STAFF_PAYMENTS, "这个户号的缴费和入账",
+        desk.DeskPayments, query=Page, errors=(NotFound,), tag="工作人员", shed="search",
+    ),
+    Route(
+        "POST", "/staff/v1/utility-accounts/{account_id}/reveal", desk.reveal_account, STAFF_REVEAL, "写明用途，看没有隐去的户号", desk.Revealed,
+        body=desk.AccountReveal, limit=Limit(20, closed=True), errors=(NotFound, RateLimited, LimiterAway),
+        example={"field": "number", "purpose": "complaint", "note": "用户来电核对户号"}, tag="工作人员", shed="search",
+    ),
+    Route(
+        "GET", "/staff/v1/payments", desk.list_payments, STAFF_PAYMENTS, "本单位一天的缴费", desk.DeskPayments, query=desk.DayPage,
+        errors=(NotFound,), tag="工作人员", shed="search",
+    ),
+    Route(
+        "POST", "/staff/v1/payments/{payment_id}/reveal-payer", desk.reveal_payer, STAFF_REVEAL, "写明用途，看付款人的手机号", desk.Revealed,
+        body=desk.PayerReveal, limit=Limit(20, closed=True), errors=(NotFound, RateLimited, LimiterAway),
+        example={"purpose": "refund_contact", "note": "退款被退回，联系付款人"}, tag="工作人员", shed="search",
+    ),
+    Route(
+        "GET", "/staff/v1/unresolved", desk.list_unresolved, STAFF_UNRESOLVED, "等人处理的退款和入账", desk.UnresolvedList, query=Page,
+        errors=(NotFound,), tag="工作人员", shed="search",
+    ),
+    Route(
+        "GET", "/staff/v1/disclosures", desk.list_disclosures, STAFF_AUDIT, "谁看过没有隐去的信息", desk.DisclosureList, query=Page,
+        tag="工作人员", shed="search",
+    ),
+    Route(
+        "POST", "/staff/v1/acting-sessions", acting.open_session, STAFF_ACT, "凭市民出示的办事码代办", acting.ActingView, 201,
+        body=acting.ActingRequest, limit=Limit(20, closed=True), errors=(CounterCodeRefused, RateLimited, LimiterAway),
+        example={"counter_code": "{counter_code}", "acting_purpose": "bind"}, tag="代办", shed="filing",
+    ),
+    Route(
+        "DELETE", "/staff/v1/acting-sessions/{acting_id}", acting.end_session, STAFF_ACT, "代办结束", None, 204, errors=(NotFound,), tag="代办",
+    ),
+    Route(
+        "GET", "/staff/v1/acting-sessions/{acting_id}/utility-accounts", acting.list_accounts, STAFF_ACT, "这位市民的户号",
+        utility_accounts.AccountList, errors=(NotFound,), tag="代办", shed="search",
+    ),
+    Route(
+        "GET", "/staff/v1/acting-sessions/{acting_id}/utility-accounts/{account_id}/owed", acting.show_owed, STAFF_ACT,
+        "这位市民的户号欠多少", utility_accounts.OwedView, errors=(NotFound,), tag="代办", shed="refresh",
+    ),
+    Route(
+        "POST", "/staff/v1/acting-sessions/{acting_id}/bindings", acting.bind, STAFF_ACT, "替这位市民添加户号", utility_accounts.BindingView, 201,
+        body=utility_accounts.BindRequest,
+        errors=(
+            NotFound, CompanyNotJoined, AccountNumberMalformed, ProofMalformed, AccountOrProofWrong, CompanyAway, RateLimited, LimiterAway,
+        ),
+        example={"company": "water", "number": "0203001234", "proof": "{proof}", "label": "家里"}, tag="代办", shed="filing",
     ),
 )  # fmt: skip

@@ -13,6 +13,7 @@ from core.outbound import OutboundError
 from domain.billing.accounts import Accounts
 from domain.companies import Companies
 from gateways.companies import CompanyRefusal, HolderNotice
+from models.acting import ActingSession
 from models.lifecycle import Event
 from models.payment import Payment
 from models.posting import POSTING, Posting
@@ -157,6 +158,13 @@ class Telling:
         await self._intents.intend(
             "session.reuse_detected", event.id, session.person_id, {"at": session.ended_at or clock.now()}
         )
+
+    async def acting_opened(self, event: Event) -> None:
+        """The citizen for whom a clerk begins to act."""
+        session = await ActingSession.get(id=event.subject_id)
+        unit = self._city.staff.unit(session.unit)
+        values = {"hall": unit.name if unit else session.unit, "at": session.created_at}
+        await self._intents.intend("acting.opened", event.id, session.person_id, values)
 
     async def _tell_payer(
         self,

@@ -19,6 +19,12 @@ STORED = (*BUSINESS, "inbox", "qr_code", "audit", "idempotent_answer")
 BODIES = [route for route in ROUTES if route.body and not route.raw]
 IDS = [route for route in ROUTES if "_id}" in route.path]
 
+
+def _any(route: Any) -> str:
+    """Its address with an id in each place."""
+    return "/".join(str(uuid4()) if part.startswith("{") else part for part in route.path.split("/"))
+
+
 NO_JSON: dict[str, bytes] = {
     "nothing": b"",
     "blank": b"  ",
@@ -89,7 +95,7 @@ async def test_every_operation_refuses_unknown_members_duplicates_and_other_type
     sample = json.dumps({name: str(uuid4()) for name in route.example} | {"one_more": 1}).encode()
     first = next(iter(route.example))
     for body in (sample, f'{{"{first}": "a", "{first}": "b"}}'.encode(), f'{{"{first}": {{}}}}'.encode(), b"[1]", b"x"):
-        await _refused(edge, (400, "request_malformed"), route.method, route.path, body, by=by, key=key)
+        await _refused(edge, (400, "request_malformed"), route.method, _any(route), body, by=by, key=key)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +108,7 @@ async def test_another_media_type_is_refused(edge: Edge, person: Person, route: 
         edge,
         (415, "media_type_unsupported"),
         "POST",
-        route.path,
+        _any(route),
         route.example,
         by=by,
         key=key,

@@ -9,7 +9,7 @@ from api.calls import Route
 from api.fields import filled
 from api.routes import ROUTES
 from tests.harness.edge import Edge, Person
-from tests.harness.operations import OBJECTS, STAFF_OBJECTS
+from tests.harness.operations import OBJECTS, within_reach
 from tests.harness.staff import member_for
 
 WITH_ID = [route for route in ROUTES if "_id}" in route.path and route.access.who == "person"]
@@ -41,14 +41,12 @@ async def test_an_object_of_another_unit_s_staff_is_not_found(edge: Edge, route:
     await edge.forget_limits()
     services = edge.spine.services
     owner, stranger = await member_for(services, route.access), await member_for(services, route.access, 1)
-    (name,) = [part[1:-1] for part in route.path.split("/") if part.startswith("{")]
-    theirs = await STAFF_OBJECTS[name](edge, owner)
+    theirs = await within_reach(edge, owner, route)
     before = await edge.spine.rows()
     answers = []
-    for id_ in (theirs, str(uuid4())):
-        response = await edge.call(
-            route.method, route.path.replace(f"{{{name}}}", id_), filled(route.example, _Any()), by=stranger
-        )
+    for ids in (theirs, {name: str(uuid4()) for name in theirs}):
+        path, body = route.path.format(**ids), filled(route.example, _Any())
+        response = await edge.call(route.method, path, body, by=stranger)
         answers.append((response.status_code, {**response.json(), "request_id": ""}, set(response.headers)))
     assert answers[0] == answers[1]
     assert answers[0][1]["code"] == "not_found"

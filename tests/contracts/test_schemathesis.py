@@ -19,7 +19,7 @@ from schemathesis.checks import CHECKS, load_all_checks
 from api.calls import Route
 from api.routes import ROUTES
 from tests.harness.edge import Edge, Person
-from tests.harness.operations import OBJECTS, STAFF_OBJECTS, Operations
+from tests.harness.operations import OBJECTS, Operations, within_reach
 from tests.harness.staff import Member, member_for
 
 EXAMPLES = {GenerationMode.POSITIVE: 15, GenerationMode.NEGATIVE: 10}
@@ -142,8 +142,9 @@ async def _seeds(edge: Edge, route: Route, person: Person | None) -> dict[str, s
 
 async def _of_staff(edge: Edge, route: Route, member: Member) -> dict[str, str]:
     """What there is within the reach of this member of staff."""
-    made = {name: await STAFF_OBJECTS[name](edge, member) for name in STAFF_OBJECTS if f"{{{name}}}" in route.path}
-    return {"unit": "water", **made}
+    number = await edge.spine.account(4199)
+    reached = await within_reach(edge, member, route)
+    return {"unit": "water", "company": "water", "number": number, "proof": "123X", **reached}
 
 
 def _prepare(edge: Edge, route: Route, caller: Person | Member | None) -> Prepare:

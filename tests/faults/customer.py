@@ -17,7 +17,7 @@ COMPANY = "water"
 PATIENCE_S = 60.0
 _LOOK_EVERY_S = 0.15
 _AGAIN = ("idempotency_in_flight", "payment_closing", "stale_state", "request_timed_out")
-_PROOF = "0041"
+PROOF = "0041"
 _BILL_FEN = 4199
 _CREDITS = "select count(*) from subscription_credit c join session s on s.user_id = c.user_id where s.id = %s"
 
@@ -94,7 +94,7 @@ class Customer(Phone):
         account = {
             "number": self.number,
             "holder_name": "陈小红",
-            "holder_id_last4": _PROOF,
+            "holder_id_last4": PROOF,
             "holder_mobile": "13800000002",
         }
         await self.control("POST", f"/companies/{COMPANY}/accounts", account)
@@ -152,7 +152,7 @@ class Customer(Phone):
     async def bind(self) -> dict[str, Any]:
         """Add the account with its proof."""
         bound = await self.call(
-            "POST", "/v1/bindings", {"company": COMPANY, "number": self.number, "proof": _PROOF, "label": "家里"}
+            "POST", "/v1/bindings", {"company": COMPANY, "number": self.number, "proof": PROOF, "label": "家里"}
         )
         (account,) = (await self.call("GET", "/v1/utility-accounts"))["accounts"]
         self.account_id = account["account_id"]

@@ -43,8 +43,8 @@ class Operations:
         edge, services = self.edge, self.edge.spine.services
         member = await member_for(services, route.access)
         path = route.path
-        for name in _names(route.path):
-            path = path.replace(f"{{{name}}}", await STAFF_OBJECTS[name](edge, member))
+        for name, id_ in (await within_reach(edge, member, route)).items():
+            path = path.replace(f"{{{name}}}", id_)
         values = {
             "staff_login": member.login,
             "staff_password": staff.PASSWORD,
@@ -61,10 +61,16 @@ class Operations:
                 enrolling = {"login": made.user.login, "setup_code": made.setup_code, "password": staff.PASSWORD}
                 secret = (await edge.told("POST", "/staff/v1/enrolments", enrolling))["totp_secret"]
                 values["totp_code"] = totp.code(b32decode(secret), totp.step(clock.now()))
+        if route.name == "staff_acting_open_session":
+            values["counter_code"] = await counter_code(edge, await edge.person())
+        if route.name == "staff_desk_find_account":
+            values["number"] = (await edge.bound(await edge.person()))["number"]
+        values |= {"proof": "002X"}
         values["new_login"] = f"n{uuid4().hex[:10]}"
         key = uuid4().hex if route.idempotent else None
         by = member if route.access.who == "staff" else None
-        return await edge.call(route.method, path, filled(route.example, values), by=by, key=key)
+        query = {"day": clock.today().isoformat()} if route.name == "staff_desk_list_payments" else None
+        return await edge.call(route.method, path, filled(route.example, values), by=by, key=key, params=query)
 
     async def _value(self, name: str, person: Person) -> str:
         edge, citizen = self.edge, person.citizen
@@ -159,6 +165,7 @@ OBJECTS: dict[str, Callable[[Edge, Person], Awaitable[str]]] = {
     "bill_id": _bill,
     "payment_id": Edge.payment,
     "message_id": Edge.message,
+    "acting_id": lambda edge, person: _acting_of_mine(edge, person),
 }
 """Path parameter → how a person comes by such an object of his own."""
 
@@ -172,9 +179,44 @@ async def _colleague(edge: Edge, member: Member) -> str:
     return str((await staff.member(edge.spine.services, unit, "administrator")).staff_id)
 
 
+async def counter_code(edge: Edge, person: Person) -> str:
+    """What this citizen shows at the counter."""
+    return (await edge.told("POST", "/v1/me/counter-codes", by=person))["counter_code"]
+
+
+async def acting_for(edge: Edge, member: Member, person: Person) -> str:
+    """A session of this clerk for this citizen."""
+    body = {"counter_code": await counter_code(edge, person), "acting_purpose": "bind"}
+    return (await edge.told("POST", "/staff/v1/acting-sessions", body, by=member))["acting_id"]
+
+
+async def within_reach(edge: Edge, member: Member, route: Route) -> dict[str, str]:
+    """Objects for every name in the route's path that this member of staff may reach."""
+    names = _names(route.path)
+    if "acting_id" not in names:
+        return {name: await STAFF_OBJECTS[name](edge, member) for name in names}
+    person = await edge.person()
+    account_id = (await edge.bound(person))["account_id"]
+    return {"acting_id": await acting_for(edge, member, person), "account_id": account_id}
+
+
+async def _account_of_company(edge: Edge, _member: Member) -> str:
+    return (await edge.bound(await edge.person()))["account_id"]
+
+
+async def _payment_to_company(edge: Edge, _member: Member) -> str:
+    return await edge.payment(await edge.person())
+
+
+async def _acting_of_mine(edge: Edge, person: Person) -> str:
+    return await acting_for(edge, await staff.member(edge.spine.services, "hall_420704", "clerk"), person)
+
+
 STAFF_OBJECTS: dict[str, Callable[[Edge, Member], Awaitable[str]]] = {
     "staff_session_id": _staff_session,
     "staff_id": _colleague,
+    "account_id": _account_of_company,
+    "payment_id": _payment_to_company,
 }
 """Path parameter → how a member of staff comes by such an object within his reach."""
 

@@ -1,0 +1,88 @@
+"""Acting for a citizen at a counter: the code he shows, the session it opens for one clerk, and looks behind a mask."""
+
+from typing import Any
+
+from tortoise import fields
+from tortoise.migrations.constraints import CheckConstraint, UniqueConstraint
+from tortoise.models import Model
+
+
+class CounterCode(Model):
+    """A one-time code on a citizen's phone. A new one ends the one before; opening a session uses it up."""
+
+    id = fields.UUIDField(primary_key=True)
+    person: Any = fields.ForeignKeyField("models.Person", related_name="counter_codes", on_delete=fields.RESTRICT)
+    person_id: Any
+    code_index = fields.BinaryField()
+    created_at = fields.DatetimeField()
+    expires_at = fields.DatetimeField()
+    ended_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "counter_code"
+        constraints = (
+            UniqueConstraint(name="counter_code_live_once", fields=("code_index",), condition="ended_at is null"),
+            UniqueConstraint(
+                name="counter_code_live_once_per_person", fields=("person_id",), condition="ended_at is null"
+            ),
+            CheckConstraint(name="counter_code_lives_forward", check="expires_at > created_at"),
+        )
+
+
+class ActingSession(Model):
+    """One clerk acts for one citizen, for one purpose, a few minutes long. Ended by either of them, or by time."""
+
+    id = fields.UUIDField(primary_key=True)
+    person: Any = fields.ForeignKeyField("models.Person", related_name="acting_sessions", on_delete=fields.RESTRICT)
+    person_id: Any
+    staff: Any = fields.ForeignKeyField("models.StaffUser", related_name="acting_sessions", on_delete=fields.RESTRICT)
+    staff_id: Any
+    code: Any = fields.ForeignKeyField("models.CounterCode", related_name="sessions", on_delete=fields.RESTRICT)
+    code_id: Any
+    unit = fields.CharField(max_length=40)
+    purpose = fields.CharField(max_length=20)
+    created_at = fields.DatetimeField()
+    expires_at = fields.DatetimeField()
+    ended_at = fields.DatetimeField(null=True)
+    ended_by = fields.CharField(max_length=10, null=True)
+
+    class Meta:
+        table = "acting_session"
+        constraints = (
+            UniqueConstraint(name="acting_session_once_per_code", fields=("code_id",)),
+            UniqueConstraint(
+                name="acting_session_live_once_per_clerk", fields=("staff_id",), condition="ended_at is null"
+            ),
+            CheckConstraint(
+                name="acting_session_short",
+                check="expires_at > created_at and expires_at <= created_at + interval '15 minutes'",
+            ),
+            CheckConstraint(
+                name="acting_session_end_has_author",
+                check="(ended_at is null) = (ended_by is null) and (ended_by is null or ended_by in ('clerk', 'citizen', 'time'))",
+            ),
+        )
+        indexes = (("person_id", "created_at"),)
+
+
+class Disclosure(Model):
+    """A member of staff has seen a personal value unmasked: who, whose, which, why. Never changed."""
+
+    id = fields.UUIDField(primary_key=True)
+    at = fields.DatetimeField()
+    staff: Any = fields.ForeignKeyField("models.StaffUser", related_name="disclosures", on_delete=fields.RESTRICT)
+    staff_id: Any
+    unit = fields.CharField(max_length=40)
+    subject = fields.CharField(max_length=20)
+    subject_id = fields.UUIDField()
+    field = fields.CharField(max_length=20)
+    purpose = fields.CharField(max_length=20)
+    note = fields.BinaryField()
+    request_id = fields.CharField(max_length=40)
+
+    class Meta:
+        table = "disclosure"
+        constraints = (
+            CheckConstraint(name="disclosure_subject_known", check="subject in ('utility_account', 'person')"),
+        )
+        indexes = (("subject", "subject_id", "at"), ("unit", "id"))
