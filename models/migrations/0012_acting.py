@@ -35,7 +35,7 @@ grant select, insert on disclosure to lianban_app;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("models", "0010_payment_parts")]
+    dependencies = [("models", "0011_partial_payment")]
 
     initial = False
 
