@@ -167,6 +167,8 @@ class Paying:
                     return kept[1]
                 since = clock.now() - rules.creation_limit.window
                 quoted = await lock(quote_ids, caller.person_id, bill_ids, since)
+                for one in quoted:  # before anything gives way for a payment that cannot be made so
+                    self._merchant(one.company, way)
                 expires_at = min(
                     clock.now() + rules.order.life, min(one.expires_at for one in quoted) - rules.order.quote_margin
                 )
@@ -213,14 +215,18 @@ class Paying:
         made = (CreatedPart(one.company, sum(one.amounts.values()), tuple(one.amounts.items())) for one in quoted)
         return Created(payment_id, total_fen, tuple(made), expires_at)
 
-    def _part(self, quoted: Quoted, way: Way) -> PartOpening:
-        company = self._companies.get(quoted.company)
-        merchant = company.merchants.get(way.provider)
+    def _merchant(self, company: str, way: Way) -> str:
+        """The company's own number at the provider."""
+        merchant = self._companies.get(company).merchants.get(way.provider)
         if merchant is None:
             raise MethodNotOffered(provider=way.provider, method=way.method)
+        return merchant
+
+    def _part(self, quoted: Quoted, way: Way) -> PartOpening:
+        company = self._companies.get(quoted.company)
         return PartOpening(
             payee=company.code,
-            merchant=merchant,
+            merchant=self._merchant(company.code, way),
             description=f"{company.rules.short_name}-{company.rules.bill_name}",
             basis=quoted.basis,
             quote_id=quoted.id,

@@ -1,7 +1,7 @@
 """Alipay, WeChat from a browser and by a code: the same port, the same lifecycle; changing one's mind costs nobody anything."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -298,6 +298,21 @@ async def test_a_payment_of_wechat_is_not_paid_by_a_word_of_alipay(spine: Spine,
 async def test_a_way_that_is_not_there_is_refused(spine: Spine, citizen: Citizen, way: Way) -> None:
     with pytest.raises(MethodNotOffered):
         await spine.payment(citizen, await spine.account(FEN), way)
+
+
+async def test_a_company_that_is_not_at_alipay_is_not_paid_there_and_nothing_gives_way_for_it(
+    spine: Spine, citizen: Citizen
+) -> None:
+    number = await spine.account(FEN)
+    first = await _switched(spine, citizen, number, JSAPI)
+    merchants = cast("dict[str, str]", spine.services.companies.get("water").merchants)
+    seller = merchants.pop("alipay")
+    try:
+        with pytest.raises(MethodNotOffered):
+            await spine.payment(citizen, number, ALIPAY)
+    finally:
+        merchants["alipay"] = seller
+    assert await _again(first) == "awaiting_payer"
 
 
 async def test_a_browser_page_of_wechat_is_renewed_when_it_has_served_its_time(spine: Spine, citizen: Citizen) -> None:
