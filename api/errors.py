@@ -26,10 +26,12 @@ from domain.billing.paying import (
 from domain.billing.qr import QrCodeRefused
 from domain.billing.quoted import BillNotInQuote, QuoteTwice
 from domain.billing.quotes import AccountNotPayable, AmountTooLarge, NothingOwed, PartialNotAllowed
+from domain.billing.scene_codes import WeChatCodesAway
 from domain.companies import CompanyNotJoined
 from domain.identity.acting import CounterCodeRefused
 from domain.identity.login import IdentitySourceAway, LoginCodeRefused, PhoneCodeRefused
 from domain.identity.passwords import PasswordWeak
+from domain.identity.phone_codes import PhoneMalformed, SmsAway, SmsCodeRefused
 from domain.identity.sessions import RefreshRefused
 from domain.identity.staff import GrantRefused, LoginTaken
 from domain.identity.staff_login import SetupRefused, StaffLoginRefused
@@ -159,7 +161,9 @@ STATUS: dict[type[LianbanError], int] = {
     CounterCodeRefused: 422,
     PasswordWeak: 422,
     PhoneCodeRefused: 422,
+    PhoneMalformed: 422,
     ProofMalformed: 422,
+    SmsCodeRefused: 422,
     RateLimited: 429,
     TooManyPayments: 429,
     Unexpected: 500,
@@ -171,6 +175,8 @@ STATUS: dict[type[LianbanError], int] = {
     Overloaded: 503,
     PaymentUnclear: 503,
     ProviderBusy: 503,
+    SmsAway: 503,
+    WeChatCodesAway: 503,
 }
 """Error → status. An error that is not here is a fault of ours: 500."""
 

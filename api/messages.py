@@ -9,7 +9,7 @@ from core import clock
 from core.database import fetch
 from core.errors import NotFound
 from models.message import Message
-from notifications.intents import INBOX
+from notifications.channels import INBOX
 
 
 class MessageView(Output, frozen=True):

@@ -89,6 +89,8 @@ def check_payments(file: str, found: PaymentsFile) -> None:
         "refund": found.refund,
         "message": found.message,
         "reconciliation": found.reconciliation,
+        "sms": found.sms,
+        "phone_code": found.phone_code,
     }
     for name, rules in timelines.items():
         check_days(file, f"$.{name}", rules)

@@ -17,23 +17,31 @@ from cities.schema import (
     MessagesFile,
     Placeholder,
     ReferenceValue,
+    SmsTemplate,
+    SmsText,
+    Template,
+    TemplateData,
     TextValue,
 )
 from cities.wechat_keys import kind_of, units
 
 TITLE_MAX, BODY_MAX, PAGE_MAX = 40, 300, 200
 
+SMS_MAX = 480
+"""The supplier allows 500 with the signature."""
+USED_BY_THE_PROGRAM = frozenset({"phone_code"})
+"""Text messages that belong to no message: the program sends them itself."""
+
+_SMS_VARIABLE = re.compile(r"\{([0-9]+)\}")
+_NOT_IN_SMS_TEXT = re.compile(r"[【】{}]|https?:|www\.", re.IGNORECASE)
 _PAGE = re.compile(r"pages[0-9A-Za-z/_-]*/[0-9A-Za-z_-]+(?:\?[0-9A-Za-z_={}&-]+)?")
 
 
 def check_messages(file: str, found: MessagesFile) -> None:
     """Everything referred to exists, everything that exists is referred to, and no text can ever be too long."""
-    for name, template in found.templates.items():
-        for key in template.keys:
-            if kind_of(key) is None:
-                raise CityPackInvalid(file, f"$.templates.{name}.keys", f"{key} is no type of key WeChat knows")
-        unique(file, f"$.templates.{name}.keys[{{}}]", template.keys)
-    _unique_by_name(file, "$.templates.{}.title", {name: template.title for name, template in found.templates.items()})
+    _check_templates(file, "templates", found.templates)
+    _check_templates(file, "official_templates", found.official_templates)
+    _check_sms_templates(file, found.sms_templates)
     _check_silence(file, found)
     _check_told(file, found)
     for path, versions in _by_kind(found.messages).items():
@@ -43,8 +51,33 @@ def check_messages(file: str, found: MessagesFile) -> None:
     for index, message in enumerate(found.messages):
         _check_message(file, f"$.messages[{index}]", message, found)
     _check_used(file, "$.values", found.values, {name for message in found.messages for name in message.values})
-    used = {message.mini_program.template for message in found.messages if message.mini_program is not None}
-    _check_used(file, "$.templates", found.templates, used)
+    for path, declared, channel in (
+        ("$.templates", found.templates, "mini_program"),
+        ("$.official_templates", found.official_templates, "official_account"),
+        ("$.sms_templates", {name for name in found.sms_templates if name not in USED_BY_THE_PROGRAM}, "sms"),
+    ):
+        parts = (getattr(message, channel) for message in found.messages)
+        _check_used(file, path, declared, {part.template for part in parts if part is not None})
+
+
+def _check_templates(file: str, table: str, templates: Mapping[str, Template]) -> None:
+    for name, template in templates.items():
+        for key in template.keys:
+            if kind_of(key) is None:
+                raise CityPackInvalid(file, f"$.{table}.{name}.keys", f"{key} is no type of key WeChat knows")
+        unique(file, f"$.{table}.{name}.keys[{{}}]", template.keys)
+    _unique_by_name(file, f"$.{table}.{{}}.title", {name: template.title for name, template in templates.items()})
+
+
+def _check_sms_templates(file: str, templates: Mapping[str, SmsTemplate]) -> None:
+    for name, template in templates.items():
+        numbers = _SMS_VARIABLE.findall(template.text)
+        if numbers != [str(number) for number in range(1, len(numbers) + 1)]:
+            raise CityPackInvalid(file, f"$.sms_templates.{name}.text", "variables are {1}, {2} … in this order")
+        if _NOT_IN_SMS_TEXT.search(_SMS_VARIABLE.sub("", template.text)):
+            raise CityPackInvalid(
+                file, f"$.sms_templates.{name}.text", "the supplier adds the signature; no brackets, no address"
+            )
 
 
 def _check_silence(file: str, found: MessagesFile) -> None:
@@ -91,7 +124,14 @@ def _check_message(file: str, path: str, message: Message, found: MessagesFile) 
         for name in sorted(used - set(message.values), key=str):
             raise CityPackInvalid(file, f"{path}.{where}", f"{{{name}}} is not among the values of {message.kind}")
     _check_page(file, path, message, found.values)
-    _check_template(file, path, message, found)
+    if message.mini_program is not None:
+        _check_template(file, f"{path}.mini_program", message, message.mini_program, found.templates, found.values)
+    if message.official_account is not None:
+        _check_template(
+            file, f"{path}.official_account", message, message.official_account, found.official_templates, found.values
+        )
+    if message.sms is not None:
+        _check_sms(file, f"{path}.sms", message, message.sms, found)
     _check_inbox(file, path, message, found.values)
 
 
@@ -107,33 +147,50 @@ def _check_page(file: str, path: str, message: Message, placeholders: Mapping[st
             )
 
 
-def _check_template(file: str, path: str, message: Message, found: MessagesFile) -> None:
-    if message.mini_program is None:
-        return
-    template = found.templates.get(message.mini_program.template)
+def _check_template(
+    file: str,
+    path: str,
+    message: Message,
+    part: TemplateData,
+    templates: Mapping[str, Template],
+    values: Mapping[str, Placeholder],
+) -> None:
+    template = templates.get(part.template)
     if template is None:
+        raise CityPackInvalid(file, f"{path}.template", f"there is no template {part.template}")
+    if odd := set(template.keys) ^ set(part.data):
         raise CityPackInvalid(
-            file, f"{path}.mini_program.template", f"there is no template {message.mini_program.template}"
+            file, f"{path}.data", f"{', '.join(sorted(odd))}: the keys have to be those of the template"
         )
-    if odd := set(template.keys) ^ set(message.mini_program.data):
-        raise CityPackInvalid(
-            file, f"{path}.mini_program.data", f"{', '.join(sorted(odd))}: the keys have to be those of the template"
-        )
-    for key, text in message.mini_program.data.items():
-        free = [
-            piece.name for piece in messages.pieces(text) if isinstance(found.values.get(piece.name or ""), TextValue)
-        ]
+    for key, text in part.data.items():
+        free = [piece.name for piece in messages.pieces(text) if isinstance(values.get(piece.name or ""), TextValue)]
         if free and kind_of(key) != "thing":
-            raise CityPackInvalid(
-                file, f"{path}.mini_program.data.{key}", f"{{{free[0]}}} is free text, which only a thing takes"
-            )
+            raise CityPackInvalid(file, f"{path}.data.{key}", f"{{{free[0]}}} is free text, which only a thing takes")
         # A thing may be shortened in its free texts: it has to fit with those at their shortest, else at the longest.
         shortest = kind_of(key) == "thing"
-        for shown in _samples(message, found.values, shortest=shortest):
+        for shown in _samples(message, values, shortest=shortest):
             try:
                 messages.check_key(message.kind, key, messages.fill(key, text, shown))
             except MessageValuesInvalid as error:
-                raise CityPackInvalid(file, f"{path}.mini_program.data.{key}", str(error)) from error
+                raise CityPackInvalid(file, f"{path}.data.{key}", str(error)) from error
+
+
+def _check_sms(file: str, path: str, message: Message, part: SmsText, found: MessagesFile) -> None:
+    template = found.sms_templates.get(part.template)
+    if template is None:
+        raise CityPackInvalid(file, f"{path}.template", f"there is no text message {part.template}")
+    count = len(_SMS_VARIABLE.findall(template.text))
+    if count != len(part.params):
+        raise CityPackInvalid(file, f"{path}.params", f"the text has {count} variables, here stand {len(part.params)}")
+    for shown in _samples(message, found.values, shortest=False):
+        filled = [messages.fill_whole(text, shown) for text in part.params]
+        for index, text in enumerate(filled):
+            try:
+                messages.check_sms(message.kind, text)
+            except MessageValuesInvalid as error:
+                raise CityPackInvalid(file, f"{path}.params[{index}]", str(error)) from error
+        if units(_SMS_VARIABLE.sub("", template.text)) + sum(map(units, filled)) > SMS_MAX:
+            raise CityPackInvalid(file, path, f"may become longer than {SMS_MAX} characters")
 
 
 def _check_inbox(file: str, path: str, message: Message, placeholders: Mapping[str, Placeholder]) -> None:
@@ -193,9 +250,13 @@ def _texts(message: Message) -> Iterator[tuple[str, str]]:
     yield "inbox.body", message.inbox.body
     if message.page is not None:
         yield "page", message.page
-    if message.mini_program is not None:
-        for key, text in message.mini_program.data.items():
-            yield f"mini_program.data.{key}", text
+    for channel, part in (("mini_program", message.mini_program), ("official_account", message.official_account)):
+        if part is not None:
+            for key, text in part.data.items():
+                yield f"{channel}.data.{key}", text
+    if message.sms is not None:
+        for index, text in enumerate(message.sms.params):
+            yield f"sms.params[{index}]", text
 
 
 def _by_kind(found: Sequence[Message]) -> dict[str, list[Message]]:

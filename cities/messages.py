@@ -25,6 +25,7 @@ from cities.schema import (
     Message,
     Placeholder,
     ReferenceValue,
+    TemplateData,
     TextValue,
     in_force,
 )
@@ -34,6 +35,9 @@ from core.clock import SHANGHAI
 LARGEST_FEN = 9_999_999_999
 """WeChat shows amounts of at most ten digits."""
 
+SMS_PARAM_MAX = 35
+
+_NOT_IN_SMS = re.compile(r"[【】]|https?:|www\.", re.IGNORECASE)
 _ELLIPSIS = "…"
 _FORMATTER = Formatter()
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -49,13 +53,29 @@ class MiniProgramMessage(msgspec.Struct, frozen=True):
     data: dict[str, str]
 
 
+class OfficialMessage(msgspec.Struct, frozen=True):
+    """A template message of the official account."""
+
+    template: str
+    data: dict[str, str]
+
+
+class SmsMessage(msgspec.Struct, frozen=True):
+    """A text message: the variables of its reviewed template, in their order."""
+
+    template: str
+    params: list[str]
+
+
 class Rendered(msgspec.Struct, frozen=True):
-    """A message ready for delivery. `page` is where it leads; `mini_program` is None when no template carries it."""
+    """A message ready for delivery. `page` is where it leads; a channel is None when no template of it carries the message."""
 
     inbox_title: str
     inbox_body: str
     page: str | None
     mini_program: MiniProgramMessage | None
+    official_account: OfficialMessage | None = None
+    sms: SmsMessage | None = None
 
 
 class Piece(NamedTuple):
@@ -104,17 +124,26 @@ def assemble(message: Message, shown: Mapping[str, Shown]) -> Rendered:
             for piece in pieces(message.page)
         )
     )
-    mini_program = None
+    mini_program = official = sms = None
     if message.mini_program is not None:
-        data = {key: fill(key, text, shown) for key, text in message.mini_program.data.items()}
-        for key, text in data.items():
-            check_key(message.kind, key, text)
-        mini_program = MiniProgramMessage(template=message.mini_program.template, page=page, data=data)
+        mini_program = MiniProgramMessage(
+            template=message.mini_program.template, page=page, data=_data(message.kind, message.mini_program, shown)
+        )
+    if message.official_account is not None:
+        official = OfficialMessage(
+            template=message.official_account.template, data=_data(message.kind, message.official_account, shown)
+        )
+    if message.sms is not None:
+        sms = SmsMessage(template=message.sms.template, params=[fill_whole(text, shown) for text in message.sms.params])
+        for text in sms.params:
+            check_sms(message.kind, text)
     return Rendered(
         inbox_title=fill_whole(message.inbox.title, shown),
         inbox_body=fill_whole(message.inbox.body, shown),
         page=page,
         mini_program=mini_program,
+        official_account=official,
+        sms=sms,
     )
 
 
@@ -154,6 +183,15 @@ def check_key(kind: str, key: str, text: str) -> None:
     fault = fault_of(key, text)
     if fault is not None:
         raise MessageValuesInvalid(f"{kind}: {fault}")
+
+
+def check_sms(kind: str, text: str) -> None:
+    """Raises :class:`MessageValuesInvalid` when the supplier would refuse the text as a variable.
+
+    1 to 35 characters, no brackets of a signature, no address (the supplier's rules for variables).
+    """
+    if not 1 <= units(text) <= SMS_PARAM_MAX or _NOT_IN_SMS.search(text):
+        raise MessageValuesInvalid(f"{kind}: a variable takes 1 to {SMS_PARAM_MAX} characters, no brackets, no address")
 
 
 def cut(text: str, limit: int) -> str:
@@ -224,6 +262,13 @@ def clean(text: str) -> str:
             kept.append(character)
     line = " ".join("".join(kept).split())
     return line if any(unicodedata.category(character)[0] not in "MZ" for character in line) else ""
+
+
+def _data(kind: str, template: TemplateData, shown: Mapping[str, Shown]) -> dict[str, str]:
+    data = {key: fill(key, text, shown) for key, text in template.data.items()}
+    for key, text in data.items():
+        check_key(kind, key, text)
+    return data
 
 
 def _check_names(message: Message, values: Mapping[str, object]) -> None:

@@ -90,6 +90,8 @@ class CityFile(Shape, frozen=True, kw_only=True):
     short_name: Text
     area_code: Annotated[str, Meta(pattern=r"\A[0-9]{6}\Z")]
     time_zone: Literal["Asia/Shanghai"]
+    code_page: Annotated[str, Meta(pattern=r"\A[0-9A-Za-z_-]+(?:/[0-9A-Za-z_-]+)*\Z", max_length=128)]
+    """The page of the mini-program that a code leads to; the token is its scene."""
 
 
 class AccountFormat(Shape, frozen=True, kw_only=True):
@@ -239,10 +241,37 @@ class RefundRule(Rule, frozen=True, kw_only=True):
 
 
 class MessageRule(Rule, frozen=True, kw_only=True):
-    """For how long a message that surely did not leave is tried again, and how long its receipt is waited for."""
+    """For how long a message that surely did not leave is tried again, and how long its receipt is waited for.
+
+    What did not reach the person goes out on the next channel while it is younger than `fall_back_within`.
+    """
 
     retry_for: Duration
     receipt_within: Duration
+    fall_back_within: Duration
+
+
+class SmsRule(Rule, frozen=True, kw_only=True):
+    """How many text messages may leave in a day of Ezhou, to one person and in all, codes not counted (they have limits of their own).
+
+    `ask_after` are the pauses between our questions what became of one.
+    """
+
+    per_person_and_day: Annotated[int, Meta(ge=1, le=50)]
+    per_city_and_day: Annotated[int, Meta(ge=1, le=10_000_000)]
+    ask_after: Annotated[tuple[Duration, ...], Meta(min_length=1, max_length=20)]
+
+
+class PhoneCodeRule(Rule, frozen=True, kw_only=True):
+    """Codes that prove a phone number: how long one lives, how often it may be tried, how many are sent to a number."""
+
+    life: Duration
+    tries: Annotated[int, Meta(ge=1, le=10)]
+    pause: Duration
+    per_number_and_hour: Annotated[int, Meta(ge=1, le=20)]
+    per_number_and_day: Annotated[int, Meta(ge=1, le=50)]
+    per_person_and_day: Annotated[int, Meta(ge=1, le=50)]
+    per_city_and_hour: Annotated[int, Meta(ge=1, le=1_000_000)]
 
 
 class ReconciliationRule(Rule, frozen=True, kw_only=True):
@@ -269,6 +298,8 @@ class PaymentsFile(Shape, frozen=True, kw_only=True):
     refund: tuple[RefundRule, ...]
     message: tuple[MessageRule, ...]
     reconciliation: tuple[ReconciliationRule, ...]
+    sms: tuple[SmsRule, ...]
+    phone_code: tuple[PhoneCodeRule, ...]
 
 
 class PaymentRules(Shape, frozen=True, kw_only=True):
@@ -283,6 +314,8 @@ class PaymentRules(Shape, frozen=True, kw_only=True):
     refund: RefundRule
     message: MessageRule
     reconciliation: ReconciliationRule
+    sms: SmsRule
+    phone_code: PhoneCodeRule
 
 
 class FenValue(Shape, frozen=True, kw_only=True, tag_field="type", tag="fen"):
@@ -327,6 +360,12 @@ class Template(Shape, frozen=True, kw_only=True):
     keys: Annotated[tuple[str, ...], Meta(min_length=1, max_length=10)]
 
 
+class SmsTemplate(Shape, frozen=True, kw_only=True):
+    """A text as the supplier has reviewed it, without the signature: ``{1}``, ``{2}`` … are its variables."""
+
+    text: Text
+
+
 class InboxText(Shape, frozen=True, kw_only=True):
     title: Text
     body: Text
@@ -339,8 +378,18 @@ class TemplateData(Shape, frozen=True, kw_only=True):
     data: dict[str, Text]
 
 
+class SmsText(Shape, frozen=True, kw_only=True):
+    """Which text message a message uses, and what its variables are, in their order."""
+
+    template: Code
+    params: Annotated[tuple[Text, ...], Meta(max_length=10)] = ()
+
+
 class Message(Rule, frozen=True, kw_only=True):
-    """One kind of message: to whom, which values the program gives for it (just these), the texts made of them."""
+    """One kind of message: to whom, which values the program gives for it (just these), the texts made of them.
+
+    The inbox always has it. Of the others the first that reaches the person is used: mini-program, official account, text message.
+    """
 
     kind: Kind
     audience: Audience
@@ -348,6 +397,8 @@ class Message(Rule, frozen=True, kw_only=True):
     page: Text | None = None
     inbox: InboxText
     mini_program: TemplateData | None = None
+    official_account: TemplateData | None = None
+    sms: SmsText | None = None
 
 
 class Told(Shape, frozen=True, kw_only=True):
@@ -369,6 +420,8 @@ class SilentEdge(Shape, frozen=True, kw_only=True):
 class MessagesFile(Shape, frozen=True, kw_only=True):
     values: dict[Code, Placeholder]
     templates: dict[Code, Template]
+    official_templates: dict[Code, Template] = {}
+    sms_templates: dict[Code, SmsTemplate] = {}
     messages: tuple[Message, ...]
     audiences: dict[Code, tuple[Audience, ...]] = {}
     told: tuple[Told, ...] = ()
@@ -386,6 +439,7 @@ class City(Shape, frozen=True, kw_only=True):
     short_name: str
     area_code: str
     time_zone: str
+    code_page: str
     areas: Mapping[str, Area]
     companies: Mapping[str, Company]
     payments: PaymentsFile
@@ -393,6 +447,8 @@ class City(Shape, frozen=True, kw_only=True):
     staff: "StaffFile"
     values: Mapping[str, Placeholder]
     templates: Mapping[str, Template]
+    official_templates: Mapping[str, Template]
+    sms_templates: Mapping[str, SmsTemplate]
     messages: Mapping[str, tuple[Message, ...]]
     audiences: Mapping[str, tuple[Audience, ...]]
     told: Mapping[str, Told]
@@ -423,4 +479,6 @@ class City(Shape, frozen=True, kw_only=True):
             refund=in_force(every.refund, on, "refund"),
             message=in_force(every.message, on, "message"),
             reconciliation=in_force(every.reconciliation, on, "reconciliation"),
+            sms=in_force(every.sms, on, "sms"),
+            phone_code=in_force(every.phone_code, on, "phone_code"),
         )

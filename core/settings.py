@@ -44,7 +44,7 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class WeChatApp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A mini-program: its identity at WeChat and the token and AES key of its message push."""
+    """A mini-program or an official account: its identity at WeChat and the token and AES key of its message push."""
 
     appid: str
     secret: str
@@ -93,6 +93,17 @@ class AlipayMerchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seller_id: str | None = None
 
 
+class Sms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The account at the supplier of text messages (Tencent Cloud), and its reviewed signature and templates."""
+
+    secret_id: str
+    secret_key: str
+    app_id: str
+    sign_name: str
+    templates: dict[str, str] = {}
+    """Template name of the city pack → template id of this account."""
+
+
 class CompanyKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where a company's gateway stands, its public keys (at most two live) and its merchant number."""
 
@@ -109,6 +120,7 @@ class Endpoints(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wechat: str = "https://api.weixin.qq.com"
     wechat_pay: str = "https://api.mch.weixin.qq.com"
     alipay: str = "https://openapi.alipay.com"
+    sms: str = "https://sms.tencentcloudapi.com"
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -133,6 +145,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     companies: dict[str, CompanyKeys]
     alipay: Alipay | None = None
     """None: nobody is paid through Alipay."""
+    official_account: WeChatApp | None = None
+    """Without it nobody is told there; codes and pushes of the official account do not exist."""
+    sms: Sms | None = None
+    """Without it no text messages leave, and phone numbers are proved by WeChat only."""
     endpoints: Endpoints = Endpoints()
     database_owner_url: str = ""
     clock_file: str | None = None
@@ -208,8 +224,7 @@ def check(settings: Settings) -> None:
         raise SettingsInvalid("two purposes share one key")
     if len(settings.wechat_pay.api_v3_key.encode()) != 32:
         raise SettingsInvalid("wechat_pay.api_v3_key: 32 characters are needed")
-    if len(settings.wechat.push_encoding_aes_key) != 43:
-        raise SettingsInvalid("wechat.push_encoding_aes_key: 43 characters are needed")
+    _check_push_keys(settings)
     for code, company in settings.companies.items():
         if not 1 <= len(company.public_keys) <= 2:
             raise SettingsInvalid(f"companies.{code}.public_keys: one or two keys are live at once")
@@ -217,6 +232,12 @@ def check(settings: Settings) -> None:
         _check_alipay(settings.alipay, settings.companies)
     if settings.is_open_world:
         _check_open_world(settings)
+
+
+def _check_push_keys(settings: Settings) -> None:
+    for name, app in (("wechat", settings.wechat), ("official_account", settings.official_account)):
+        if app is not None and len(app.push_encoding_aes_key) != 43:
+            raise SettingsInvalid(f"{name}.push_encoding_aes_key: 43 characters are needed")
 
 
 def _check_alipay(alipay: Alipay, companies: Mapping[str, CompanyKeys]) -> None:
@@ -250,6 +271,12 @@ def _check_open_world(settings: Settings) -> None:
         ("wechat.secret", settings.wechat.secret),
         ("wechat.push_token", settings.wechat.push_token),
         ("wechat_pay.api_v3_key", settings.wechat_pay.api_v3_key),
+        *(
+            (("official_account.secret", account.secret), ("official_account.push_token", account.push_token))
+            if (account := settings.official_account)
+            else ()
+        ),
+        *((("sms.secret_key", settings.sms.secret_key),) if settings.sms else ()),
     ):
         if len(value) < 16 or len(set(value)) < 8 or any(word in value.lower() for word in _WELL_KNOWN):
             raise SettingsInvalid(f"{name}: missing or weak")
@@ -259,6 +286,7 @@ def _check_open_world(settings: Settings) -> None:
         settings.public_url,
         settings.endpoints.wechat,
         settings.endpoints.wechat_pay,
+        settings.endpoints.sms,
         settings.wechat_pay.notify_url,
         settings.wechat_pay.refund_notify_url,
     ]

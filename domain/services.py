@@ -18,10 +18,12 @@ from domain.billing.posting import BillPosting
 from domain.billing.qr import QrCodes
 from domain.billing.quotes import Quotes
 from domain.billing.refresh import Refresher
+from domain.billing.scene_codes import SceneCodes
 from domain.billing.telling import Telling
 from domain.companies import Companies
 from domain.identity.acting import Acting
 from domain.identity.login import Login
+from domain.identity.phone_codes import PhoneCodes
 from domain.identity.sessions import Sessions
 from domain.identity.staff import Staff
 from domain.identity.staff_login import StaffLogin
@@ -29,6 +31,7 @@ from domain.identity.staff_sessions import StaffSessions
 from domain.identity.tokens import AccessTokens, TokenKeys
 from gateways.companies import SigningKey
 from notifications.delivery import Delivery
+from notifications.followers import Followers
 from notifications.intents import Intents
 from payments.following import Follower
 from payments.opening import Cashier
@@ -76,6 +79,10 @@ class Services:
     reconciling: Reconciling
     wechat_pay: WeChatPay
     push: PushReceiver
+    official_push: PushReceiver | None
+    followers: Followers | None
+    codes: SceneCodes
+    phone_codes: PhoneCodes
     gateway_key: SigningKey
     company_keys: Mapping[str, Mapping[str, Ed25519PublicKey]]
     counterparts: tuple[Counterpart, ...]

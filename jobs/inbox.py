@@ -8,6 +8,7 @@ from core.database import fetch, transaction
 from core.errors import LianbanError
 from core.failpoint import failpoint
 from core.log import get_logger
+from core.outbound import FailureKind
 from domain.billing.accounts import end_binding
 from domain.services import Services
 from gateways.companies import BillsChanged, BindingRevoked, Posted, Processing, Refused, parse_event
@@ -19,11 +20,13 @@ from notifications import credits
 from payments.providers.port import OrderTrades, RefundAnswer
 from payments.refunding import RefundMismatch
 from payments.settling import TradeMismatch
-from wechat.push import SubscribeChange, SubscribePopup, SubscribeSent, read_event
+from wechat.codes import WeChatRefused
+from wechat.push import Followed, Scanned, SubscribeChange, SubscribePopup, SubscribeSent, TemplateSent, read_event
 
 log = get_logger(__name__)
 
 WECHAT_PUSH = "wechat_push"
+OFFICIAL_ACCOUNT = "official_account"
 COMPANY = "company:"
 RECEIPT_GRACE = timedelta(minutes=2)
 
@@ -50,6 +53,8 @@ async def process(services: Services, inbox_id: UUID) -> None:
         outcome = await _provider(services, item.source, content)
     elif item.source == WECHAT_PUSH:
         outcome = await _wechat_push(services, content)
+    elif item.source == OFFICIAL_ACCOUNT:
+        outcome = await _official_account(services, content)
     elif item.source.startswith(COMPANY):
         outcome = await _company(services, item.source.removeprefix(COMPANY), content)
     else:
@@ -97,6 +102,32 @@ async def _wechat_push(services: Services, content: bytes) -> str:
             raise ReceiptTooEarly
         return ",".join(outcomes)[:40]
     return "ignored"
+
+
+async def _official_account(services: Services, content: bytes) -> str:
+    """Who follows, and what became of template messages."""
+    followers = services.followers
+    if followers is None:
+        return "no_account"
+    event = read_event(followers.appid, content)
+    if isinstance(event, TemplateSent):
+        persons = await followers.persons(event.openid)
+        outcome = await services.delivery.template_receipt(event.message_id, persons, event.failure)
+        if outcome == "ambiguous" and clock.now() - event.created_at < RECEIPT_GRACE:
+            raise ReceiptTooEarly
+        return outcome
+    if not isinstance(event, Followed | Scanned):
+        return "ignored"
+    subscribed = not isinstance(event, Followed) or event.subscribed
+    await followers.changed(event.openid, subscribed, event.created_at)
+    if not subscribed:
+        return "left"
+    try:
+        return "follows" if await followers.learn(event.openid) else "left"
+    except WeChatRefused as error:
+        if error.kind is FailureKind.TEMPORARY:
+            raise
+        return f"errcode_{error.errcode}"
 
 
 async def _company(services: Services, company: str, content: bytes) -> str:

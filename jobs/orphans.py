@@ -69,7 +69,7 @@ KINDS = (
     ),
     Waiting(
         "message", DELIVER_TASK, "message_id", _LATER,
-        "select id, created_at as since from message where status in ('pending', 'sending') and channel = 'mini_program'",
+        "select id, created_at as since from message where status in ('pending', 'sending') and channel <> 'inbox'",
     ),
     Waiting(
         "payment without posting", "billing.open_posting", "event_id", _LATER,

@@ -12,11 +12,13 @@ from core.database import is_away
 from core.failpoint import failpoint
 from core.log import bound, get_logger
 from domain.billing.posting import POST_TASK
+from domain.identity.phone_codes import SEND_CODE_TASK
 from domain.services import Services
 from jobs import events, inbox, timetable
 from jobs.events import LISTENERS, Listener
 from models.inbox import PROCESS_TASK
 from models.lifecycle import DISPATCH_TASK, Event
+from notifications.delivery import ASK_TASK
 from notifications.intents import DELIVER_TASK
 from payments.following import LAST_LOOK_TASK
 from payments.opening import WATCH_TASK
@@ -57,6 +59,8 @@ def tasks(services: Services) -> dict[str, Callable[..., Awaitable[None]]]:
         SUBMIT_TASK: lambda refund_id, step: services.refunding.follow(UUID(refund_id), step),
         POST_TASK: lambda posting_id, step: services.posting.post(UUID(posting_id), step),
         DELIVER_TASK: lambda message_id: services.delivery.deliver(UUID(message_id)),
+        SEND_CODE_TASK: lambda code_id: services.phone_codes.send(UUID(code_id)),
+        ASK_TASK: lambda message_id, step: services.delivery.ask(UUID(message_id), step),
     }
     for listeners in LISTENERS.values():
         for name, listener in listeners.items():

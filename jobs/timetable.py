@@ -41,6 +41,7 @@ async def tidy() -> None:
         "delete from quote q where expires_at < $1 and not exists (select 1 from payment_part part where part.quote_id = q.id)",
         now - timedelta(days=2),
     )
+    await fetch("delete from phone_code where expires_at < $1", now - timedelta(days=2))
     await fetch(
         "delete from refresh_token t using session s where s.id = t.session_id and s.expires_at < $1",
         now - timedelta(days=30),

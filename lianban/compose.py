@@ -2,9 +2,11 @@
 
 import base64
 from collections.abc import Mapping
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from redis.asyncio import Redis
 
 from cities.loader import load_city
 from cities.schema import ChoiceValue, City, Company, Gateway
@@ -19,11 +21,14 @@ from domain.billing.posting import BillPosting
 from domain.billing.qr import QrCodes
 from domain.billing.quotes import Quotes
 from domain.billing.refresh import Refresher
+from domain.billing.scene_codes import SceneCodes
 from domain.billing.telling import Telling
 from domain.companies import Companies, JoinedCompany
 from domain.identity.acting import Acting
 from domain.identity.login import Login
 from domain.identity.passwords import Passwords
+from domain.identity.phone_codes import TEMPLATE as PHONE_CODE
+from domain.identity.phone_codes import PhoneCodes
 from domain.identity.sessions import Sessions
 from domain.identity.staff import Staff
 from domain.identity.staff_login import StaffLogin
@@ -31,8 +36,14 @@ from domain.identity.staff_sessions import StaffSessions
 from domain.identity.tokens import AccessTokens, RefreshTokens, TokenKeys
 from domain.services import Services
 from gateways.companies import CompanyGateway, SigningKey, load_public_key, load_signing_key
+from gateways.sms import SmsGateway
 from models.reconciliation import COMPANY
+from notifications.channels import Channel
+from notifications.channels.mini_program import MiniProgramChannel
+from notifications.channels.official_account import OfficialAccountChannel
+from notifications.channels.sms import SmsChannel
 from notifications.delivery import Delivery
+from notifications.followers import Followers
 from notifications.intents import Intents
 from payments.following import Follower
 from payments.opening import Cashier
@@ -52,6 +63,7 @@ from payments.reconciliation.running import Party, Reconciling
 from payments.refunding import Refunding
 from payments.settling import Settling
 from wechat.client import MiniProgram
+from wechat.official_account import OfficialAccount
 from wechat.push import PushReceiver
 from wechat.token import TokenKeeper
 
@@ -82,6 +94,9 @@ def compose(settings: Settings) -> Services:
     refresher = Refresher(companies, accounts)
     qr_codes = QrCodes([(key.keyid, key.raw()) for key in settings.qr_keys], settings.public_url, accounts, limiter)
     intents = Intents(city, vault)
+    account, followers = _official_account(settings, wechat_side, redis, vault)
+    sms_side = Counterpart("sms", settings.endpoints.sms, timeout=timedelta(seconds=8)) if settings.sms else None
+    sms = _sms(settings, sms_side)
 
     pay = settings.wechat_pay
     pay_config = WeChatPayConfig.load(
@@ -131,7 +146,7 @@ def compose(settings: Settings) -> Services:
         posting=BillPosting(companies, accounts, city),
         telling=Telling(city, companies, accounts, intents),
         intents=intents,
-        delivery=Delivery(mini_program, app.templates, intents, vault, city),
+        delivery=Delivery(_channels(settings, city, vault, mini_program, account, followers, sms), intents, city),
         cashier=Cashier(providers, vault, f"{settings.public_url}/"),
         follower=follower,
         settling=settling,
@@ -140,10 +155,64 @@ def compose(settings: Settings) -> Services:
         reconciling=_reconciling(companies, WeChatPayBills(pay_config, wechat_pay_side), follower, city),
         wechat_pay=wechat_pay,
         push=PushReceiver(app.appid, app.push_token, app.push_encoding_aes_key),
+        official_push=_official_push(settings),
+        followers=followers,
+        codes=SceneCodes(qr_codes, mini_program, account, city, "release"),
+        phone_codes=PhoneCodes(
+            sms, settings.sms.templates.get(PHONE_CODE) if settings.sms else None, vault, limiter, sessions, city
+        ),
         gateway_key=_signing_key(settings),
         company_keys={code: _public_keys(keys) for code, keys in settings.companies.items()},
-        counterparts=(wechat_side, wechat_pay_side, alipay_side, *company_sides.values()),
+        counterparts=(
+            wechat_side,
+            wechat_pay_side,
+            alipay_side,
+            *company_sides.values(),
+            *([sms_side] if sms_side else []),
+        ),
     )
+
+
+def _official_account(
+    settings: Settings, side: Counterpart, redis: Redis, vault: Vault
+) -> tuple[OfficialAccount | None, Followers | None]:
+    app = settings.official_account
+    if app is None:
+        return None, None
+    account = OfficialAccount(app.appid, side, TokenKeeper(app.appid, app.secret, side, redis, vault))
+    return account, Followers(account, vault)
+
+
+def _official_push(settings: Settings) -> PushReceiver | None:
+    app = settings.official_account
+    return None if app is None else PushReceiver(app.appid, app.push_token, app.push_encoding_aes_key)
+
+
+def _sms(settings: Settings, side: Counterpart | None) -> SmsGateway | None:
+    if settings.sms is None or side is None:
+        return None
+    return SmsGateway(
+        side, settings.sms.secret_id, settings.sms.secret_key, settings.sms.app_id, settings.sms.sign_name
+    )
+
+
+def _channels(
+    settings: Settings,
+    city: City,
+    vault: Vault,
+    mini_program: MiniProgram,
+    account: OfficialAccount | None,
+    followers: Followers | None,
+    sms: SmsGateway | None,
+) -> list[Channel]:
+    """The channels this installation has, in no order: the chain of a message says which comes first."""
+    channels: list[Channel] = [MiniProgramChannel(mini_program, settings.wechat.templates, vault)]
+    if account is not None and followers is not None and settings.official_account is not None:
+        templates = settings.official_account.templates
+        channels.append(OfficialAccountChannel(account, followers, templates, settings.wechat.appid))
+    if sms is not None and settings.sms is not None:
+        channels.append(SmsChannel(sms, settings.sms.templates, vault, city))
+    return channels
 
 
 def _companies(settings: Settings, city: City, sides: Mapping[str, Counterpart]) -> Companies:

@@ -11,7 +11,7 @@ import os
 import secrets
 import string
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ from cryptography.x509.oid import NameOID
 
 from cities.demo import load_demo
 from cities.loader import load_city
-from cities.schema import City, Company
+from cities.schema import City, Company, Template
 from core import clock, settings
 from core.settings import Settings
 from lianban import keys_alipay
@@ -123,6 +123,8 @@ def _settings(
         qr_keys=[settings.Key(**ring.symmetric("qr"))],
         gateway_keys=[settings.Key(key["keyid"], key["private"]) for key in ring.signers("lianban")],
         wechat=settings.WeChatApp(**app),
+        official_account=settings.WeChatApp(**_official_account(ring, pack)),
+        sms=settings.Sms(**_sms(ring, pack)),
         wechat_pay=settings.WeChatPay(
             sp_appid=app["appid"],
             sp_mchid=_MCHID,
@@ -149,6 +151,7 @@ def _settings(
             wechat=f"http://127.0.0.1:{ports.sandbox}",
             wechat_pay=f"http://127.0.0.1:{ports.sandbox + 1}",
             alipay=f"http://127.0.0.1:{ports.sandbox + 3}",
+            sms=f"http://127.0.0.1:{ports.sandbox}/tencent-sms",
         ),
         clock_file=str(clock_file),
     )
@@ -158,12 +161,7 @@ def _sandbox(ring: _Ring, pack: City, ports: Ports, var_dir: Path) -> dict[str, 
     """The file of docs/sandbox.md."""
     public_url = f"http://127.0.0.1:{ports.api}"
     app, merchant, public_pair, platform = _app(ring, pack), _merchant(ring), _public_pair(ring), _platform(ring)
-    push = {
-        "url": f"{public_url}/callbacks/wechat/mini-program",
-        "token": app["push_token"],
-        "encoding_aes_key": app["push_encoding_aes_key"],
-    }
-    templates = [{"id": id_, "keys": list(pack.templates[name].keys)} for name, id_ in app["templates"].items()]
+    callbacks = f"{public_url}/callbacks/wechat"
     companies = pack.joined_companies()
     demo = {company.code: msgspec.to_builtins(company.accounts) for company in load_demo(pack).companies}
     return {
@@ -171,13 +169,13 @@ def _sandbox(ring: _Ring, pack: City, ports: Ports, var_dir: Path) -> dict[str, 
         "state_file": str(var_dir / "sandbox.sqlite3"),
         "wechat": {
             "apps": [
-                {
-                    "appid": app["appid"],
-                    "secret": app["secret"],
-                    "kind": "mini_program",
-                    "push": push,
-                    "templates": templates,
-                }
+                _sandbox_app("mini_program", app, f"{callbacks}/mini-program", pack.templates),
+                _sandbox_app(
+                    "official_account",
+                    _official_account(ring, pack),
+                    f"{callbacks}/official-account",
+                    pack.official_templates,
+                ),
             ]
         },
         "wechat_pay": {
@@ -199,6 +197,7 @@ def _sandbox(ring: _Ring, pack: City, ports: Ports, var_dir: Path) -> dict[str, 
             "sub_merchants": [company.sub_mchid for company in companies if company.sub_mchid],
         },
         "alipay": keys_alipay.sandbox_side(ring, pack),
+        "sms": _sandbox_sms(_sms(ring, pack), pack),
         "companies": [_sandbox_company(ring, company, public_url, demo.get(company.code, [])) for company in companies],
     }
 
@@ -217,18 +216,57 @@ def _sandbox_company(ring: _Ring, company: Company, public_url: str, accounts: l
     }
 
 
+def _sandbox_app(kind: str, app: dict[str, Any], push_url: str, templates: Mapping[str, Template]) -> dict[str, Any]:
+    return {
+        "appid": app["appid"],
+        "secret": app["secret"],
+        "kind": kind,
+        "push": {"url": push_url, "token": app["push_token"], "encoding_aes_key": app["push_encoding_aes_key"]},
+        "templates": [{"id": id_, "keys": list(templates[name].keys)} for name, id_ in app["templates"].items()],
+    }
+
+
 def _app(ring: _Ring, pack: City) -> dict[str, Any]:
     """The mini-program at WeChat, with one template id for each template of the pack."""
+    return _wechat_app(ring, "wechat", pack.templates)
+
+
+def _official_account(ring: _Ring, pack: City) -> dict[str, Any]:
+    """The official account, with template ids of its own."""
+    return _wechat_app(ring, "official-account", pack.official_templates)
+
+
+def _wechat_app(ring: _Ring, name: str, templates: Iterable[str]) -> dict[str, Any]:
     return {
-        "appid": ring.text("wechat/appid", lambda: f"wx{secrets.token_hex(8)}"),
-        "secret": ring.text("wechat/secret", lambda: secrets.token_hex(16)),
-        "push_token": ring.text("wechat/push-token", lambda: _random_text(32)),
+        "appid": ring.text(f"{name}/appid", lambda: f"wx{secrets.token_hex(8)}"),
+        "secret": ring.text(f"{name}/secret", lambda: secrets.token_hex(16)),
+        "push_token": ring.text(f"{name}/push-token", lambda: _random_text(32)),
         # What WeChat gives is the base64 of 32 bytes without its padding, letters and digits only.
-        "push_encoding_aes_key": ring.text("wechat/push-aes", _encoding_aes_key),
+        "push_encoding_aes_key": ring.text(f"{name}/push-aes", _encoding_aes_key),
         "templates": {
-            name: ring.text(f"wechat/template/{name}", lambda: secrets.token_urlsafe(32)) for name in pack.templates
+            template: ring.text(f"{name}/template/{template}", lambda: secrets.token_urlsafe(32))
+            for template in templates
         },
     }
+
+
+def _sms(ring: _Ring, pack: City) -> dict[str, Any]:
+    """The account at the supplier of text messages, with one template id for each text of the pack."""
+    return {
+        "secret_id": ring.text("sms/secret-id", lambda: f"AKID{_random_text(32)}"),
+        "secret_key": ring.text("sms/secret-key", lambda: _random_text(32)),
+        "app_id": ring.text("sms/app-id", lambda: f"1400{secrets.randbelow(10**6):06}"),
+        "sign_name": f"{pack.short_name}联办",
+        "templates": {
+            name: ring.text(f"sms/template/{name}", lambda: str(10**6 + secrets.randbelow(9 * 10**6)))
+            for name in pack.sms_templates
+        },
+    }
+
+
+def _sandbox_sms(account: dict[str, Any], pack: City) -> dict[str, Any]:
+    templates = [{"id": id_, "text": pack.sms_templates[name].text} for name, id_ in account["templates"].items()]
+    return {**account, "templates": templates}
 
 
 def _merchant(ring: _Ring) -> dict[str, str]:

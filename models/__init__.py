@@ -11,6 +11,8 @@ MODULES = (
     "models.posting",
     "models.reconciliation",
     "models.message",
+    "models.follower",
+    "models.phone_code",
     "models.lifecycle",
     "models.inbox",
     "models.idempotency",

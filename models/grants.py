@@ -22,6 +22,8 @@ GRANTS: dict[str, frozenset[str]] = {
         ),
         _KEEP,
     ),
+    "follower": _KEEP,
+    "phone_code": _TIDY,
     **dict.fromkeys(("idempotent_answer", "quote", "refresh_token"), _TIDY),
     **dict.fromkeys(
         ("procrastinate_jobs", "procrastinate_events", "procrastinate_periodic_defers", "procrastinate_workers"), _TIDY

@@ -34,6 +34,7 @@ MESSAGE = Lifecycle(
         Edge(_S.PENDING, "send", _S.SENDING, ("system",)),
         Edge(_S.PENDING, "skip", _S.SKIPPED, ("system",)),
         Edge(_S.SENDING, "not_sent", _S.PENDING, ("system",)),
+        Edge(_S.SENDING, "repeat", _S.PENDING, ("system",)),
         Edge(_S.PENDING, "deliver", _S.DELIVERED, ("system",)),
         Edge(_S.SENDING, "accepted", _S.ACCEPTED, ("provider",)),
         Edge(_S.SENDING, "refused", _S.FAILED, ("provider",)),

@@ -53,6 +53,11 @@ def mount(app: Sanic, context: Context, books: Mapping[str, Book], outbox: Outbo
         body = {"label": "账单"} | body_of(request)
         return json_reply(await ask_platform(book_of(code), context.http, "/company/v1/qr-codes", body))
 
+    @app.post(f"{PREFIX}/<code:str>/qr-codes/wechat", name="control_company_qr_codes_wechat")
+    async def wechat_code(request: Request, code: str) -> Reply:
+        path = "/company/v1/qr-codes/wechat"
+        return json_reply(await ask_platform(book_of(code), context.http, path, body_of(request)))
+
     @app.post(f"{PREFIX}/<code:str>/qr-codes/revoke", name="control_company_qr_codes_revoke")
     async def revoke(request: Request, code: str) -> Reply:
         path = "/company/v1/qr-codes/revoke"

@@ -11,7 +11,6 @@ INCOMING: Final = frozenset({"latency", "error", "drop", "hang", "forge"})
 OUTGOING: Final = frozenset({"latency", "duplicate", "reorder", "forge", "silence"})
 """Faults of a notice or event that goes out."""
 OPERATIONS: Final = {
-    "wechat": {"code2session", "stable_token", "phone_number", "subscribe_send", "code_unlimited", "message_push"},
     "wechat_pay": {
         "order",
         "query",
@@ -34,6 +33,18 @@ OPERATIONS: Final = {
         "holder_notice",
         "event",
     },
+    "wechat": {
+        "code2session",
+        "stable_token",
+        "phone_number",
+        "subscribe_send",
+        "code_unlimited",
+        "message_push",
+        "template_send",
+        "user_info",
+        "qrcode_create",
+    },
+    "sms": {"send", "pull"},
 }
 """What can go wrong at each kind of counterpart; ``company`` stands for every ``company:{code}``."""
 OUTGOING_OPERATIONS: Final = frozenset({"message_push", "notice", "event"})

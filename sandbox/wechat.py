@@ -4,7 +4,6 @@ The platform answers failures with HTTP 200 and an errcode.
 """
 
 import io
-import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -12,10 +11,10 @@ from typing import Any, Final
 import segno
 from sanic import HTTPResponse, Request, Sanic
 
-from sandbox import wechat_control
+from sandbox import wechat_control, wechat_official
 from sandbox.context import Context
 from sandbox.replies import Reply, encode, json_reply
-from sandbox.wechat_apps import COUNTERPART, Codes, WechatError, read_apps
+from sandbox.wechat_apps import COUNTERPART, Codes, WechatError, body_of, read_apps
 from sandbox.wechat_people import People
 from sandbox.wechat_push import Pusher
 from sandbox.wechat_subscriptions import Subscriptions
@@ -34,6 +33,7 @@ def mount(app: Sanic, context: Context, people: People) -> None:
     subscriptions = Subscriptions(context, people, pusher)
     serve = _server(context)
     wechat_control.mount(app, context, apps, people, codes, pusher, subscriptions)
+    wechat_official.mount(app, context, apps, people, tokens, pusher, serve)
 
     @app.get("/sns/jscode2session", name="wechat_code2session")
     async def code2session(request: Request) -> HTTPResponse:
@@ -53,13 +53,13 @@ def mount(app: Sanic, context: Context, people: People) -> None:
 
     @app.post("/cgi-bin/stable_token", name="wechat_stable_token")
     async def stable_token(request: Request) -> HTTPResponse:
-        return await serve(request, "stable_token", "", lambda: tokens.give(_body(request)))
+        return await serve(request, "stable_token", "", lambda: tokens.give(body_of(request)))
 
     @app.post("/wxa/business/getuserphonenumber", name="wechat_phone_number")
     async def phone_number(request: Request) -> HTTPResponse:
         def work() -> dict[str, Any]:
             wechat_app = tokens.check(request.args.get("access_token"))
-            body = _body(request)
+            body = body_of(request)
             code = codes.find("phone", str(body.get("code")), wechat_app.appid, other_app=40013)
             person = people.described(code["person_id"])
             if "openid" in body and body["openid"] != person["openids"][wechat_app.appid]:
@@ -75,7 +75,7 @@ def mount(app: Sanic, context: Context, people: People) -> None:
     async def subscribe_send(request: Request) -> HTTPResponse:
         def work() -> dict[str, Any]:
             wechat_app = tokens.check(request.args.get("access_token"))
-            return subscriptions.send(wechat_app, _body(request), request.body.decode())
+            return subscriptions.send(wechat_app, body_of(request), request.body.decode())
 
         return await serve(request, "subscribe_send", _touser(request), work)
 
@@ -83,15 +83,12 @@ def mount(app: Sanic, context: Context, people: People) -> None:
     async def code_unlimited(request: Request) -> HTTPResponse:
         def work() -> bytes:
             wechat_app = tokens.check(request.args.get("access_token"))
-            return _picture(wechat_app.appid, _body(request))
+            return _picture(wechat_app.appid, body_of(request))
 
         return await serve(request, "code_unlimited", "", work)
 
 
-Serve = Callable[..., Any]
-
-
-def _server(context: Context) -> Serve:
+def _server(context: Context) -> wechat_official.Serve:
     async def serve(
         request: Request,
         operation: str,
@@ -117,19 +114,9 @@ def _server(context: Context) -> Serve:
     return serve
 
 
-def _body(request: Request) -> dict[str, Any]:
-    try:
-        value = json.loads(request.body)
-    except (ValueError, RecursionError) as error:
-        raise WechatError(47001, "data format error") from error
-    if not isinstance(value, dict):
-        raise WechatError(47001, "data format error")
-    return value
-
-
 def _touser(request: Request) -> str:
     try:
-        return str(_body(request).get("touser", ""))
+        return str(body_of(request).get("touser", ""))
     except WechatError:
         return ""
 

@@ -1,11 +1,14 @@
 """The apps of the WeChat platform here, its error answers, and the codes that phones hand out."""
 
+import json
 import secrets
 import sqlite3
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+
+from sanic import Request
 
 from sandbox.context import Context
 from sandbox.state import State
@@ -59,6 +62,7 @@ class App:
     secret: str
     push: Push | None
     templates: Mapping[str, Template]
+    kind: str = "mini_program"
 
     @classmethod
     def read(cls, config: Mapping[str, Any]) -> "App":
@@ -69,13 +73,24 @@ class App:
             item["id"]: Template(item["id"], tuple(item["keys"]), item.get("kind") == "long_term")
             for item in config.get("templates", ())
         }
-        return cls(config["appid"], config["secret"], push, templates)
+        return cls(config["appid"], config["secret"], push, templates, config.get("kind", "mini_program"))
 
 
 def read_apps(context: Context) -> dict[str, App]:
     """The apps of the configuration by appid. Raises ValueError, KeyError or TypeError when it is wrong."""
     apps = [App.read(config) for config in context.config.get("wechat", {}).get("apps", ())]
     return {app.appid: app for app in apps}
+
+
+def body_of(request: Request) -> dict[str, Any]:
+    """The JSON object of a call. Raises WechatError 47001."""
+    try:
+        value = json.loads(request.body)
+    except (ValueError, RecursionError) as error:
+        raise WechatError(47001, "data format error") from error
+    if not isinstance(value, dict):
+        raise WechatError(47001, "data format error")
+    return value
 
 
 class Codes:

@@ -6,19 +6,18 @@ A login's session_key never leaves the function that received it: no type of our
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlencode
 
 import msgspec
 from msgspec import Meta
 
-from core.outbound import Answer, Counterpart, MalformedAnswer
-from wechat.answers import errcode_of, read_json
-from wechat.codes import BAD_LOGIN_CODE, TOKEN_STALE, refusal
+from core.outbound import Counterpart, MalformedAnswer
+from wechat.answers import read_json
+from wechat.calling import AppCalls
+from wechat.codes import BAD_LOGIN_CODE, refusal
 from wechat.template_values import check_value
 from wechat.token import TokenKeeper
-
-T = TypeVar("T")
 
 CODE_IMAGE_BYTES = 1024 * 1024
 _SCENE = re.compile(r"[0-9A-Za-z!#$&'()*+,/:;=?@._~-]{1,32}")
@@ -73,7 +72,7 @@ class MiniProgram:
         self.appid = appid
         self._secret = secret
         self._counterpart = counterpart
-        self._tokens = tokens
+        self._calls = AppCalls(counterpart, tokens)
 
     async def code2session(self, code: str) -> Login:
         """Exchange the one-time code of wx.login.
@@ -102,7 +101,7 @@ class MiniProgram:
             WeChatRefused: ``errcode`` 40029 for a code that is wrong, used, too old or another person's.
         """
         body = {"code": code, "openid": openid}
-        answer = await self._post("phone_number", "/wxa/business/getuserphonenumber", body, _PhoneAnswer)
+        answer = await self._calls.post("phone_number", "/wxa/business/getuserphonenumber", body, _PhoneAnswer)
         info = answer.phone_info
         if info.watermark.appid != self.appid:
             raise MalformedAnswer(self._counterpart.name, "phone_number", "watermark")
@@ -140,7 +139,9 @@ class MiniProgram:
         }
         if page is not None:
             body["page"] = page
-        answer = await self._post("subscribe_send", "/cgi-bin/message/subscribe/send", body, _SentAnswer, retry=False)
+        answer = await self._calls.post(
+            "subscribe_send", "/cgi-bin/message/subscribe/send", body, _SentAnswer, retry=False
+        )
         return str(answer.msgid) if answer.msgid is not None else None
 
     async def unlimited_code(
@@ -158,36 +159,10 @@ class MiniProgram:
         if not 280 <= width <= 1280:
             raise ValueError("width is 280 to 1280 pixels")
         body = {"scene": scene, "page": page, "check_path": check_path, "env_version": env_version, "width": width}
-        answer = await self._send("unlimited_code", "/wxa/getwxacodeunlimit", body, max_answer_bytes=CODE_IMAGE_BYTES)
+        answer = await self._calls.send(
+            "unlimited_code", "/wxa/getwxacodeunlimit", body, max_answer_bytes=CODE_IMAGE_BYTES
+        )
         if not answer.content.startswith(_IMAGE_STARTS) or answer.status != 200:
             read_json(self._counterpart.name, "unlimited_code", answer, _Nothing)
             raise MalformedAnswer(self._counterpart.name, "unlimited_code", "not_an_image")
         return answer.content
-
-    async def _post(self, operation: str, path: str, body: object, type_: type[T], *, retry: bool = True) -> T:
-        answer = await self._send(operation, path, body, retry=retry)
-        return read_json(self._counterpart.name, operation, answer, type_)
-
-    async def _send(
-        self, operation: str, path: str, body: object, *, retry: bool = True, max_answer_bytes: int | None = None
-    ) -> Answer:
-        """Send with the token. When the platform refuses the token nothing was done: fetch it again once and repeat."""
-        token = await self._tokens.get()
-        answer = await self._send_once(operation, path, body, token, retry, max_answer_bytes)
-        if errcode_of(answer) not in TOKEN_STALE:
-            return answer
-        token = await self._tokens.refetch(token)
-        return await self._send_once(operation, path, body, token, retry, max_answer_bytes)
-
-    async def _send_once(
-        self, operation: str, path: str, body: object, token: str, retry: bool, max_answer_bytes: int | None
-    ) -> Answer:
-        return await self._counterpart.request(
-            "POST",
-            f"{path}?access_token={quote(token, safe='')}",
-            operation=operation,
-            headers={"Content-Type": "application/json"},
-            content=msgspec.json.encode(body),
-            idempotent=retry,
-            max_answer_bytes=max_answer_bytes,
-        )

@@ -16,6 +16,9 @@ BAD_LOGIN_CODE = 40029
 NO_CREDIT = 43101
 """The user refused, or no one-off credit is left: the truth about the credit ledger."""
 
+NOT_FOLLOWING = 43004
+"""The person does not follow the official account: the truth about our list of followers."""
+
 ERRCODES: dict[int, FailureKind] = {
     -1: _TEMPORARY,  # platform busy
     40001: _TECHNICAL,  # token wrong or secret wrong
@@ -31,7 +34,7 @@ ERRCODES: dict[int, FailureKind] = {
     40226: _PERMANENT,  # high-risk user, blocked by the platform
     41030: _TECHNICAL,  # page not in the released version
     42001: _TECHNICAL,  # token expired
-    43004: _PERMANENT,  # does not follow the service account
+    NOT_FOLLOWING: _PERMANENT,  # does not follow the official account
     NO_CREDIT: _PERMANENT,
     45009: _TEMPORARY,  # daily quota or calls per minute
     45011: _TEMPORARY,  # too often for this user

@@ -6,11 +6,13 @@ parsed further than the wrapper around the ciphertext.
 
 import hashlib
 import hmac
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError
+from xml.sax.saxutils import escape
 
 import defusedxml.ElementTree
 from defusedxml import DefusedXmlException
@@ -66,6 +68,8 @@ class _Event:
     """Unique per event, equal for a repeated push; holds no personal value."""
     openid: str = field(repr=False)
     created_at: datetime
+    receiver: str = field(default="", kw_only=True)
+    """The app's original id, under which it answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +94,51 @@ class SubscribeSent(_Event):
 
 
 @dataclass(frozen=True, slots=True)
+class TemplateSent(_Event):
+    """What became of a template message of the official account; `failure` is None when it reached the person."""
+
+    message_id: str
+    failure: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Followed(_Event):
+    """The person began (or ceased) to follow the official account; `scene` of the code he came by, None without one."""
+
+    subscribed: bool
+    scene: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned(_Event):
+    """A follower scanned a code with a scene."""
+
+    scene: str
+
+
+@dataclass(frozen=True, slots=True)
+class MenuClicked(_Event):
+    """A follower chose an entry of the menu."""
+
+    entry: str
+
+
+@dataclass(frozen=True, slots=True)
 class OtherEvent(_Event):
     """Anything else: `name` is the event, or ``message.<type>`` for what a user wrote."""
 
     name: str
 
 
-PushEvent = SubscribePopup | SubscribeChange | SubscribeSent | OtherEvent
+PushEvent = (
+    SubscribePopup | SubscribeChange | SubscribeSent | TemplateSent | Followed | Scanned | MenuClicked | OtherEvent
+)
+_TEMPLATE_FAILURES = {
+    "failed:userblock": "user_block",
+    "failed:systemfailed": "system_failed",
+    "failed:freqlimit": "freq_limit",
+}
+_SCENE_OF_A_NEW_FOLLOWER = "qrscene_"
 
 
 class PushReceiver:
@@ -150,6 +192,22 @@ class PushReceiver:
         plaintext = self._decrypt(encrypted)
         return read_event(self.appid, plaintext), plaintext
 
+    def sealed_reply(self, event: PushEvent, text: str, now: datetime) -> bytes:
+        """A text for the person as the answer to his own event, sealed as the platform wants it; a link in it is left one."""
+        reply = (
+            f"<xml><ToUserName><![CDATA[{event.openid}]]></ToUserName><FromUserName><![CDATA[{event.receiver}]]></FromUserName>"
+            f"<CreateTime>{int(now.timestamp())}</CreateTime><MsgType><![CDATA[text]]></MsgType>"
+            f"<Content>{escape(text)}</Content></xml>"
+        )
+        encrypted = PrpCrypto(self._key).encrypt(reply, self.appid)
+        encrypted = encrypted.decode() if isinstance(encrypted, bytes) else str(encrypted)
+        timestamp, nonce = str(int(now.timestamp())), secrets.token_hex(8)
+        signature = _signature(self._token, timestamp, nonce, encrypted)
+        return (
+            f"<xml><Encrypt><![CDATA[{encrypted}]]></Encrypt><MsgSignature><![CDATA[{signature}]]></MsgSignature>"
+            f"<TimeStamp>{timestamp}</TimeStamp><Nonce><![CDATA[{nonce}]]></Nonce></xml>"
+        ).encode()
+
     def _decrypt(self, encrypted: str) -> bytes:
         try:
             # Its check of the app id at the end also proves length and padding.
@@ -173,6 +231,7 @@ def read_event(appid: str, plaintext: bytes) -> PushEvent:
     """
     fields = _fields(plaintext)
     openid, kind = _text(fields, "FromUserName"), _text(fields, "MsgType")
+    receiver = str(fields.get("ToUserName", ""))[:40]
     created_at = _moment(fields)
     if kind != "event":
         key = _dedupe_key(appid, "message", _text(fields, "MsgId"))
@@ -180,7 +239,7 @@ def read_event(appid: str, plaintext: bytes) -> PushEvent:
     name = _text(fields, "Event")
     items = _items(fields)
     # Two events of one person may bear the same second: message ids, answers and scenes tell them apart.
-    marks = sorted(_mark(item) for item in items)
+    marks = [*sorted(_mark(item) for item in items), *(str(fields.get(name, "")) for name in ("MsgID", "EventKey"))]
     key = _dedupe_key(appid, "event", openid, str(int(created_at.timestamp())), name, *marks)
     match name:
         case "subscribe_msg_popup_event":
@@ -189,8 +248,32 @@ def read_event(appid: str, plaintext: bytes) -> PushEvent:
             return SubscribeChange(key, openid, created_at, _choices(items))
         case "subscribe_msg_sent_event":
             return SubscribeSent(key, openid, created_at, _results(items))
+        case "TEMPLATESENDJOBFINISH":
+            return TemplateSent(
+                key, openid, created_at, _text(fields, "MsgID"), _template_failure(_text(fields, "Status"))
+            )
+        case "subscribe":
+            scene = str(fields.get("EventKey") or "")
+            came_by = scene.removeprefix(_SCENE_OF_A_NEW_FOLLOWER) if scene.startswith(_SCENE_OF_A_NEW_FOLLOWER) else ""
+            return Followed(key, openid, created_at, True, came_by or None, receiver=receiver)
+        case "unsubscribe":
+            return Followed(key, openid, created_at, False)
+        case "SCAN":
+            return Scanned(key, openid, created_at, _text(fields, "EventKey"), receiver=receiver)
+        case "CLICK":
+            return MenuClicked(key, openid, created_at, _text(fields, "EventKey"))
         case _:
             return OtherEvent(key, openid, created_at, name)
+
+
+def _template_failure(status: str) -> str | None:
+    # The platform writes "failed:user block" and "failed: system failed": with and without spaces.
+    found = "".join(status.lower().split())
+    if found == "success":
+        return None
+    if found not in _TEMPLATE_FAILURES:
+        log.error("wechat.template_status_unknown", status=status[:40])
+    return _TEMPLATE_FAILURES.get(found, "other")
 
 
 def _mark(item: Mapping[str, Any]) -> str:

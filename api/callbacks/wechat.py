@@ -1,4 +1,4 @@
-"""WeChat's message push for the mini-program, safe mode only."""
+"""WeChat's message push for the mini-program and for the official account, safe mode only."""
 
 from urllib.parse import parse_qsl
 
@@ -8,30 +8,63 @@ from core import clock
 from core.failpoint import failpoint
 from core.log import get_logger
 from models import inbox
-from wechat.push import PushRefused
+from wechat.push import Followed, PushEvent, PushReceiver, PushRefused, Scanned
 
 log = get_logger(__name__)
 
 
 async def verify_address(call: Call) -> Answer:
     """The console checks that this address is ours: answer its echo."""
+    return _echo(call, call.services.push)
+
+
+async def receive(call: Call) -> Answer:
+    """Verify, decrypt, store, answer ``success``."""
+    taken = await _store(call, call.services.push, "wechat_push")
+    return taken if isinstance(taken, Answer) else _SUCCESS
+
+
+async def verify_official_address(call: Call) -> Answer:
+    """The same for the official account."""
+    account = call.services.official_push
+    return _refuse(PushRefused("no_account")) if account is None else _echo(call, account)
+
+
+async def receive_official(call: Call) -> Answer:
+    """The same for the official account; who came by a code of ours gets the way to its bill as the answer."""
+    account = call.services.official_push
+    if account is None:
+        return _refuse(PushRefused("no_account"))
+    taken = await _store(call, account, "official_account")
+    if isinstance(taken, Answer):
+        return taken
+    scene = taken.scene if isinstance(taken, Followed | Scanned) else None
+    text = call.services.codes.reply_to(scene) if scene else None
+    if text is None:
+        return _SUCCESS
+    return Answer(account.sealed_reply(taken, text, clock.now()), 200, "text/xml; charset=utf-8")
+
+
+_SUCCESS = Answer(b"success", 200, "text/plain; charset=utf-8")
+
+
+def _echo(call: Call, receiver: PushReceiver) -> Answer:
     try:
-        echo = call.services.push.answer_url_check(_query(call), clock.now())
+        echo = receiver.answer_url_check(_query(call), clock.now())
     except PushRefused as refused:
         return _refuse(refused)
     return Answer(echo.encode(), 200, "text/plain; charset=utf-8")
 
 
-async def receive(call: Call) -> Answer:
-    """Verify, decrypt, store, answer ``success``."""
-    services = call.services
+async def _store(call: Call, receiver: PushReceiver, source: str) -> PushEvent | Answer:
+    """The event, once it lies in the inbox; or the refusal."""
     try:
-        event, plaintext = services.push.opened(_query(call), call.raw, clock.now())
+        event, plaintext = receiver.opened(_query(call), call.raw, clock.now())
     except PushRefused as refused:
         return _refuse(refused)
-    await inbox.store(services.vault, "wechat_push", event.dedupe_key, type(event).__name__, plaintext)
+    await inbox.store(call.services.vault, source, event.dedupe_key, type(event).__name__, plaintext)
     failpoint("push.stored")
-    return Answer(b"success", 200, "text/plain; charset=utf-8")
+    return event
 
 
 def _query(call: Call) -> dict[str, str]:

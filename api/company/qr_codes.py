@@ -1,7 +1,7 @@
 """QR codes that companies print on bills and meters."""
 
 from datetime import datetime
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from msgspec import Meta
 
@@ -9,6 +9,7 @@ from api.calls import Answer, Call
 from api.company.signed import joined_company
 from api.errors import RequestMalformed
 from api.texts import Input, Output
+from core import clock
 from core.strict_json import JsonRefused, decode
 
 T = TypeVar("T")
@@ -29,6 +30,25 @@ class QrCodeAnswer(Output, frozen=True):
     created_at: datetime
 
 
+class WeChatCodeRequest(Input, frozen=True):
+    """Which code is to be drawn by WeChat, and as whose: the mini-program's own kind, or the official account's."""
+
+    token: Annotated[str, Meta(min_length=1, max_length=200)]
+    kind: Literal["mini_program", "official_account"] = "mini_program"
+    width: Annotated[int, Meta(ge=280, le=1280)] = 430
+
+
+class WeChatCodeAnswer(Output, frozen=True):
+    """The drawn picture (base64) of a mini-program code; of the official account the text to draw and where it is drawn."""
+
+    kind: Literal["mini_program", "official_account"]
+    media_type: str | None
+    picture: bytes | None
+    content: str | None
+    picture_url: str | None
+    expires_at: datetime | None
+
+
 class QrCodeRevocation(Input, frozen=True):
     """Which code ends."""
 
@@ -40,6 +60,18 @@ async def issue(call: Call) -> Answer:
     body = _read(call, QrCodeRequest)
     issued = await call.services.qr_codes.issue(company, body.account_number, body.label)
     return Answer(QrCodeAnswer(issued.token, issued.url, issued.code.created_at))
+
+
+async def draw(call: Call) -> Answer:
+    company = joined_company(call)
+    body = _read(call, WeChatCodeRequest)
+    codes = call.services.codes
+    if body.kind == "mini_program":
+        picture = await codes.mini_program_code(body.token, company, body.width)
+        return Answer(WeChatCodeAnswer(body.kind, picture.media_type, picture.content, None, None, None))
+    code = await codes.official_code(body.token, company)
+    expires_at = None if code.life is None else clock.now() + code.life
+    return Answer(WeChatCodeAnswer(body.kind, None, None, code.url, code.picture_url, expires_at))
 
 
 async def revoke(call: Call) -> Answer:

@@ -7,6 +7,7 @@ from api.texts import Page
 from core.errors import NotFound
 from core.redis import LimiterAway, RateLimited
 from domain.identity.login import IdentitySourceAway, LoginCodeRefused, PhoneCodeRefused
+from domain.identity.phone_codes import PhoneMalformed, SmsAway, SmsCodeRefused
 from domain.identity.sessions import RefreshRefused
 
 _CLIENT = "4f9c2b7a61d84e0f"
@@ -29,6 +30,16 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST", "/v1/me/phone", me.prove_phone, WECHAT, "验证手机号", me.RaisedLevel, body=me.PhoneProof, limit=Limit(10, closed=True),
         errors=(PhoneCodeRefused, IdentitySourceAway, RateLimited, LimiterAway), example={"code": "{phone_code}"}, tag="我", shed="login",
+    ),
+    Route(
+        "POST", "/v1/me/phone-codes", me.request_phone_code, WECHAT, "发短信验证码", me.PhoneCodeSent, 202, body=me.PhoneCodeRequest,
+        limit=Limit(10, closed=True), errors=(PhoneMalformed, SmsAway, RateLimited, LimiterAway), example={"phone": "{phone}"}, tag="我",
+        shed="login",
+    ),
+    Route(
+        "POST", "/v1/me/phone-codes/{code_id}/proof", me.prove_phone_by_code, WECHAT, "用短信验证码验证手机号", me.RaisedLevel, body=me.SmsCode,
+        limit=Limit(20, closed=True), errors=(NotFound, SmsCodeRefused, RateLimited, LimiterAway), example={"sms_code": "{sms_code}"}, tag="我",
+        shed="login",
     ),
     Route("GET", "/v1/messages", messages.list_messages, WECHAT, "我的消息", messages.MessageList, query=messages.Page, tag="消息", shed="search"),
     Route("POST", "/v1/messages/{message_id}/read", messages.mark_read, WECHAT, "标为已读", None, 204, errors=(NotFound,), tag="消息", shed="search"),

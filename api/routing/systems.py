@@ -10,6 +10,7 @@ from api.texts import Failure
 from core.errors import NotFound
 from core.redis import RateLimited
 from domain.billing.accounts import CompanyAway
+from domain.billing.scene_codes import WeChatCodesAway
 from domain.companies import CompanyNotJoined
 
 ROUTES: tuple[Route, ...] = (
@@ -30,6 +31,14 @@ ROUTES: tuple[Route, ...] = (
         others=((401, Failure),), tag="平台通知",
     ),
     Route(
+        "GET", "/callbacks/wechat/official-account", wechat.verify_official_address, PLATFORM, "微信验证公众号的地址", None, raw=True,
+        media_type="text/plain", others=((401, Failure),), tag="平台通知", offline=True,
+    ),
+    Route(
+        "POST", "/callbacks/wechat/official-account", wechat.receive_official, PLATFORM, "公众号消息推送", None, raw=True,
+        media_type="text/plain", others=((401, Failure),), tag="平台通知",
+    ),
+    Route(
         "POST", "/callbacks/companies/{company}", company_events.receive, COMPANY, "收费单位的事件", None, 204, raw=True,
         body=company_events.CompanyEventMessage, errors=(SignatureWrong, RequestMalformed), tag="收费单位",
         example={
@@ -40,6 +49,11 @@ ROUTES: tuple[Route, ...] = (
         "POST", "/company/v1/qr-codes", qr_codes.issue, COMPANY, "收费单位领取二维码", qr_codes.QrCodeAnswer, raw=True, body=qr_codes.QrCodeRequest,
         errors=(SignatureWrong, RequestMalformed, NotFound, CompanyNotJoined, CompanyAway, RateLimited), tag="收费单位", shed="filing",
         example={"account_number": "0203001234", "label": "2026-10 账单"},
+    ),
+    Route(
+        "POST", "/company/v1/qr-codes/wechat", qr_codes.draw, COMPANY, "收费单位领取小程序码或公众号二维码", qr_codes.WeChatCodeAnswer, raw=True,
+        body=qr_codes.WeChatCodeRequest, errors=(SignatureWrong, RequestMalformed, NotFound, CompanyNotJoined, WeChatCodesAway), tag="收费单位",
+        shed="filing", example={"token": "{qr_token}", "kind": "mini_program", "width": 430},
     ),
     Route(
         "POST", "/company/v1/qr-codes/revoke", qr_codes.revoke, COMPANY, "收费单位作废二维码", None, 204, raw=True, body=qr_codes.QrCodeRevocation,

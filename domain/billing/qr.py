@@ -82,6 +82,30 @@ class QrCodes:
             raise QrCodeRefused
         return code.account
 
+    async def live_of(self, token: str, company: JoinedCompany) -> QrCode:
+        """A live code of this company.
+
+        Raises:
+            NotFound: no such code of this company.
+        """
+        try:
+            identifier = self._identifier(token)
+        except QrCodeRefused:
+            raise NotFound("qr_code") from None
+        code = await QrCode.get_or_none(id=identifier, account__company=company.code, revoked_at=None)
+        if code is None:
+            raise NotFound("qr_code")
+        return code
+
+    def url_of(self, token: str) -> str:
+        """The address of a token whose form and MAC are ours; nothing is looked up.
+
+        Raises:
+            QrCodeRefused: it is not ours.
+        """
+        self._identifier(token)
+        return f"{self._public_url}/q/{token}"
+
     async def revoke(self, token: str, company: JoinedCompany) -> None:
         """End a code of this company; ending it again changes nothing.
 

@@ -13,10 +13,9 @@ from core.database import fetch_one, transaction
 from core.errors import LianbanError
 from core.failpoint import failpoint
 from core.outbound import FailureKind, OutboundError
+from domain.identity.phones import write_proved_phone
 from domain.identity.sessions import Opened, Sessions
 from domain.identity.tokens import Caller
-from models import audit
-from models.lifecycle import Actor
 from models.person import Person, User
 from wechat.client import Login as MiniProgramLogin
 from wechat.codes import WeChatRefused
@@ -100,13 +99,7 @@ class Login:
             raise IdentitySourceAway from error
         failpoint("phone.answered")
         async with transaction():
-            person = await Person.filter(id=caller.person_id).select_for_update().get()
-            person.phone = self._vault.seal(phone, "person.phone", person.id)
-            person.phone_index = self._vault.index("person.phone", phone)
-            person.phone_proved_at = clock.now()
-            person.level = max(person.level, 2)
-            await person.save(update_fields=["phone", "phone_index", "phone_proved_at", "level"])
-            await audit.record(Actor("person", str(person.id)), "person.phone_proved", "person", person.id)
+            await write_proved_phone(self._vault, caller.person_id, phone)
         failpoint("phone.committed")
         return await self._sessions.renewed(caller, proved=True)
 

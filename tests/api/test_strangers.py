@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from api.calls import Route
-from api.fields import filled
+from api.fields import filled, placeholders
 from api.routes import ROUTES
 from tests.harness.edge import Edge, Person
 from tests.harness.operations import OBJECTS, within_reach
@@ -24,9 +24,10 @@ async def test_an_object_of_another_is_not_found(edge: Edge, route: Route) -> No
     (name,) = [part[1:-1] for part in route.path.split("/") if part.startswith("{")]
     theirs = await OBJECTS[name](edge, owner)
     before = await edge.spine.rows()
+    body = filled(route.example, dict.fromkeys(placeholders(route.example), "000000"))
 
     async def asked(id_: str) -> tuple[int, dict[str, Any], set[str]]:
-        response = await edge.call(route.method, route.path.replace(f"{{{name}}}", id_), by=stranger)
+        response = await edge.call(route.method, route.path.replace(f"{{{name}}}", id_), body, by=stranger)
         content = response.json()
         assert content.pop("request_id") == response.headers["x-request-id"]
         return response.status_code, content, set(response.headers)

@@ -149,6 +149,74 @@ class Customer(Phone):
         session_id = self.tokens["session_id"]
         await self.until(lambda: self.world.scalar(_CREDITS, session_id) == self._allowed, "what was allowed")
 
+    async def log_in_anew(self) -> None:
+        """Log in, with a fresh code while the answer is lost."""
+        await self._with_fresh_code(self.log_in, "login_code_refused")
+
+    async def proves_by_text_message(self) -> bool:
+        """Ask for a code to a number, read it, type it; another number when none arrives."""
+        number = f"137{random.randrange(10**8):08}"
+        try:
+            asked = await self.call("POST", "/v1/me/phone-codes", {"phone": number})
+        except CallFailed as failed:
+            if failed.problem.get("code") != "rate_limited":
+                raise
+            return False
+        for _ in range(30):
+            texts = (await self.control("GET", f"/sms?number=%2B86{number}"))["messages"]
+            if texts:
+                break
+            await asyncio.sleep(_LOOK_EVERY_S)
+        else:
+            return False
+        assert len(texts) == 1, "a code leaves once"
+        code = texts[0]["text"].partition("验证码 ")[2][:6]
+        try:
+            await self.call("POST", f"/v1/me/phone-codes/{asked['code_id']}/proof", {"sms_code": code})
+        except CallFailed as failed:
+            # The answer was lost and the code is used: then the number is proved.
+            if failed.problem.get("code") != "sms_code_refused":
+                raise
+        return (await self.call("GET", "/v1/me"))["level"] == 2
+
+    async def company_gets_mini_program_code(self) -> bool:
+        """The company asks for its code as WeChat draws it."""
+        asked = {"token": self.qr_token, "kind": "mini_program"}
+        answered = await self.control("POST", f"/companies/{COMPANY}/qr-codes/wechat", asked)
+        return answered["status"] == 200 and len(answered["answer"]["picture"]) > 100
+
+    async def switches_messages_off(self) -> None:
+        """In WeChat's settings, and we do not hear of it."""
+        wechat = self.world.settings.wechat
+        await self.fault("wechat", "message_push", "silence", times=1)
+        off = {
+            "appid": wechat.appid,
+            "template_ids": list(wechat.templates.values()),
+            "accept": False,
+            "via": "settings",
+        }
+        await self.control("POST", f"/people/{self.person['person_id']}/subscribe", off)
+
+    async def follows(self) -> None:
+        """Follow the official account, and wait until we know by which unionid."""
+        await self.control("POST", f"/people/{self.person['person_id']}/follow", {"appid": self._account})
+        known = (
+            "select count(*) from follower f join login_user u on u.union_subject_index = f.union_subject_index"
+            " join session s on s.user_id = u.id where f.subscribed and s.id = %s"
+        )
+        await self.until(lambda: self.world.scalar(known, self.tokens["session_id"]) == 1, "a follower")
+
+    async def template_messages(self) -> list[dict[str, Any]]:
+        """What the official account has sent to the person."""
+        found = await self.control("GET", f"/people/{self.person['person_id']}/official/{self._account}")
+        return found["messages"]
+
+    @property
+    def _account(self) -> str:
+        account = self.world.settings.official_account
+        assert account is not None
+        return account.appid
+
     async def bind(self) -> dict[str, Any]:
         """Add the account with its proof."""
         bound = await self.call(

@@ -329,13 +329,73 @@ async def comes_late_to_the_page(customer: Customer) -> Outcome:
 async def wechat_refuses_the_message(customer: Customer) -> Outcome:
     """The person has switched messages off in WeChat and we did not hear of it."""
     payment = await _about_to_pay(customer)
-    templates = list(customer.world.settings.wechat.templates.values())
-    await customer.fault("wechat", "message_push", "silence", times=1)
-    off = {"appid": customer.world.settings.wechat.appid, "template_ids": templates, "accept": False, "via": "settings"}
-    await customer.control("POST", f"/people/{customer.person['person_id']}/subscribe", off)
+    await customer.switches_messages_off()
     await customer.pay_in_wechat(await customer.params(payment))
     await customer.until_progress(payment, "posted")
     return POSTED._replace(unsent=True)
+
+
+async def is_told_by_the_official_account(customer: Customer) -> Outcome:
+    """The mini-program's messages are switched off, but the person follows the official account."""
+    payment = await _about_to_pay(customer)
+    await customer.switches_messages_off()
+    await customer.follows()
+    await customer.pay_in_wechat(await customer.params(payment))
+    await customer.until_progress(payment, "posted")
+    await customer.until(lambda: _told_by(customer, "official_account", 2, "delivered"), "two template messages")
+    return POSTED._replace(unsent=True)
+
+
+async def official_account_answer_is_lost(customer: Customer) -> Outcome:
+    """The same; the answer to one message is lost: it is sent again under the same number, which the platform knows."""
+    payment = await _about_to_pay(customer)
+    await customer.switches_messages_off()
+    await customer.follows()
+    await customer.fault("wechat", "template_send", "drop", times=1, after=True)
+    await customer.pay_in_wechat(await customer.params(payment))
+    await customer.until_progress(payment, "posted")
+    await customer.until(lambda: _told_by(customer, "official_account", 2, "delivered"), "two template messages")
+    assert len(await customer.template_messages()) == 2
+    return POSTED._replace(unsent=True)
+
+
+async def is_told_by_text_message(customer: Customer) -> Outcome:
+    """Nobody but the supplier of text messages reaches the person; what became of the text is asked."""
+    payment = await _about_to_pay(customer)
+    await customer.switches_messages_off()
+    refusal = {"account_number": customer.number, "code": "EP0004"}
+    await customer.control("POST", f"/companies/{COMPANY}/refuse", refusal)
+    await customer.pay_in_wechat(await customer.params(payment))
+    await customer.until_progress(payment, "refunded")
+    await customer.until(lambda: _told_by(customer, "sms", 1, "delivered"), "a text message")
+    return REFUNDED._replace(unsent=True)
+
+
+async def proves_phone_by_text_message(customer: Customer) -> Outcome:
+    """Somebody proves his number by a code; a text that may have left is not sent again, he asks for another."""
+    await customer.control("POST", "/people", {"nickname": customer.number})
+    await customer.become(customer.number, "")
+    await customer.log_in_anew()
+    await customer.until(customer.proves_by_text_message, "a code that arrived")
+    assert (await customer.call("GET", "/v1/me"))["level"] == 2
+    return Outcome()
+
+
+async def company_gets_a_wechat_code(customer: Customer) -> Outcome:
+    """The company has WeChat draw its code; an answer that was lost is asked for again."""
+    await customer.company_opens_account()
+    await customer.company_gets_qr_code()
+    await customer.until(customer.company_gets_mini_program_code, "a drawn code")
+    return Outcome()
+
+
+async def _told_by(customer: Customer, channel: str, count: int, status: str) -> bool:
+    query = (
+        "select count(*) from message m join session s on s.person_id = m.person_id"
+        " where s.id = $1::uuid and m.channel = $2 and m.status = $3"
+    )
+    row = await fetch_one(query, customer.tokens["session_id"], channel, status)
+    return row is not None and row["count"] == count
 
 
 async def stays_logged_in(customer: Customer) -> Outcome:

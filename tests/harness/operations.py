@@ -79,6 +79,12 @@ class Operations:
                 return await edge.spine.login_code(citizen.phone_id)
             case "phone_code":
                 return await edge.spine.phone_code(citizen.phone_id)
+            case "phone":
+                return citizen.phone
+            case "sms_code":
+                await edge.spine.jobs.run()
+                texts = (await edge.spine.control("GET", f"/sms?number=%2B86{citizen.phone}"))["messages"]
+                return texts[-1]["text"].partition("验证码 ")[2][:6]
             case "refresh_token":
                 body = {"code": await edge.spine.login_code(citizen.phone_id), "client_id": "4f9c2b7a61d84e0f"}
                 return (await edge.told("POST", "/v1/sessions/wechat-mini-program", body))["refresh_token"]
@@ -108,6 +114,10 @@ class Operations:
                 return edge.senders.wechat_address_check("8123456789")
             case "callbacks_wechat_receive":
                 return edge.senders.wechat_push("user_enter_tempsession")
+            case "callbacks_wechat_verify_official_address":
+                return edge.senders.wechat_address_check("8123456789", "official_account")
+            case "callbacks_wechat_receive_official":
+                return edge.senders.wechat_push("VIEW", "official_account", "<EventKey>menu</EventKey>")
         body = filled(
             route.example,
             {name: await edge.spine.qr(await edge.spine.account()) for name in placeholders(route.example)},
@@ -158,6 +168,11 @@ async def _token(edge: Edge, _person: Person) -> str:
     return await edge.spine.qr(await edge.spine.account())
 
 
+async def _phone_code(edge: Edge, person: Person) -> str:
+    body = {"phone": person.citizen.phone}
+    return (await edge.told("POST", "/v1/me/phone-codes", body, by=person))["code_id"]
+
+
 OBJECTS: dict[str, Callable[[Edge, Person], Awaitable[str]]] = {
     "session_id": _session,
     "binding_id": _binding,
@@ -166,6 +181,7 @@ OBJECTS: dict[str, Callable[[Edge, Person], Awaitable[str]]] = {
     "payment_id": Edge.payment,
     "message_id": Edge.message,
     "acting_id": lambda edge, person: _acting_of_mine(edge, person),
+    "code_id": _phone_code,
 }
 """Path parameter → how a person comes by such an object of his own."""
 

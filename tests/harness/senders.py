@@ -78,14 +78,14 @@ class Senders:
         body = urlencode({**said, "sign_type": "RSA2", "sign": signature}).encode()
         return {}, {"Content-Type": "application/x-www-form-urlencoded; text/html; charset=utf-8"}, body
 
-    def wechat_push(self, event: str) -> Signed:
-        """An event of the mini-program, without any content."""
-        app = self._known["wechat"]["apps"][0]
+    def wechat_push(self, event: str, kind: str = "mini_program", content: str = "", openid: str = "") -> Signed:
+        """An event of the mini-program or the official account; `content` are further elements."""
+        app = self._app(kind)
         push = app["push"]
         original = wechat_push.original_id(app["appid"])
         text = (
-            f"<xml><ToUserName>{original}</ToUserName><FromUserName>o{secrets.token_hex(13)}x</FromUserName>"
-            f"<CreateTime>{int(clock.timestamp())}</CreateTime><MsgType>event</MsgType><Event>{event}</Event></xml>"
+            f"<xml><ToUserName>{original}</ToUserName><FromUserName>{openid or f'o{secrets.token_hex(13)}x'}</FromUserName>"
+            f"<CreateTime>{int(clock.timestamp())}</CreateTime><MsgType>event</MsgType><Event>{event}</Event>{content}</xml>"
         )
         sealed = wechat_push.seal(push["encoding_aes_key"], app["appid"], text.encode())
         query = self._push_query(push["token"])
@@ -94,10 +94,12 @@ class Senders:
         body = f"<xml><ToUserName>{original}</ToUserName><Encrypt>{sealed}</Encrypt></xml>"
         return query, {"Content-Type": "text/xml"}, body.encode()
 
-    def wechat_address_check(self, echo: str) -> Signed:
+    def wechat_address_check(self, echo: str, kind: str = "mini_program") -> Signed:
         """The console's check of our push address."""
-        query = self._push_query(self._known["wechat"]["apps"][0]["push"]["token"])
-        return {**query, "echostr": echo}, {}, b""
+        return {**self._push_query(self._app(kind)["push"]["token"]), "echostr": echo}, {}, b""
+
+    def _app(self, kind: str) -> dict[str, Any]:
+        return next(app for app in self._known["wechat"]["apps"] if app["kind"] == kind)
 
     @staticmethod
     def _push_query(token: str) -> dict[str, str]:

@@ -45,7 +45,7 @@ _SPEAKERS = (("wechat_pay", "notice"), ("alipay", "notice"), ("wechat", "message
 _ALL_TABLES = (
     "person", "login_user", "session", "refresh_token", "utility_account", "binding", "bill", "quote", "payment", "payment_part",
     "payment_line", "claim", "refund", "ledger_transaction", "ledger_entry", "posting", "posting_bill", "message", "subscription_credit",
-    "event", "journal",
+    "follower", "event", "journal",
 )  # fmt: skip
 BUSINESS = _ALL_TABLES
 """Every table of the business; the inbox, the audit and the queue record what came in, not what became of it."""
@@ -183,6 +183,25 @@ class Spine:
             body = {"appid": self.services.settings.wechat.appid, "template_ids": [template_id], "accept": True}
             await self.control("POST", f"/people/{citizen.phone_id}/subscribe", body)
         return template_id
+
+    async def follow(self, citizen: Citizen, scene: str | None = None) -> None:
+        """Follow the official account at the sandbox; its event leaves when the outside world may speak."""
+        account = self.services.settings.official_account
+        assert account is not None
+        await self.control("POST", f"/people/{citizen.phone_id}/follow", {"appid": account.appid, "scene": scene})
+
+    async def official(self, citizen: Citizen) -> dict[str, Any]:
+        """What the official account has sent: ``{messages, replies, follows}``."""
+        account = self.services.settings.official_account
+        assert account is not None
+        return await self.control("GET", f"/people/{citizen.phone_id}/official/{account.appid}")
+
+    async def official_openid(self, citizen: Citizen) -> str:
+        """The person's openid at the official account."""
+        account = self.services.settings.official_account
+        assert account is not None
+        people = (await self.control("GET", "/people"))["people"]
+        return next(person for person in people if person["person_id"] == citizen.phone_id)["openids"][account.appid]
 
     # Bills
 

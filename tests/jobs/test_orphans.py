@@ -149,7 +149,9 @@ async def test_a_message_nobody_sends(spine: Spine, citizen: Citizen, status: st
     await _run_until(spine, "notifications.deliver")
     (message,) = await Message.filter(channel="mini_program")
     if status == "sending":
-        await spine.services.delivery._begin(message, spine.services.settings.wechat.templates["payment_received"])
+        delivery = spine.services.delivery
+        content = spine.services.intents.content(message)
+        await delivery._begin(message, delivery._channels["mini_program"], content)
     await spine.travel(31 * MINUTE)
     assert await sweep() >= 1
     await spine.jobs.run()

@@ -86,12 +86,16 @@ def test_the_merchant_is_the_same_on_both_sides(tmp_path: Path) -> None:
 
 def test_the_sandbox_knows_every_template_under_the_id_that_we_send(tmp_path: Path) -> None:
     ours, theirs = ensure_dev_keys(tmp_path, Ports(), "ezhou")
-    (app,) = json.loads(theirs.read_bytes())["wechat"]["apps"]
-    found = _load(ours).wechat
-    assert {template["id"] for template in app["templates"]} == set(found.templates.values())
-    assert (app["appid"], app["secret"]) == (found.appid, found.secret)
-    assert (app["push"]["token"], app["push"]["encoding_aes_key"]) == (found.push_token, found.push_encoding_aes_key)
-    assert all(template["keys"] for template in app["templates"])
+    settings = _load(ours)
+    apps = json.loads(theirs.read_bytes())["wechat"]["apps"]
+    assert [app["kind"] for app in apps] == ["mini_program", "official_account"]
+    for app, found in zip(apps, (settings.wechat, settings.official_account), strict=True):
+        assert found is not None
+        assert {template["id"] for template in app["templates"]} == set(found.templates.values())
+        assert (app["appid"], app["secret"]) == (found.appid, found.secret)
+        push = (app["push"]["token"], app["push"]["encoding_aes_key"])
+        assert push == (found.push_token, found.push_encoding_aes_key)
+        assert all(template["keys"] for template in app["templates"])
 
 
 def test_the_demo_accounts_reach_the_sandbox(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from models import inbox
 from models.lifecycle import Actor, move
 from models.message import MESSAGE, Message, SubscriptionCredit
 from notifications import credits
+from notifications.channels.mini_program import MiniProgramChannel
 from notifications.delivery import Delivery
 from tests.harness.spine import WATER, Citizen, Spine
 
@@ -46,7 +47,8 @@ async def citizen(spine: Spine) -> Citizen:
 
 def _delivery(spine: Spine, sender: Sender) -> Delivery:
     services = spine.services
-    return Delivery(sender, services.settings.wechat.templates, services.intents, services.vault, services.city)
+    channel = MiniProgramChannel(sender, services.settings.wechat.templates, services.vault)
+    return Delivery([channel], services.intents, services.city)
 
 
 async def _intend(spine: Spine, citizen: Citizen) -> Message:
