@@ -15,6 +15,8 @@ from core.database import fetch, transaction
 from core.errors import LianbanError
 from core.failpoint import failpoint
 from core.log import get_logger
+from core.outbound import OutboundError
+from gateways.companies import CompanyRefusal
 from models.lifecycle import SYSTEM, StaleState, born, move
 from models.payment import Payment, PaymentPart
 from models.reconciliation import (
@@ -27,6 +29,7 @@ from models.reconciliation import (
     RunStatus,
 )
 from payments.providers.bills import BillNotReady, BillSource, BillWrong, DayBill, NoBill
+from payments.providers.port import ProviderRefused
 from payments.reconciliation.books import books_for, bounds, rows_of
 from payments.reconciliation.comparing import Difference, compare
 
@@ -131,7 +134,7 @@ class Reconciling:
         if run.status == RunStatus.WAITING:
             try:
                 bill = await self._file(run)
-            except LianbanError as error:
+            except (BillNotReady, BillWrong, CompanyRefusal, OutboundError, ProviderRefused) as error:
                 reason = getattr(error, "reason", None)
                 log.warning(
                     "reconciliation.no_file",
