@@ -144,10 +144,14 @@ class CircuitRule(Shape, frozen=True, kw_only=True):
 
 
 class Gateway(Shape, frozen=True, kw_only=True):
-    """How we call a company. `quotes`: its bills come with a quote that fixes the amounts for a while."""
+    """How we call a company. `quotes`: its bills come with a quote that fixes the amounts for a while.
+
+    `errors`: where its system writes an error: in the HTTP status with a code (``status``), or in an answer 200 (``inside``).
+    """
 
     timeout: Duration
     quotes: bool
+    errors: Literal["status", "inside"] = "status"
     circuit: CircuitRule
 
 

@@ -225,7 +225,14 @@ def _companies(settings: Settings, city: City, sides: Mapping[str, Counterpart])
         merchants = {wechat_pay_client.NAME: merchant}
         if seller := _alipay_seller(settings, rules):
             merchants[alipay_client.NAME] = seller
-        gateway = CompanyGateway(code, side, urlsplit(keys.base_url).netloc, signing_key, _public_keys(keys))
+        gateway = CompanyGateway(
+            code,
+            side,
+            urlsplit(keys.base_url).netloc,
+            signing_key,
+            _public_keys(keys),
+            errors_inside=rules.gateway.errors == "inside",
+        )
         joined[code] = JoinedCompany(rules, gateway, merchants)
     return Companies(joined)
 
