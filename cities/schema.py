@@ -213,9 +213,13 @@ class BindingLimit(Rule, frozen=True, kw_only=True):
 
 
 class ViewRule(Rule, frozen=True, kw_only=True):
-    """How old bills may be when somebody only looks; to pay they are always asked for anew."""
+    """How old bills may be when somebody only looks; to pay they are always asked for anew.
+
+    `answer_within`: how long somebody who looks at all his accounts waits for the slowest company.
+    """
 
     fresh_for: Duration
+    answer_within: Duration
 
 
 class SurchargeRule(Rule, frozen=True, kw_only=True):

@@ -62,6 +62,7 @@ from gateways.message_signatures import (
     SigningKey,
     load_public_key,
     load_signing_key,
+    request_nonce,
     sign_answer,
     sign_request,
     verify_answer,
@@ -103,6 +104,7 @@ __all__ = [
     "load_public_key",
     "load_signing_key",
     "parse_event",
+    "request_nonce",
     "sign_answer",
     "verify_company_request",
 ]

@@ -11,6 +11,7 @@ from core.outbound import OutboundError
 from domain.billing.accounts import CompanyAway
 from domain.services import Services
 from jobs.orphans import sweep
+from models import nonce
 from models.bill import BillFile
 from models.idempotency import KEPT
 from payments.providers.port import ProviderRefused
@@ -36,6 +37,7 @@ async def rescue(app: procrastinate.App) -> int:
 async def tidy() -> None:
     """Remove what has served its time."""
     now = clock.now()
+    await nonce.tidy()
     await fetch("delete from idempotent_answer where created_at < $1", now - KEPT)
     await fetch(
         "delete from quote q where expires_at < $1 and not exists (select 1 from payment_part part where part.quote_id = q.id)",

@@ -12,7 +12,7 @@ from core.database import transaction
 from core.failpoint import failpoint
 from core.log import get_logger
 from core.outbound import FailureKind, OutboundError
-from domain.billing.accounts import Accounts, CompanyAway
+from domain.billing.accounts import COPIED, Accounts, CompanyAway
 from domain.companies import Companies, JoinedCompany
 from gateways.companies import Bill as CompanyBill
 from gateways.companies import Bills, CompanyRefusal, FileBill
@@ -70,11 +70,9 @@ class Refresher:
                 await self._close_missing(company, locked, answer)
                 locked.bills_checked_at = asked_at
                 self._accounts.copy(locked, answer.account)
-                await locked.save(
-                    update_fields=["bills_checked_at", "company_state", "holder_masked", "address_masked"]
-                )
+                await locked.save(update_fields=["bills_checked_at", *COPIED])
         failpoint("bills.committed")
-        for name in ("bills_checked_at", "company_state", "holder_masked", "address_masked"):
+        for name in ("bills_checked_at", *COPIED):
             setattr(account, name, getattr(locked, name))
         return answer
 
