@@ -7,7 +7,7 @@ from tortoise.migrations.constraints import CheckConstraint, UniqueConstraint
 
 
 class Migration(migrations.Migration):
-    dependencies = [("models", "0008_staff_logins")]
+    dependencies = [("models", "0009_reconciliation")]
 
     operations = [
         ops.AddField(model_name="UtilityAccount", name="address_index", field=fields.BinaryField(null=True)),
