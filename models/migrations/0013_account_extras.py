@@ -7,7 +7,7 @@ from tortoise.migrations.constraints import CheckConstraint, UniqueConstraint
 
 
 class Migration(migrations.Migration):
-    dependencies = [("models", "0010_payment_parts")]
+    dependencies = [("models", "0012_acting")]
 
     operations = [
         ops.AddField(model_name="UtilityAccount", name="address_index", field=fields.BinaryField(null=True)),
