@@ -7,7 +7,7 @@ from tortoise.migrations.constraints import CheckConstraint, UniqueConstraint
 
 
 class Migration(migrations.Migration):
-    dependencies = [("models", "0012_acting")]
+    dependencies = [("models", "0013_followers_and_phone_codes")]
 
     operations = [
         ops.AddField(model_name="UtilityAccount", name="address_index", field=fields.BinaryField(null=True)),
