@@ -63,7 +63,7 @@ async def issue(call: Call) -> Answer:
 
 
 async def draw(call: Call) -> Answer:
-    company = joined_company(call)
+    company = await joined_company(call)
     body = _read(call, WeChatCodeRequest)
     codes = call.services.codes
     if body.kind == "mini_program":
