@@ -234,7 +234,9 @@ def problem(error: LianbanError, request_id: str) -> tuple[Problem, dict[str, st
     if "retry_after_s" in error.data or status == 503:
         headers["Retry-After"] = str(error.data.get("retry_after_s", RETRY_AFTER_S))
     if status == 401:
-        headers["WWW-Authenticate"] = 'Bearer realm="lianban"'
+        # Who signs his requests is not asked for a token.
+        scheme = "Signature" if isinstance(error, SignatureWrong) else "Bearer"
+        headers["WWW-Authenticate"] = f'{scheme} realm="lianban"'
     return Problem(
         f"urn:lianban:problem:{error.code}", words.title, status, words.detail, error.code, request_id, error.data
     ), headers

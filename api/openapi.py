@@ -22,6 +22,7 @@ from api.errors import (
     ProofTooOld,
     RequestMalformed,
     RequestTimedOut,
+    SignatureWrong,
     Unexpected,
 )
 from api.fields import example, filled, placeholders, sample, sample_id, words
@@ -80,7 +81,8 @@ _HEADERS = {
     "RetryAfter": {
         "description": "过几秒再试。", "schema": {"type": "integer", "minimum": 1}, "example": RETRY_AFTER_S,
     },
-    "WwwAuthenticate": {"schema": {"type": "string"}, "example": 'Bearer realm="lianban"'},
+    "WwwAuthenticateBearer": {"schema": {"type": "string"}, "example": 'Bearer realm="lianban"'},
+    "WwwAuthenticateSignature": {"schema": {"type": "string"}, "example": 'Signature realm="lianban"'},
 }  # fmt: skip
 _REQUEST_ID = {
     "name": "X-Request-ID", "in": "header", "required": False, "schema": {"type": "string"}, "example": sample_id("request_id"),
@@ -325,7 +327,8 @@ def _problem(
     if status in (429, 503):
         headers["Retry-After"] = {"$ref": "#/components/headers/RetryAfter"}
     if status == 401:
-        headers["WWW-Authenticate"] = {"$ref": "#/components/headers/WwwAuthenticate"}
+        scheme = "Signature" if SignatureWrong in errors else "Bearer"
+        headers["WWW-Authenticate"] = {"$ref": f"#/components/headers/WwwAuthenticate{scheme}"}
     code = codes[0]
     shown = example({"$ref": _SCHEMAS + "Problem"}, components) | {
         "type": f"urn:lianban:problem:{code}", "title": WORDS[code].title, "status": status, "detail": WORDS[code].detail, "code": code,

@@ -12,9 +12,11 @@ from cities.errors import CityPackInvalid
 from cities.schema import (
     AccountFormat,
     AreasFile,
+    BillFileRule,
     CityFile,
     CompaniesFile,
     Duration,
+    MessageRule,
     OrderRule,
     PaymentsFile,
     Proof,
@@ -32,6 +34,8 @@ LONGEST_LOOK_BACK = timedelta(days=80)
 """WeChat Pay keeps its bills for three months."""
 LONGEST_RECEIPT = timedelta(hours=24)
 """WeChat's receipts come within a day; `lianban check` calls a message without an end overdue an hour later."""
+
+LONGEST_FILE_LOOK_BACK = timedelta(days=31)
 
 _LEVELS = {"street": "0", "town": "1", "township": "23", "functional": "45"}
 _FULL_WIDTH = str.maketrans("0123456789", "０１２３４５６７８９")
@@ -84,6 +88,7 @@ def check_payments(file: str, found: PaymentsFile) -> None:
         "creation_limit": found.creation_limit,
         "binding_limit": found.binding_limit,
         "view": found.view,
+        "bill_file": found.bill_file,
         "surcharge": found.surcharge,
         "posting": found.posting,
         "refund": found.refund,
@@ -103,6 +108,8 @@ def check_payments(file: str, found: PaymentsFile) -> None:
                 f"$.surcharge[{index}].allowed",
                 "nothing may be added to what the company is owed (国办函〔2020〕129号)",
             )
+    for index, rule in enumerate(found.bill_file):
+        _check_bill_file(file, f"$.bill_file[{index}]", rule)
     for index, rule in enumerate(found.posting):
         if rule.delayed_after >= rule.give_up_after:
             raise CityPackInvalid(
@@ -112,10 +119,7 @@ def check_payments(file: str, found: PaymentsFile) -> None:
     for index, rule in enumerate(found.refund):
         _check_pauses(file, f"$.refund[{index}].retry_after", rule.retry_after)
     for index, rule in enumerate(found.message):
-        if not rule.retry_for < rule.receipt_within <= LONGEST_RECEIPT:
-            raise CityPackInvalid(
-                file, f"$.message[{index}].receipt_within", "is longer than retry_for and at most 24h"
-            )
+        _check_message(file, f"$.message[{index}]", rule)
     for index, rule in enumerate(found.reconciliation):
         if not rule.ready_after < rule.late_after <= rule.look_back <= LONGEST_LOOK_BACK:
             raise CityPackInvalid(
@@ -190,6 +194,18 @@ def _check_format(file: str, path: str, found: AccountFormat | Proof) -> None:
     fault = pattern_fault(found.pattern, found.example)
     if fault is not None:
         raise CityPackInvalid(file, f"{path}.pattern", fault)
+
+
+def _check_message(file: str, path: str, rule: MessageRule) -> None:
+    if not rule.retry_for < rule.receipt_within <= LONGEST_RECEIPT:
+        raise CityPackInvalid(file, f"{path}.receipt_within", "is longer than retry_for and at most 24h")
+
+
+def _check_bill_file(file: str, path: str, rule: BillFileRule) -> None:
+    if rule.late_at <= rule.ready_at:
+        raise CityPackInvalid(file, f"{path}.late_at", "a file is overdue after it is ready")
+    if not timedelta(days=1) <= rule.look_back <= LONGEST_FILE_LOOK_BACK:
+        raise CityPackInvalid(file, f"{path}.look_back", "is at least 1d and at most 31d")
 
 
 def _check_order(file: str, path: str, rule: OrderRule) -> None:

@@ -74,8 +74,16 @@ class DemoAccount(Shape, frozen=True, kw_only=True, omit_defaults=True):
     bills: tuple[DemoBill, ...]
 
 
+class DemoQuirks(Shape, frozen=True, kw_only=True, omit_defaults=True):
+    """How the sandbox plays a company's system. `latency_s`: each answer takes between these; `errors` as in the pack's gateway."""
+
+    latency_s: tuple[float, float] | None = None
+    errors: Literal["inside"] | None = None
+
+
 class DemoCompany(Shape, frozen=True, kw_only=True):
     code: Code
+    quirks: DemoQuirks = DemoQuirks()
     accounts: Annotated[tuple[DemoAccount, ...], Meta(min_length=1)]
 
 
@@ -102,6 +110,8 @@ def _check_company(city: City, path: str, found: DemoCompany) -> None:
     company = city.companies.get(found.code)
     if company is None:
         raise CityPackInvalid(DEMO_FILE, f"{path}.code", f"the city has no company {found.code}")
+    if (found.quirks.errors == "inside") != (company.gateway.errors == "inside"):
+        raise CityPackInvalid(DEMO_FILE, f"{path}.quirks.errors", "is not what companies.toml says of its gateway")
     _unique(path + ".accounts[{}].number", [account.number for account in found.accounts])
     bill_nos = [bill.bill_no for account in found.accounts for bill in account.bills]
     if len(set(bill_nos)) != len(bill_nos):

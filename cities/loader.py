@@ -17,7 +17,17 @@ import msgspec
 
 from cities import checks, message_checks, qr_checks, staff_checks, tariff_checks
 from cities.errors import CityPackInvalid
-from cities.schema import AreasFile, City, CityFile, CompaniesFile, Duration, Message, MessagesFile, PaymentsFile
+from cities.schema import (
+    AreasFile,
+    City,
+    CityFile,
+    CompaniesFile,
+    Duration,
+    Message,
+    MessagesFile,
+    PaymentsFile,
+    TimeOfDay,
+)
 from cities.staff import StaffFile
 from cities.tariffs import Tariff, TariffsFile
 
@@ -119,6 +129,8 @@ def _timelines(found: TariffsFile) -> dict[tuple[str, str], tuple[Tariff, ...]]:
 def _decode(wanted: type, raw: Any) -> Any:
     if wanted is Duration and isinstance(raw, str):
         return Duration.parse(raw)
+    if wanted is TimeOfDay and isinstance(raw, str):
+        return TimeOfDay.parse(raw)
     raise ValueError(f"a length of time is written like 15s, 10m, 2h or 30d, not {raw!r}")
 
 

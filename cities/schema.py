@@ -6,7 +6,7 @@ Everything that may change over time is a :class:`Rule`: it names its source and
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import date, timedelta
+from datetime import date, time, timedelta
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import msgspec
@@ -42,6 +42,17 @@ class Duration(timedelta):
         if found is None:
             raise ValueError(f"a length of time is written like 15s, 10m, 2h or 30d, not {text!r}")
         return cls(seconds=int(found[1]) * _SECONDS[found[2]])
+
+
+class TimeOfDay(time):
+    """A time of the city's day as people write it in a pack: ``02:00``."""
+
+    @classmethod
+    def parse(cls, text: str) -> "TimeOfDay":
+        """Raises `ValueError` for anything but hours and minutes."""
+        if re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text) is None:
+            raise ValueError(f"a time of day is written like 02:00, not {text!r}")
+        return cls(int(text[:2]), int(text[3:]))
 
 
 class Shape(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -144,10 +155,14 @@ class CircuitRule(Shape, frozen=True, kw_only=True):
 
 
 class Gateway(Shape, frozen=True, kw_only=True):
-    """How we call a company. `quotes`: its bills come with a quote that fixes the amounts for a while."""
+    """How we call a company. `quotes`: its bills come with a quote that fixes the amounts for a while.
+
+    `errors`: where its system writes an error: in the HTTP status with a code (``status``), or in an answer 200 (``inside``).
+    """
 
     timeout: Duration
     quotes: bool
+    errors: Literal["status", "inside"] = "status"
     circuit: CircuitRule
 
 
@@ -209,9 +224,24 @@ class BindingLimit(Rule, frozen=True, kw_only=True):
 
 
 class ViewRule(Rule, frozen=True, kw_only=True):
-    """How old bills may be when somebody only looks; to pay they are always asked for anew."""
+    """How old bills may be when somebody only looks; to pay they are always asked for anew.
+
+    `answer_within`: how long somebody who looks at all his accounts waits for the slowest company.
+    """
 
     fresh_for: Duration
+    answer_within: Duration
+
+
+class BillFileRule(Rule, frozen=True, kw_only=True):
+    """The companies' daily files. A day's file is ready at `ready_at` of the next, and overdue at `late_at`.
+
+    What is missing is asked for again for `look_back`, so that no day is lost when a company, or we, were away for longer.
+    """
+
+    ready_at: TimeOfDay
+    late_at: TimeOfDay
+    look_back: Duration
 
 
 class SurchargeRule(Rule, frozen=True, kw_only=True):
@@ -293,6 +323,7 @@ class PaymentsFile(Shape, frozen=True, kw_only=True):
     creation_limit: tuple[CreationLimit, ...]
     binding_limit: tuple[BindingLimit, ...]
     view: tuple[ViewRule, ...]
+    bill_file: tuple[BillFileRule, ...]
     surcharge: tuple[SurchargeRule, ...]
     posting: tuple[PostingRule, ...]
     refund: tuple[RefundRule, ...]
@@ -309,6 +340,7 @@ class PaymentRules(Shape, frozen=True, kw_only=True):
     creation_limit: CreationLimit
     binding_limit: BindingLimit
     view: ViewRule
+    bill_file: BillFileRule
     surcharge: SurchargeRule
     posting: PostingRule
     refund: RefundRule
@@ -474,6 +506,7 @@ class City(Shape, frozen=True, kw_only=True):
             creation_limit=in_force(every.creation_limit, on, "creation_limit"),
             binding_limit=in_force(every.binding_limit, on, "binding_limit"),
             view=in_force(every.view, on, "view"),
+            bill_file=in_force(every.bill_file, on, "bill_file"),
             surcharge=in_force(every.surcharge, on, "surcharge"),
             posting=in_force(every.posting, on, "posting"),
             refund=in_force(every.refund, on, "refund"),

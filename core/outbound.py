@@ -222,11 +222,13 @@ class Counterpart:
         idempotent: bool = False,
         timeout: timedelta | None = None,
         max_answer_bytes: int | None = None,
+        is_failure: Callable[[Answer], bool] = lambda answer: answer.status >= 500,
     ) -> Answer:
         """Send one request and return its answer, whatever its status.
 
         `path` begins with ``/`` and is sent exactly so: encoded, with its query string if it has one. `idempotent` is the caller's
         word that sending twice is as good as once; only then a request that was surely not sent is tried again, within the deadline.
+        `is_failure` says which answers count against the circuit, for systems that write their failures under a status of success.
 
         Raises:
             NotSent: nothing happened there.
@@ -247,6 +249,7 @@ class Counterpart:
             headers=list(_pairs(headers)),
             content=content,
             max_answer_bytes=max_answer_bytes or self._max_answer_bytes,
+            is_failure=is_failure,
         )
         deadline_s = self._monotonic() + (timeout.total_seconds() if timeout else self._timeout_s)
         pauses = list(RETRY_PAUSES_S) if idempotent else []
@@ -294,7 +297,7 @@ class Counterpart:
         except Exception:
             self.circuit.failed(ticket, self._monotonic())
             raise
-        if answer.status >= 500:
+        if call.is_failure(answer):
             self.circuit.failed(ticket, self._monotonic())
         else:
             self.circuit.succeeded(ticket)
@@ -375,6 +378,7 @@ class _Call:
     headers: list[tuple[str, str]] = field(repr=False)
     content: bytes = field(repr=False)
     max_answer_bytes: int
+    is_failure: Callable[[Answer], bool]
 
 
 class _Failed(Exception):

@@ -13,6 +13,7 @@ from core.redis import Limiter
 from core.settings import Settings
 from domain.billing.accounts import Accounts
 from domain.billing.desk import CompanyDesk
+from domain.billing.overview import Overview
 from domain.billing.paying import Paying
 from domain.billing.posting import BillPosting
 from domain.billing.qr import QrCodes
@@ -66,6 +67,7 @@ class Services:
     qr_codes: QrCodes
     refresher: Refresher
     quotes: Quotes
+    overview: Overview
     paying: Paying
     posting: BillPosting
     telling: Telling

@@ -21,6 +21,7 @@ from core.outbound import Answer, Counterpart, FailureKind, MalformedAnswer, Out
 from core.strict_json import JsonRefused, decode
 from gateways.company_answers import (
     ErrorBody,
+    error_inside,
     known_code,
     read_account,
     read_bill_file,
@@ -61,6 +62,7 @@ from gateways.message_signatures import (
     SigningKey,
     load_public_key,
     load_signing_key,
+    request_nonce,
     sign_answer,
     sign_request,
     verify_answer,
@@ -102,6 +104,7 @@ __all__ = [
     "load_public_key",
     "load_signing_key",
     "parse_event",
+    "request_nonce",
     "sign_answer",
     "verify_company_request",
 ]
@@ -112,6 +115,8 @@ T = TypeVar("T")
 BILL_FILE_BYTES = 64 * 1024 * 1024
 BILL_FILE_TIMEOUT = timedelta(minutes=5)
 
+_ERROR_BYTES = 4096
+"""No error is longer; a bill file is not searched for one."""
 _SIGNED_STATUSES = frozenset({200, 404, 409, 422})
 _UNSIGNED_REFUSALS = {
     400: ("EQ0001", FailureKind.TECHNICAL),
@@ -154,7 +159,7 @@ class CompanyGateway:
     """One company.
 
     `authority` is what stands in the Host header and under the signature. `company_keys` are the company's live public keys by key
-    id, at most two.
+    id, at most two. `errors_inside`: its system writes errors into answers 200 (§2), which it must have been agreed to do.
     """
 
     def __init__(
@@ -164,6 +169,8 @@ class CompanyGateway:
         authority: str,
         signing_key: SigningKey,
         company_keys: Mapping[str, Ed25519PublicKey],
+        *,
+        errors_inside: bool = False,
     ) -> None:
         if not 1 <= len(company_keys) <= 2:
             raise ValueError(f"{code}: a company has one or two live keys")
@@ -172,6 +179,7 @@ class CompanyGateway:
         self._authority = authority
         self._signing_key = signing_key
         self._company_keys = dict(company_keys)
+        self._errors_inside = errors_inside
 
     async def find_account(self, account_number: str, proof: Proof | None = None) -> Account:
         """§3. Name and address come back only when `proof` was given and right.
@@ -261,6 +269,7 @@ class CompanyGateway:
             idempotent=True,
             timeout=BILL_FILE_TIMEOUT if file else None,
             max_answer_bytes=BILL_FILE_BYTES if file else None,
+            is_failure=self._is_failure,
         )
         if answer.status not in _SIGNED_STATUSES:
             raise self._unsigned(operation, answer)
@@ -268,6 +277,8 @@ class CompanyGateway:
         verify = partial(self._verify, operation, answer, headers)
         await asyncio.to_thread(verify) if file else verify()
         media_type = (answer.header("content-type") or "").partition(";")[0].strip().lower()
+        if self._errors_inside and answer.status == 200 and media_type == "application/json":
+            self._raise_error_inside(operation, answer)
         if media_type != ("application/x-ndjson" if file and answer.status == 200 else "application/json"):
             raise self._malformed(operation, "media_type")
         if answer.status != 200:
@@ -290,6 +301,24 @@ class CompanyGateway:
         if answer.status not in meaning.statuses:
             return self._malformed(operation, "code_status")
         return CompanyRefusal(self.code, operation, error.code, meaning.kind, error.message)
+
+    def _is_failure(self, answer: Answer) -> bool:
+        """What counts against the circuit: a time-out is one, also where it is written under a 200."""
+        if answer.status >= 500 or not self._errors_inside or len(answer.content) > _ERROR_BYTES:
+            return answer.status >= 500
+        meaning = COMPANY_CODES.get(error_inside(answer.content) or "")
+        return meaning is not None and meaning.kind is FailureKind.UNKNOWN
+
+    def _raise_error_inside(self, operation: str, answer: Answer) -> None:
+        """Raise what a verified answer 200 of an old system says in its body; return when it is a success."""
+        if error_inside(answer.content) is None:
+            return
+        error = self._read(operation, lambda: decode(answer.content, ErrorBody))
+        meaning = known_code(self.code, error.code)
+        if meaning is None or meaning.kind is FailureKind.UNKNOWN:
+            reason = "code_unknown" if meaning is None else "error_inside"
+            raise OutcomeUnknown(self._counterpart.name, operation, reason)
+        raise CompanyRefusal(self.code, operation, error.code, meaning.kind, error.message)
 
     def _unsigned(self, operation: str, answer: Answer) -> LianbanError:
         """What a status alone says. The body is nobody's word, so it is not read."""

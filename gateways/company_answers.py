@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from core.log import get_logger
 from core.outbound import FailureKind
-from core.strict_json import decode, parse
+from core.strict_json import JsonRefused, decode, parse
 from gateways.company_codes import COMPANY_CODES, CompanyCode
 from gateways.company_types import (
     Account,
@@ -178,6 +178,17 @@ def _posting_answer(posting: _Posting, posting_id: str | None, company: str) -> 
     if posting.serial is None or posting.posted_at is None:
         raise ContentWrong("posted_without_serial")
     return Posted(posting.posting_id, posting.serial, posting.posted_at)
+
+
+def error_inside(body: bytes) -> str | None:
+    """The code of an error written into an answer of success; None when there is none. A refused posting (§5) is no error."""
+    try:
+        value = parse(body)
+    except JsonRefused:
+        return None
+    if not isinstance(value, dict) or "code" not in value or "status" in value:
+        return None
+    return str(value["code"])
 
 
 def _no_error_inside(body: bytes) -> None:

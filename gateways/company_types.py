@@ -55,7 +55,7 @@ class Proof(msgspec.Struct, frozen=True):
 
 
 class Account(msgspec.Struct, frozen=True):
-    """A utility account; `holder_name` and `address` are there only after a right proof."""
+    """A utility account; `holder_name` and `address` are there only after a right proof. `balance_fen`: paid in advance, where it keeps that."""
 
     number: AccountNumber
     service: Annotated[str, Meta(pattern=r"\A[a-z_]{1,32}\Z")]
@@ -64,6 +64,7 @@ class Account(msgspec.Struct, frozen=True):
     address_masked: Text
     holder_name: Text | None = None
     address: Text | None = None
+    balance_fen: Fen | None = None
 
 
 class BillLine(msgspec.Struct, frozen=True):

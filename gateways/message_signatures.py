@@ -129,6 +129,13 @@ def verify_company_request(
     return stated.keyid
 
 
+def request_nonce(headers: Headers) -> str:
+    """The nonce of a request that :func:`verify_company_request` has verified."""
+    found = _INPUT.fullmatch(_one(headers, "signature-input"))
+    assert found is not None, "verified before"
+    return dict(_PARAMETER.findall(found[3]))["nonce"].strip('"')
+
+
 def verify_answer(
     status: int,
     headers: Headers,

@@ -11,6 +11,7 @@ from procrastinate.jobs import Job
 from core.database import is_away
 from core.failpoint import failpoint
 from core.log import bound, get_logger
+from domain.billing.overview import CATCH_UP_TASK
 from domain.billing.posting import POST_TASK
 from domain.identity.phone_codes import SEND_CODE_TASK
 from domain.services import Services
@@ -57,6 +58,7 @@ def tasks(services: Services) -> dict[str, Callable[..., Awaitable[None]]]:
         WATCH_TASK: lambda payment_id, step: services.follower.watch(UUID(payment_id), step),
         LAST_LOOK_TASK: lambda payment_id: services.follower.last_look(UUID(payment_id)),
         SUBMIT_TASK: lambda refund_id, step: services.refunding.follow(UUID(refund_id), step),
+        CATCH_UP_TASK: lambda account_id: services.overview.catch_up(UUID(account_id)),
         POST_TASK: lambda posting_id, step: services.posting.post(UUID(posting_id), step),
         DELIVER_TASK: lambda message_id: services.delivery.deliver(UUID(message_id)),
         SEND_CODE_TASK: lambda code_id: services.phone_codes.send(UUID(code_id)),

@@ -1,9 +1,11 @@
 """What runs by the clock. Six fields: the seconds stand last."""
 
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
 
 import procrastinate
 
+from cities.schema import BillFileRule
 from core import clock
 from core.database import fetch
 from core.log import get_logger
@@ -11,6 +13,7 @@ from core.outbound import OutboundError
 from domain.billing.accounts import CompanyAway
 from domain.services import Services
 from jobs.orphans import sweep
+from models import nonce
 from models.bill import BillFile
 from models.idempotency import KEPT
 from payments.providers.port import ProviderRefused
@@ -36,6 +39,7 @@ async def rescue(app: procrastinate.App) -> int:
 async def tidy() -> None:
     """Remove what has served its time."""
     now = clock.now()
+    await nonce.tidy()
     await fetch("delete from idempotent_answer where created_at < $1", now - KEPT)
     await fetch(
         "delete from quote q where expires_at < $1 and not exists (select 1 from payment_part part where part.quote_id = q.id)",
@@ -49,16 +53,35 @@ async def tidy() -> None:
 
 
 async def take_bill_files(services: Services) -> None:
-    """Yesterday's files of all joined companies; a company whose file is not ready is asked again at the next hour."""
-    yesterday = clock.today() - timedelta(days=1)
+    """Every file of the last days that is ready and that we do not have, of all joined companies, oldest first.
+
+    One that is missing is asked for again the next time, for as long as the pack looks back, and is an alarm once it is overdue. From
+    before a company's first file nothing is missed.
+    """
+    now, rule = clock.now().astimezone(clock.SHANGHAI), services.city.payment_rules(clock.today()).bill_file
     for company in services.companies:
-        if await BillFile.exists(company=company.code, day=yesterday):
-            continue
-        try:
-            written = await services.refresher.take_file(company.code, yesterday)
-            log.info("bills.file_taken", company=company.code, written=written)
-        except CompanyAway:
-            log.warning("bills.file_missing", company=company.code)
+        first = await BillFile.filter(company=company.code).order_by("day").first()
+        taken = set(
+            await BillFile.filter(company=company.code).order_by("-day").limit(60).values_list("day", flat=True)
+        )
+        for day in _days(now, rule):
+            is_missed = day == now.date() - timedelta(days=1) or (first is not None and first.day < day)
+            if day in taken or not is_missed:
+                continue
+            try:
+                written = await services.refresher.take_file(company.code, day)
+                log.info("bills.file_taken", company=company.code, day=str(day), written=written)
+            except CompanyAway:
+                late = now >= datetime.combine(day + timedelta(days=1), rule.late_at, clock.SHANGHAI)
+                (log.error if late else log.warning)("bills.file_missing", company=company.code, day=str(day))
+
+
+def _days(now: datetime, rule: BillFileRule) -> Iterator[date]:
+    """The days whose files are ready, oldest first."""
+    day = now.date() - rule.look_back
+    while datetime.combine(day + timedelta(days=1), rule.ready_at, clock.SHANGHAI) <= now:
+        yield day
+        day += timedelta(days=1)
 
 
 async def refresh_certificates(services: Services) -> None:
@@ -104,14 +127,13 @@ def register(app: procrastinate.App, services: Services) -> None:
     async def run_certificates(timestamp: int) -> None:
         await refresh_certificates(services)
 
-    # Hours are UTC: the companies' files are ready at 02:00 in Ezhou, which is 18:00.
     for name, cron, work in (
         ("jobs.rescue", "* * * * * */5", run_rescue),
         ("jobs.sweep", "*/10 * * * * 7", run_sweep),
         ("jobs.tidy", "17 * * * * 11", run_tidy),
         ("notifications.expire", "*/10 * * * * 23", run_receipts),
         ("billing.report_delayed", "20 1 * * * 13", run_delayed),
-        ("bills.daily_file", "40 0-4,18-23 * * * 5", run_files),
+        ("bills.daily_file", "10,40 * * * * 5", run_files),
         ("payments.reconcile", "*/10 * * * * 31", run_reconciliation),
         ("payments.report_old_items", "30 2 * * * 19", run_old_items),
         ("wechat_pay.certificates", "37 * * * * 41", run_certificates),

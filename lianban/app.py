@@ -60,6 +60,7 @@ async def services_for(settings: Settings) -> AsyncIterator[Services]:
         try:
             yield services
         finally:
+            await services.overview.aclose()
             await services.redis.aclose()
             for counterpart in services.counterparts:
                 await counterpart.aclose()

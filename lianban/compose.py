@@ -16,6 +16,7 @@ from core.outbound import CircuitSettings, Counterpart
 from core.settings import CompanyKeys, Settings
 from domain.billing.accounts import Accounts
 from domain.billing.desk import CompanyDesk
+from domain.billing.overview import Overview
 from domain.billing.paying import Paying
 from domain.billing.posting import BillPosting
 from domain.billing.qr import QrCodes
@@ -142,6 +143,7 @@ def compose(settings: Settings) -> Services:
         qr_codes=qr_codes,
         refresher=refresher,
         quotes=Quotes(accounts, refresher, qr_codes, city),
+        overview=Overview(companies, accounts, refresher, city),
         paying=Paying(companies, refresher, follower, city, providers),
         posting=BillPosting(companies, accounts, city),
         telling=Telling(city, companies, accounts, intents),
@@ -225,7 +227,14 @@ def _companies(settings: Settings, city: City, sides: Mapping[str, Counterpart])
         merchants = {wechat_pay_client.NAME: merchant}
         if seller := _alipay_seller(settings, rules):
             merchants[alipay_client.NAME] = seller
-        gateway = CompanyGateway(code, side, urlsplit(keys.base_url).netloc, signing_key, _public_keys(keys))
+        gateway = CompanyGateway(
+            code,
+            side,
+            urlsplit(keys.base_url).netloc,
+            signing_key,
+            _public_keys(keys),
+            errors_inside=rules.gateway.errors == "inside",
+        )
         joined[code] = JoinedCompany(rules, gateway, merchants)
     return Companies(joined)
 

@@ -163,7 +163,7 @@ def _sandbox(ring: _Ring, pack: City, ports: Ports, var_dir: Path) -> dict[str, 
     app, merchant, public_pair, platform = _app(ring, pack), _merchant(ring), _public_pair(ring), _platform(ring)
     callbacks = f"{public_url}/callbacks/wechat"
     companies = pack.joined_companies()
-    demo = {company.code: msgspec.to_builtins(company.accounts) for company in load_demo(pack).companies}
+    demo = {company.code: msgspec.to_builtins(company) for company in load_demo(pack).companies}
     return {
         "clock_file": str(var_dir / "clock"),
         "state_file": str(var_dir / "sandbox.sqlite3"),
@@ -198,11 +198,11 @@ def _sandbox(ring: _Ring, pack: City, ports: Ports, var_dir: Path) -> dict[str, 
         },
         "alipay": keys_alipay.sandbox_side(ring, pack),
         "sms": _sandbox_sms(_sms(ring, pack), pack),
-        "companies": [_sandbox_company(ring, company, public_url, demo.get(company.code, [])) for company in companies],
+        "companies": [_sandbox_company(ring, company, public_url, demo.get(company.code, {})) for company in companies],
     }
 
 
-def _sandbox_company(ring: _Ring, company: Company, public_url: str, accounts: list[Any]) -> dict[str, Any]:
+def _sandbox_company(ring: _Ring, company: Company, public_url: str, demo: dict[str, Any]) -> dict[str, Any]:
     return {
         "code": company.code,
         "service": company.service,
@@ -212,7 +212,8 @@ def _sandbox_company(ring: _Ring, company: Company, public_url: str, accounts: l
         "lianban_public_keys": [{"keyid": key["keyid"], "key": key["public"]} for key in ring.signers("lianban")],
         "proof_kind": company.proof.kind,
         "partial_payment": company.partial_payment,
-        "accounts": accounts,
+        "quirks": demo.get("quirks", {}),
+        "accounts": demo.get("accounts", []),
     }
 
 

@@ -16,6 +16,7 @@ MODULES = (
     "models.lifecycle",
     "models.inbox",
     "models.idempotency",
+    "models.nonce",
     "models.audit",
     "models.staff",
     "models.acting",

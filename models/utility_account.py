@@ -20,6 +20,12 @@ class UtilityAccount(Model):
     number_index = fields.BinaryField()
     holder_masked = fields.BinaryField(null=True)
     address_masked = fields.BinaryField(null=True)
+    address_index = fields.BinaryField(null=True)
+    """Finds the accounts of one address among a person's own; None: the company has not named it in full."""
+    balance_fen = fields.BigIntField(null=True)
+    """What has been paid in advance; None: the company keeps no such balance, or does not say."""
+    proof_index = fields.BinaryField(null=True)
+    """Of a company that sends files only: what proves the account, as a blind index; None: it has to be asked."""
     company_state = fields.CharField(max_length=10, default="open")
     """What the company says: open, frozen, closed."""
     bills_checked_at = fields.DatetimeField(null=True)
@@ -33,6 +39,7 @@ class UtilityAccount(Model):
             CheckConstraint(
                 name="utility_account_company_state_known", check="company_state in ('open', 'frozen', 'closed')"
             ),
+            CheckConstraint(name="utility_account_balance_sane", check="balance_fen >= 0"),
         )
 
 

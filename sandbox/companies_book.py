@@ -120,10 +120,15 @@ class Company:
     lianban_keys: Mapping[str, Ed25519PublicKey]
     accounts: tuple[dict[str, Any], ...]
     partial_payment: bool = False
+    latency_s: tuple[float, float] = (0.0, 0.0)
+    """Each answer takes between these."""
+    errors_inside: bool = False
+    """Errors are written into answers 200, as old systems do."""
 
     @classmethod
     def read(cls, config: Mapping[str, Any]) -> "Company":
         """Raises ``ValueError`` or ``KeyError`` when the configuration is not that of ``docs/sandbox.md``."""
+        quirks = config.get("quirks", {})
         company = cls(
             code=config["code"],
             service=config["service"],
@@ -137,6 +142,8 @@ class Company:
             },
             accounts=tuple(config.get("accounts", ())),
             partial_payment=bool(config.get("partial_payment", False)),
+            latency_s=_latency(quirks.get("latency_s", (0.0, 0.0))),
+            errors_inside=quirks.get("errors", "status") == "inside",
         )
         if not company.private_keys or company.proof_kind not in PROOF_KINDS:
             raise ValueError(f"company {company.code}: needs a private key and a proof_kind of {PROOF_KINDS}")
@@ -347,6 +354,13 @@ def document(row: Mapping[str, Any]) -> dict[str, Any]:
     basis = {name: value for name, value in json.loads(row.get("basis") or "{}").items() if value is not None}
     shown["payable_fen"] = row["principal_fen"] + row["late_fee_fen"] - basis.get("paid_fen", 0)
     return shown | measured | basis | {"lines": json.loads(row["lines"])}
+
+
+def _latency(span: Any) -> tuple[float, float]:
+    least, most = (float(value) for value in span)
+    if not 0 <= least <= most <= 60:
+        raise ValueError("latency_s: two numbers of seconds, the smaller first")
+    return least, most
 
 
 def _check_bill(bill: Mapping[str, Any]) -> None:

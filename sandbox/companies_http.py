@@ -1,6 +1,8 @@
 """The companies' port: every request is proven before it is read, every answer is signed and bound to its request."""
 
+import asyncio
 import logging
+import random
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -82,7 +84,9 @@ class Door:
             self._context.faults.count(f"company:{code}", "refused", f"{refusal.status} {refusal.message}")
             return self._error(book, request, refusal, forge=False)
 
-        def work(forge: bool) -> HTTPResponse:
+        async def work(forge: bool) -> HTTPResponse:
+            if book.company.latency_s[1]:
+                await asyncio.sleep(random.uniform(*book.company.latency_s))  # noqa: S311  no secret
             return self._work(book, request, operation, argument, forge)
 
         def failed(status: int) -> HTTPResponse:
@@ -130,6 +134,8 @@ class Door:
         return self._signed(book, request, 200, body, operation.content_type, forge)
 
     def _error(self, book: Book, request: Request, refusal: Refusal, forge: bool) -> HTTPResponse:
+        if book.company.errors_inside and refusal.status != 401:
+            return self._signed(book, request, 200, encode(refusal.body()), JSON, forge)
         if refusal.status not in SIGNED_STATUSES:
             return _unsigned(refusal)
         return self._signed(book, request, refusal.status, encode(refusal.body()), JSON, forge)

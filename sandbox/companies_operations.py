@@ -86,7 +86,8 @@ def holder_notice(book: Book, body: dict[str, Any]) -> dict[str, Any]:
 
 def _shown(book: Book, account: dict[str, Any]) -> dict[str, Any]:
     names = ("number", "status", "holder_masked", "address_masked")
-    return {"service": book.company.service, **{name: account[name] for name in names}}
+    shown = {"service": book.company.service, **{name: account[name] for name in names}}
+    return shown | ({"balance_fen": account["balance_fen"]} if account["balance_fen"] else {})
 
 
 def _proves(book: Book, account: dict[str, Any], value: str) -> bool:

@@ -56,14 +56,14 @@ class QrCodeRevocation(Input, frozen=True):
 
 
 async def issue(call: Call) -> Answer:
-    company = joined_company(call)
+    company = await joined_company(call)
     body = _read(call, QrCodeRequest)
     issued = await call.services.qr_codes.issue(company, body.account_number, body.label)
     return Answer(QrCodeAnswer(issued.token, issued.url, issued.code.created_at))
 
 
 async def draw(call: Call) -> Answer:
-    company = joined_company(call)
+    company = await joined_company(call)
     body = _read(call, WeChatCodeRequest)
     codes = call.services.codes
     if body.kind == "mini_program":
@@ -75,7 +75,7 @@ async def draw(call: Call) -> Answer:
 
 
 async def revoke(call: Call) -> Answer:
-    company = joined_company(call)
+    company = await joined_company(call)
     body = _read(call, QrCodeRevocation)
     await call.services.qr_codes.revoke(body.token, company)
     return Answer(None, 204)

@@ -5,10 +5,12 @@ from urllib.parse import urlsplit
 from api.calls import Call
 from api.errors import SignatureWrong
 from core import clock
+from core.failpoint import failpoint
 from core.log import get_logger
 from domain.companies import JoinedCompany
 from domain.services import Services
-from gateways.companies import SignatureRefused, sign_answer, verify_company_request
+from gateways.companies import SignatureRefused, request_nonce, sign_answer, verify_company_request
+from models import nonce
 
 log = get_logger(__name__)
 
@@ -38,9 +40,18 @@ def verified_company(call: Call, company: str | None = None) -> str:
     raise SignatureWrong
 
 
-def joined_company(call: Call) -> JoinedCompany:
-    """The joined company that signed this request."""
-    return call.services.companies.get(verified_company(call))
+async def joined_company(call: Call) -> JoinedCompany:
+    """The joined company that signed this request, which has no id of its own: its nonce serves once.
+
+    Raises:
+        SignatureWrong: also for a request that came before.
+    """
+    company = call.services.companies.get(verified_company(call))
+    if not await nonce.use(company.code, request_nonce(call.header_pairs)):
+        log.warning("company.nonce_seen_before", company=company.code)
+        raise SignatureWrong
+    failpoint("company_nonce.committed")
+    return company
 
 
 def answer_signature(

@@ -1,6 +1,6 @@
 """Routes of utility accounts, bills and payments."""
 
-from api import companies, payment_methods, payments, scanned, usage, utility_accounts
+from api import companies, overview, payment_methods, payments, scanned, usage, utility_accounts
 from api.access import ANYBODY, PHONE, WECHAT
 from api.calls import Limit, Route
 from core.errors import NotFound
@@ -41,6 +41,10 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route("DELETE", "/v1/bindings/{binding_id}", utility_accounts.revoke_binding, PHONE, "解除户号", None, 204, errors=(NotFound,), tag="户号", shed="filing"),
     Route("GET", "/v1/utility-accounts", utility_accounts.list_accounts, PHONE, "我的户号", utility_accounts.AccountList, tag="户号", shed="search"),
+    Route(
+        "GET", "/v1/utility-accounts/owed", overview.show, PHONE, "全部户号各欠多少", overview.EverythingOwed, tag="账单", shed="refresh",
+        limit=Limit(30), errors=(RateLimited,),
+    ),
     Route(
         "GET", "/v1/utility-accounts/{account_id}/bindings", utility_accounts.list_bindings, PHONE, "谁添加了这个户号",
         utility_accounts.BindingList, errors=(NotFound,), tag="户号", shed="search",

@@ -56,6 +56,10 @@ class AccountView:
     address_masked: str | None
 
 
+COPIED = ("company_state", "holder_masked", "address_masked", "address_index", "balance_fen")
+"""What :meth:`Accounts.copy` takes over."""
+
+
 class Accounts:
     """Utility accounts and who may see them."""
 
@@ -114,7 +118,7 @@ class Accounts:
             known = await self.known(company, number, lock=True)
             assert known is not None
         self.copy(known, found)
-        await known.save(update_fields=["company_state", "holder_masked", "address_masked"])
+        await known.save(update_fields=list(COPIED))
         return known
 
     def copy(self, account: UtilityAccount, found: Account) -> None:
@@ -122,6 +126,9 @@ class Accounts:
         account.company_state = str(found.status)
         account.holder_masked = self._vault.seal(found.holder_masked, "utility_account.holder_masked", account.id)
         account.address_masked = self._vault.seal(found.address_masked, "utility_account.address_masked", account.id)
+        account.balance_fen = found.balance_fen
+        if found.address is not None:
+            account.address_index = self._vault.index("utility_account.address", tidy(found.address))
 
     async def known(self, company: JoinedCompany, number: str, *, lock: bool = False) -> UtilityAccount | None:
         """Our row of this account, if we have one."""

@@ -12,7 +12,7 @@ from core.database import transaction
 from core.failpoint import failpoint
 from core.log import get_logger
 from core.outbound import FailureKind, OutboundError
-from domain.billing.accounts import Accounts, CompanyAway
+from domain.billing.accounts import COPIED, Accounts, CompanyAway
 from domain.companies import Companies, JoinedCompany
 from gateways.companies import Bill as CompanyBill
 from gateways.companies import Bills, CompanyRefusal, FileBill
@@ -70,16 +70,16 @@ class Refresher:
                 await self._close_missing(company, locked, answer)
                 locked.bills_checked_at = asked_at
                 self._accounts.copy(locked, answer.account)
-                await locked.save(
-                    update_fields=["bills_checked_at", "company_state", "holder_masked", "address_masked"]
-                )
+                await locked.save(update_fields=["bills_checked_at", *COPIED])
         failpoint("bills.committed")
-        for name in ("bills_checked_at", "company_state", "holder_masked", "address_masked"):
+        for name in ("bills_checked_at", *COPIED):
             setattr(account, name, getattr(locked, name))
         return answer
 
     async def take_file(self, company_code: str, day: date) -> int:
         """Take a company's daily file; the number of bills written. Bills of accounts we do not know are left out.
+
+        Files may come in any order, however late: a bill that a later file or answer has told us of stays as that one said.
 
         Raises:
             CompanyAway: no file, or not ready.
@@ -99,8 +99,7 @@ class Refresher:
             async with transaction():
                 account = await self._accounts.known(company, number, lock=True)
                 if account is not None and (account.bills_checked_at is None or account.bills_checked_at < as_of):
-                    await self._write(company, account, bills)
-                    written += len(bills)
+                    written += await self._write(company, account, bills, as_of)
             failpoint("bill_file.account_committed")
         await BillFile.create(
             id=ids.new_id(),
@@ -113,32 +112,48 @@ class Refresher:
         failpoint("bill_file.committed")
         return written
 
-    async def _write(self, company: JoinedCompany, account: UtilityAccount, bills: Iterable[CompanyBill]) -> None:
-        """Insert and update the bills of a locked account."""
+    async def _write(
+        self,
+        company: JoinedCompany,
+        account: UtilityAccount,
+        bills: Iterable[CompanyBill],
+        as_of: datetime | None = None,
+    ) -> int:
+        """Insert and update the bills of a locked account, as they stood at `as_of` (None: now); how many of them said something newer."""
         wanted = list(bills)
         known = {
             bill.bill_no: bill
             for bill in await Bill.filter(company=company.code, bill_no__in=[bill.bill_no for bill in wanted])
         }
         actor = Actor("company", company.code)
+        written = 0
         for said in wanted:
             row = known.get(said.bill_no)
             if row is None:
-                row = await self._insert(company, account, said, actor)
+                row = await self._insert(company, account, said, actor, as_of)
+            elif as_of is not None and row.checked_at >= as_of:
+                continue
             elif row.account_id != account.id:
                 log.error("bills.number_of_another_account", company=company.code, bill_id=str(row.id))
                 continue
             elif _differs(row, said):
-                await _amend(row, said)
+                await _amend(row, said, as_of)
+            elif as_of is not None:
+                row.checked_at = as_of
+                await row.save(update_fields=["checked_at"])
+            written += 1
             event = _EVENTS.get((BillStatus(row.status), str(said.status)))
             if event is not None:
                 await move(BILL, row, event, actor, reason=_REASONS.get(event), columns=_paid_at(event))
+        return written
 
-    async def _insert(self, company: JoinedCompany, account: UtilityAccount, said: CompanyBill, actor: Actor) -> Bill:
+    async def _insert(
+        self, company: JoinedCompany, account: UtilityAccount, said: CompanyBill, actor: Actor, as_of: datetime | None
+    ) -> Bill:
         row = Bill(
             id=ids.new_id(), account_id=account.id, company=company.code, bill_no=said.bill_no, status=BillStatus.OPEN
         )
-        _copy(row, said)
+        _copy(row, said, as_of)
         await row.save(force_create=True)
         await born(BILL, row, actor)
         return row
@@ -182,19 +197,19 @@ def _differs(row: Bill, said: CompanyBill) -> bool:
     )  # fmt: skip
 
 
-def _copy(row: Bill, said: CompanyBill) -> None:
+def _copy(row: Bill, said: CompanyBill, as_of: datetime | None) -> None:
     row.period, row.issued_on, row.due_on = said.period, said.issued_on, said.due_on
     row.principal_fen, row.late_fee_fen, row.payable_fen = said.principal_fen, said.late_fee_fen, said.payable_fen
     row.paid_fen = said.paid_fen
     row.usage, row.unit, row.lines, row.basis = said.usage, said.unit, _lines(said), _basis(said)
-    row.checked_at = clock.now()
+    row.checked_at = as_of or clock.now()
 
 
-async def _amend(row: Bill, said: CompanyBill) -> None:
+async def _amend(row: Bill, said: CompanyBill, as_of: datetime | None) -> None:
     """A bill we have posted keeps its amounts: they are what was paid."""
     if row.status == BillStatus.POSTED:
         return
-    _copy(row, said)
+    _copy(row, said, as_of)
     await row.save(
         update_fields=[
             "period",

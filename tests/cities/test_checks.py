@@ -121,6 +121,21 @@ FAULTS: list[tuple[str, str, Fault, str, str]] = [
         "nothing is in force between 2026-12-30 and 2027-01-01",
     ),
     ("same day twice", "payments.toml", versions("view", {}, {}), "$.view", "overlap or are out of order"),
+    ("no time of day", "payments.toml", put("bill_file.0.ready_at", "2:00"), "$.bill_file[0].ready_at", "like 02:00"),
+    (
+        "overdue at once",
+        "payments.toml",
+        put("bill_file.0.late_at", "02:00"),
+        "$.bill_file[0].late_at",
+        "overdue after",
+    ),
+    (
+        "looks back too far",
+        "payments.toml",
+        put("bill_file.0.look_back", "32d"),
+        "$.bill_file[0].look_back",
+        "at most 31d",
+    ),
     ("surcharge", "payments.toml", put("surcharge.0.allowed", True), "$.surcharge[0].allowed", "国办函"),
     (
         "order too short",

@@ -445,6 +445,24 @@ async def unbinds(customer: Customer) -> Outcome:
     return Outcome()
 
 
+async def looks_at_everything(customer: Customer) -> Outcome:
+    """All accounts in one look while the company is slow: its answer is there at a later one."""
+    await customer.company_prints_bill()
+    await customer.enter()
+    await customer.bind()
+    await fetch("update utility_account set bills_checked_at = null")
+    await customer.fault("company:water", "query_bills", "latency", latency_s=4.0, times=1)
+    customer.stage("looking")
+
+    async def fresh() -> bool:
+        look = await customer.call("GET", "/v1/utility-accounts/owed")
+        states = [account["state"] for place in look["places"] for account in place["accounts"]]
+        return states == ["fresh"] and look["known_fen"] == 4199 and not look["is_partial"]
+
+    await customer.until(fresh, "the late answer")
+    return Outcome()
+
+
 async def holder_objects(customer: Customer) -> Outcome:
     """The company tells the holder of the binding; he objects, and it ends."""
     await customer.company_opens_account()

@@ -55,11 +55,18 @@ class FakeCompany:
         self.seen: list[tuple[str, str, Any]] = []
         self.answer: Callable[[str, Any], Reply] = lambda _path, _body: Reply(500, signed=False)
 
-    def gateway(self, base_url: str = f"https://{AUTHORITY}/v1") -> CompanyGateway:
+    def gateway(self, base_url: str = f"https://{AUTHORITY}/v1", *, errors_inside: bool = False) -> CompanyGateway:
         client = httpx.AsyncClient(transport=httpx.MockTransport(self._serve))
         live = {keyid: key.public_key() for keyid, key in self.keys.items() if keyid != "stranger"}
         counterpart = Counterpart("company:water", base_url, client=client)
-        return CompanyGateway("water", counterpart, AUTHORITY, SigningKey("lianban-2026a", self.our_key), live)
+        return CompanyGateway(
+            "water",
+            counterpart,
+            AUTHORITY,
+            SigningKey("lianban-2026a", self.our_key),
+            live,
+            errors_inside=errors_inside,
+        )
 
     def replies(self, reply: Reply) -> None:
         self.answer = lambda _path, _body: reply

@@ -1,7 +1,9 @@
 """What the clock does: lost jobs are found, dead workers' jobs handed on, old things removed."""
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
+import structlog
 from procrastinate.testing import InMemoryConnector
 
 from core import clock
@@ -111,6 +113,62 @@ async def test_the_daily_file_brings_bills_of_known_accounts_and_may_be_taken_ag
     before = await spine.rows()
     await timetable.take_bill_files(spine.services)
     assert (await spine.rows()) == before
+
+
+DAY = timedelta(days=1)
+
+
+async def _days_taken() -> list[str]:
+    rows = await fetch("select day::text from bill_file where company = $1 order by day", WATER)
+    return [row["day"] for row in rows]
+
+
+async def test_files_that_were_missed_are_fetched_later_and_an_older_one_undoes_nothing(spine: Spine) -> None:
+    number = await spine.account()
+    await spine.qr(number)
+    start = clock.today()
+    bill_no = await spine.bill(number, 100, issued_on=start.isoformat())
+    await spine.travel(DAY)
+    await timetable.take_bill_files(spine.services)
+    assert await _days_taken() == [str(start)]
+    await spine.bill(number, 200, bill_no=bill_no, issued_on=start.isoformat())
+    await spine.travel(DAY)
+    await spine.fault("company:water", "bill_file", "error", status=503)
+    await timetable.take_bill_files(spine.services)
+    assert await _days_taken() == [str(start)], "the company was away"
+    await spine.bill(number, 300, bill_no=bill_no, issued_on=start.isoformat())
+    await spine.travel(DAY)
+    # The file in the middle comes last.
+    await spine.fault("company:water", "bill_file", "error", status=503)
+    await timetable.take_bill_files(spine.services)
+    assert await _days_taken() == [str(start), str(start + 2 * DAY)]
+    (bill,) = await fetch("select payable_fen from bill")
+    assert bill["payable_fen"] == 300
+    await timetable.take_bill_files(spine.services)
+    assert await _days_taken() == [str(start + count * DAY) for count in range(3)]
+    (bill,) = await fetch("select payable_fen from bill")
+    assert bill["payable_fen"] == 300, "the older file says what has been overtaken"
+
+
+async def test_a_file_that_is_overdue_is_an_alarm_and_one_from_before_the_first_is_not_missed(spine: Spine) -> None:
+    await spine.fault("company:water", "bill_file", "error", times=None, status=503)
+    now = clock.now().astimezone(clock.SHANGHAI)
+    await spine.travel(DAY - timedelta(hours=now.hour, minutes=now.minute) + timedelta(hours=3))
+    with structlog.testing.capture_logs() as early:
+        await timetable.take_bill_files(spine.services)
+    await spine.travel(timedelta(hours=10))
+    with structlog.testing.capture_logs() as late:
+        await timetable.take_bill_files(spine.services)
+
+    def said(logs: Sequence[Mapping[str, object]]) -> list[tuple[object, object]]:
+        return [
+            (line["log_level"], line["day"])
+            for line in logs
+            if line["event"] == "bills.file_missing" and line["company"] == WATER
+        ]
+
+    yesterday = str(clock.today() - DAY)
+    assert (said(early), said(late)) == ([("warning", yesterday)], [("error", yesterday)])
 
 
 async def test_the_worker_knows_every_task(spine: Spine) -> None:
