@@ -18,8 +18,10 @@ ROOT = Path(__file__).parents[2]
 ROOMS = ("core", "cities", "wechat", "gateways", "models", "notifications", "payments", "domain", "api")
 OF_THE_START = {"SettingsInvalid", "CityPackInvalid"}
 """Stop the start; no request can meet them."""
-OF_THE_CONSOLE = {"AdministratorExists", "NothingToReturn", "ApproverMissing"}
-"""Only ``lianban staff`` and ``lianban refund`` meet them."""
+OF_THE_CONSOLE = {
+    "AdministratorExists", "NothingToReturn", "ApproverMissing", "BillNotReady", "ItemUnknown", "ReasonMissing", "DayNotOver",
+}  # fmt: skip
+"""Only ``lianban staff``, ``lianban refund`` and reconciliation by hand meet them."""
 OF_OUR_FAULTS = {
     "CannotDecrypt", "LedgerAccountMissing", "RefundMismatch", "NotInForce", "UnknownCompany", "UnknownMessageKind", "MessageValuesInvalid",
     "TemplateValueWrong",
