@@ -31,8 +31,10 @@ from domain.companies import CompanyNotJoined
 from domain.identity.acting import CounterCodeRefused
 from domain.identity.login import IdentitySourceAway, LoginCodeRefused, PhoneCodeRefused
 from domain.identity.passwords import PasswordWeak
+from domain.identity.people import RealNameContradicts
 from domain.identity.phone_codes import PhoneMalformed, SmsAway, SmsCodeRefused
 from domain.identity.sessions import RefreshRefused
+from domain.identity.sso import HandoverRefused, ReturnUrlNotAllowed
 from domain.identity.staff import GrantRefused, LoginTaken
 from domain.identity.staff_login import SetupRefused, StaffLoginRefused
 from domain.identity.tokens import TokenRefused
@@ -126,6 +128,7 @@ STATUS: dict[type[LianbanError], int] = {
     LoginCodeRefused: 401,
     StaffLoginRefused: 401,
     SetupRefused: 401,
+    HandoverRefused: 401,
     LevelTooLow: 403,
     PermissionMissing: 403,
     GrantRefused: 403,
@@ -147,6 +150,7 @@ STATUS: dict[type[LianbanError], int] = {
     PaymentNotPayable: 409,
     MethodNotOffered: 422,
     QuoteStale: 409,
+    RealNameContradicts: 409,
     StaleState: 409,
     IllegalMove: 409,
     BodyTooLarge: 413,
@@ -164,6 +168,7 @@ STATUS: dict[type[LianbanError], int] = {
     PhoneMalformed: 422,
     ProofMalformed: 422,
     SmsCodeRefused: 422,
+    ReturnUrlNotAllowed: 422,
     RateLimited: 429,
     TooManyPayments: 429,
     Unexpected: 500,

@@ -56,12 +56,12 @@ class SessionList(Output, frozen=True):
 
 async def login_by_wechat(call: Call) -> Answer:
     body: WeChatLogin = call.body
-    return Answer(_tokens(await call.services.login.by_wechat(body.code, body.client_id, body.client_label)), 201)
+    return Answer(tokens(await call.services.login.by_wechat(body.code, body.client_id, body.client_label)), 201)
 
 
 async def refresh(call: Call) -> Answer:
     body: RefreshRequest = call.body
-    return Answer(_tokens(await call.services.sessions.refresh(body.refresh_token, body.client_id)), 201)
+    return Answer(tokens(await call.services.sessions.refresh(body.refresh_token, body.client_id)), 201)
 
 
 async def list_sessions(call: Call) -> Answer:
@@ -93,5 +93,6 @@ async def end_current(call: Call) -> Answer:
     return Answer(None, 204)
 
 
-def _tokens(opened: Opened) -> Tokens:
+def tokens(opened: Opened) -> Tokens:
+    """What a client gets of a login."""
     return Tokens(opened.access_token, opened.expires_in_s, opened.refresh_token, opened.session_id, opened.level)

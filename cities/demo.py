@@ -87,11 +87,29 @@ class DemoCompany(Shape, frozen=True, kw_only=True):
     accounts: Annotated[tuple[DemoAccount, ...], Meta(min_length=1)]
 
 
+class DemoOrganization(Shape, frozen=True, kw_only=True):
+    name: Text
+    credit_code: Annotated[str, Meta(pattern=r"\A[0-9A-HJ-NPQRTUWXY]{18}\Z")]
+    legal_representative: Text
+
+
+class DemoPerson(Shape, frozen=True, kw_only=True):
+    """Somebody whom the unified identity of the sandbox knows, and the organizations for which he can log in there."""
+
+    person_id: Annotated[str, Meta(pattern=r"\A[a-z][a-z-]{0,29}\Z")]
+    name: Text
+    id_number: Annotated[str, Meta(pattern=r"\A[0-9]{17}[0-9X]\Z")]
+    phone: Annotated[str, Meta(pattern=r"\A1[3-9][0-9]{9}\Z")]
+    is_real_name: bool
+    organizations: tuple[DemoOrganization, ...]
+
+
 class Demo(Shape, frozen=True, kw_only=True):
     """`invented` can only be true: no real person's data may ever stand in a pack."""
 
     invented: bool
     note: Text
+    people: tuple[DemoPerson, ...]
     companies: tuple[DemoCompany, ...]
 
 
@@ -100,6 +118,8 @@ def load_demo(city: City, folder: Path | None = None) -> Demo:
     demo = read((folder or Path(__file__).parent / city.code) / DEMO_FILE, Demo)
     if not demo.invented:
         raise CityPackInvalid(DEMO_FILE, "$.invented", "demo data is invented")
+    _unique("$.people[{}].person_id", [person.person_id for person in demo.people])
+    _unique("$.people[{}].id_number", [person.id_number for person in demo.people])
     _unique("$.companies[{}].code", [company.code for company in demo.companies])
     for index, company in enumerate(demo.companies):
         _check_company(city, f"$.companies[{index}]", company)

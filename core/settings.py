@@ -13,6 +13,7 @@
 
 import base64
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -23,6 +24,7 @@ import msgspec
 from core.errors import LianbanError
 
 Environment = Literal["dev", "test", "production"]
+_CODE = re.compile(r"[a-z][a-z0-9_]{0,29}")
 _WELL_KNOWN = ("changeme", "secret", "password", "example", "test", "demo", "123456", "00000000")
 
 
@@ -114,6 +116,23 @@ class CompanyKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """None: this company cannot be paid through Alipay."""
 
 
+class IdentitySource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A door of the province's unified identity at which people and organizations log in, and our number there.
+
+    `protocol` is ``code`` (OAuth code with PKCE and a signed identity token) or ``ticket`` (one-time ticket, signed calls).
+    `issuer` is the space in which the source's subject ids are unique; the browser goes to `login_url`, our server asks `api_url`.
+    """
+
+    protocol: Literal["code", "ticket"]
+    issuer: str
+    login_url: str
+    api_url: str
+    client_id: str
+    secret: str
+    public_key: str = ""
+    """Ed25519, PEM: what a source of the protocol ``code`` signs its identity tokens with."""
+
+
 class Endpoints(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base addresses of the platforms; the sandbox stands in for them in dev."""
 
@@ -150,6 +169,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sms: Sms | None = None
     """Without it no text messages leave, and phone numbers are proved by WeChat only."""
     endpoints: Endpoints = Endpoints()
+    identity_sources: dict[str, IdentitySource] = {}
+    return_urls: list[str] = []
+    """Addresses of our own pages to which a login may come back, compared letter by letter; the first takes what fits nowhere."""
     database_owner_url: str = ""
     clock_file: str | None = None
     pool_size: int = 10
@@ -230,6 +252,7 @@ def check(settings: Settings) -> None:
             raise SettingsInvalid(f"companies.{code}.public_keys: one or two keys are live at once")
     if settings.alipay is not None:
         _check_alipay(settings.alipay, settings.companies)
+    _check_identity_sources(settings)
     if settings.is_open_world:
         _check_open_world(settings)
 
@@ -249,6 +272,25 @@ def _check_alipay(alipay: Alipay, companies: Mapping[str, CompanyKeys]) -> None:
     tokens = [company.alipay.app_auth_token for company in companies.values() if company.alipay is not None]
     if len(set(tokens)) != len(tokens):
         raise SettingsInvalid("companies.*.alipay: each has an app_auth_token of its own; one may own the application")
+
+
+def _check_identity_sources(settings: Settings) -> None:
+    if settings.identity_sources and not settings.return_urls:
+        raise SettingsInvalid("return_urls: a login has nowhere to come back to")
+    issuers = [source.issuer for source in settings.identity_sources.values()]
+    if len(set(issuers)) != len(issuers):
+        raise SettingsInvalid("identity_sources: two sources name one issuer")
+    for code, source in settings.identity_sources.items():
+        if not _CODE.fullmatch(code) or not 1 <= len(source.issuer) <= 64:
+            raise SettingsInvalid(f"identity_sources.{code}: a code of 1 to 30 characters, an issuer of at most 64")
+        if source.protocol == "code" and not source.public_key:
+            raise SettingsInvalid(
+                f"identity_sources.{code}.public_key: the key its identity tokens are signed with is needed"
+            )
+    for address in settings.return_urls:
+        parts = urlsplit(address)
+        if parts.scheme not in ("http", "https") or not parts.netloc or parts.username or not address.isascii():
+            raise SettingsInvalid("return_urls: whole http(s) addresses are needed")
 
 
 def _check_symmetric(key: Key) -> None:
@@ -277,6 +319,7 @@ def _check_open_world(settings: Settings) -> None:
             else ()
         ),
         *((("sms.secret_key", settings.sms.secret_key),) if settings.sms else ()),
+        *((f"identity_sources.{code}.secret", source.secret) for code, source in settings.identity_sources.items()),
     ):
         if len(value) < 16 or len(set(value)) < 8 or any(word in value.lower() for word in _WELL_KNOWN):
             raise SettingsInvalid(f"{name}: missing or weak")
@@ -290,6 +333,8 @@ def _check_open_world(settings: Settings) -> None:
         settings.wechat_pay.notify_url,
         settings.wechat_pay.refund_notify_url,
     ]
+    addresses += settings.return_urls
+    addresses += [url for source in settings.identity_sources.values() for url in (source.login_url, source.api_url)]
     addresses += [company.base_url for company in settings.companies.values()]
     if settings.alipay is not None:
         addresses += [settings.endpoints.alipay, settings.alipay.notify_url]

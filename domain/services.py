@@ -24,8 +24,10 @@ from domain.billing.telling import Telling
 from domain.companies import Companies
 from domain.identity.acting import Acting
 from domain.identity.login import Login
+from domain.identity.people import People
 from domain.identity.phone_codes import PhoneCodes
 from domain.identity.sessions import Sessions
+from domain.identity.sso import Sso
 from domain.identity.staff import Staff
 from domain.identity.staff_login import StaffLogin
 from domain.identity.staff_sessions import StaffSessions
@@ -62,6 +64,8 @@ class Services:
     staff_sessions: StaffSessions
     acting: Acting
     desk: CompanyDesk
+    people: People
+    sso: Sso
     companies: Companies
     accounts: Accounts
     qr_codes: QrCodes

@@ -11,6 +11,7 @@ from core.database import fetch
 from core.log import get_logger
 from core.outbound import OutboundError
 from domain.billing.accounts import CompanyAway
+from domain.identity.sso import tidy_attempts
 from domain.services import Services
 from jobs.orphans import sweep
 from models import nonce
@@ -50,6 +51,7 @@ async def tidy() -> None:
         "delete from refresh_token t using session s where s.id = t.session_id and s.expires_at < $1",
         now - timedelta(days=30),
     )
+    await tidy_attempts()
 
 
 async def take_bill_files(services: Services) -> None:

@@ -14,6 +14,7 @@ from core import redis as redis_module
 from core.crypto import Vault
 from core.outbound import CircuitSettings, Counterpart
 from core.settings import CompanyKeys, Settings
+from core.settings import IdentitySource as IdentitySourceSettings
 from domain.billing.accounts import Accounts
 from domain.billing.desk import CompanyDesk
 from domain.billing.overview import Overview
@@ -28,9 +29,11 @@ from domain.companies import Companies, JoinedCompany
 from domain.identity.acting import Acting
 from domain.identity.login import Login
 from domain.identity.passwords import Passwords
+from domain.identity.people import People
 from domain.identity.phone_codes import TEMPLATE as PHONE_CODE
 from domain.identity.phone_codes import PhoneCodes
 from domain.identity.sessions import Sessions
+from domain.identity.sso import Sso
 from domain.identity.staff import Staff
 from domain.identity.staff_login import StaffLogin
 from domain.identity.staff_sessions import StaffSessions
@@ -38,6 +41,9 @@ from domain.identity.tokens import AccessTokens, RefreshTokens, TokenKeys
 from domain.services import Services
 from gateways.companies import CompanyGateway, SigningKey, load_public_key, load_signing_key
 from gateways.sms import SmsGateway
+from gateways.unified_code import CodeSource
+from gateways.unified_identity import IdentitySource
+from gateways.unified_ticket import TicketSource
 from models.reconciliation import COMPANY
 from notifications.channels import Channel
 from notifications.channels.mini_program import MiniProgramChannel
@@ -85,9 +91,22 @@ def compose(settings: Settings) -> Services:
     wechat_side = Counterpart("wechat", settings.endpoints.wechat)
     wechat_pay_side = Counterpart("wechat_pay", settings.endpoints.wechat_pay)
     company_sides = _company_sides(settings, city)
+    identity_sides = {
+        code: Counterpart(f"identity:{code}", source.api_url) for code, source in settings.identity_sources.items()
+    }
     app = settings.wechat
     mini_program = MiniProgram(
         app.appid, app.secret, wechat_side, TokenKeeper(app.appid, app.secret, wechat_side, redis, vault)
+    )
+
+    people = People(vault)
+    sso = Sso(
+        [_identity_source(code, settings.identity_sources[code], side) for code, side in identity_sides.items()],
+        sessions,
+        people,
+        vault,
+        return_urls=settings.return_urls,
+        public_url=settings.public_url,
     )
 
     companies = _companies(settings, city, company_sides)
@@ -132,12 +151,14 @@ def compose(settings: Settings) -> Services:
         token_keys=token_keys,
         access_tokens=access_tokens,
         sessions=sessions,
-        login=Login(mini_program, sessions, vault),
         staff=Staff(vault, city),
         staff_login=StaffLogin(vault, city, limiter, staff_sessions, Passwords()),
         staff_sessions=staff_sessions,
         acting=Acting(vault, city, limiter),
         desk=CompanyDesk(city, companies, accounts, vault),
+        login=Login(mini_program, sessions, people, vault),
+        people=people,
+        sso=sso,
         companies=companies,
         accounts=accounts,
         qr_codes=qr_codes,
@@ -169,6 +190,7 @@ def compose(settings: Settings) -> Services:
             wechat_side,
             wechat_pay_side,
             alipay_side,
+            *identity_sides.values(),
             *company_sides.values(),
             *([sms_side] if sms_side else []),
         ),
@@ -295,6 +317,12 @@ def _company_sides(settings: Settings, city: City) -> dict[str, Counterpart]:
 def _company_side(code: str, rules: Gateway, keys: CompanyKeys) -> Counterpart:
     circuit = CircuitSettings(rules.circuit.window, rules.circuit.failure_share, rules.circuit.pause)
     return Counterpart(f"company:{code}", keys.base_url, timeout=rules.timeout, circuit=circuit)
+
+
+def _identity_source(code: str, rules: IdentitySourceSettings, side: Counterpart) -> IdentitySource:
+    if rules.protocol == "ticket":
+        return TicketSource(code, rules.issuer, rules.login_url, rules.client_id, rules.secret, side)
+    return CodeSource(code, rules.issuer, rules.login_url, rules.client_id, rules.secret, rules.public_key, side)
 
 
 def _signing_key(settings: Settings) -> SigningKey:

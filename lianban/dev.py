@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--var", type=Path, default=Path("var"), help="folder of data and keys (default: var)")
     parser.add_argument("--city", default="ezhou", help="code of the city pack (default: ezhou)")
     parser.add_argument("--port", type=int, default=Ports().api, help="the API's port on 127.0.0.1 (default: 8000)")
-    parser.add_argument("--sandbox-port", type=int, default=Ports().sandbox, help="the first of the sandbox's four")
+    parser.add_argument("--sandbox-port", type=int, default=Ports().sandbox, help="the first of the sandbox's five")
     parser.add_argument("--no-demo", action="store_true", help="start and serve, play nothing")
 
 
@@ -132,7 +132,7 @@ def _say_where(settings: Settings, sandbox: SandboxProcess, path: Path, city: st
     rows = [
         ("接口", settings.public_url),
         ("接口说明", f"{settings.public_url}/docs"),
-        ("沙箱", f"{sandbox.url}/control/health（微信、微信支付、公共服务企业都由它扮演）"),
+        ("沙箱", f"{sandbox.url}/control/health（微信、微信支付、公共服务企业、统一身份认证都由它扮演）"),
         ("日志", f"{path.parents[1] / 'lianban.log'} 和 {sandbox.log}"),
         ("数据库", f"psql '{settings.database_url}'"),
         ("设置", f"LIANBAN_SETTINGS={path}"),

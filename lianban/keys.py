@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from cryptography import x509
@@ -33,11 +33,16 @@ from lianban.engines import Addresses
 
 _ALPHANUMERIC = string.ascii_letters + string.digits
 _MCHID = "1900000001"
+_IDENTITY_SOURCES: dict[str, tuple[Literal["code", "ticket"], str]] = {
+    "ehuiban": ("ticket", "鄂汇办"),
+    "hubei_portal": ("code", "湖北政务服务网"),
+}
+"""The doors of the unified identity: code → protocol and name."""
 _CERTIFICATE_LIFE = timedelta(days=5 * 365)
 
 
 class Ports(NamedTuple):
-    """Loopback ports: the API's, and the first of the sandbox's four."""
+    """Loopback ports: the API's, and the first of the sandbox's five."""
 
     api: int = 8000
     sandbox: int = 9100
@@ -153,6 +158,8 @@ def _settings(
             alipay=f"http://127.0.0.1:{ports.sandbox + 3}",
             sms=f"http://127.0.0.1:{ports.sandbox}/tencent-sms",
         ),
+        identity_sources={code: _identity_source(ring, code, ports) for code in _IDENTITY_SOURCES},
+        return_urls=[f"{public_url}/h5/", f"{public_url}/h5/#/pages/login/index"],
         clock_file=str(clock_file),
     )
 
@@ -198,8 +205,49 @@ def _sandbox(ring: _Ring, pack: City, ports: Ports, var_dir: Path) -> dict[str, 
         },
         "alipay": keys_alipay.sandbox_side(ring, pack),
         "sms": _sandbox_sms(_sms(ring, pack), pack),
+        "unified_identity": _sandbox_identity(ring, pack, ports),
         "companies": [_sandbox_company(ring, company, public_url, demo.get(company.code, {})) for company in companies],
     }
+
+
+def _identity_source(ring: _Ring, code: str, ports: Ports) -> settings.IdentitySource:
+    protocol, _ = _IDENTITY_SOURCES[code]
+    base, made = f"http://127.0.0.1:{ports.sandbox + 4}/{code}", _identity_keys(ring, code)
+    return settings.IdentitySource(
+        protocol=protocol,
+        issuer=f"https://{code.replace('_', '-')}.sandbox",
+        login_url=f"{base}/login",
+        api_url=base,
+        client_id=made["client_id"],
+        secret=made["secret"],
+        public_key=made["public"] if protocol == "code" else "",
+    )
+
+
+def _sandbox_identity(ring: _Ring, pack: City, ports: Ports) -> dict[str, Any]:
+    doors: list[dict[str, str]] = []
+    for code, (protocol, name) in _IDENTITY_SOURCES.items():
+        ours, made = _identity_source(ring, code, ports), _identity_keys(ring, code)
+        doors.append(
+            {
+                "code": code,
+                "name": name,
+                "protocol": protocol,
+                "issuer": ours.issuer,
+                "client_id": ours.client_id,
+                "secret": ours.secret,
+                "callback_url": f"http://127.0.0.1:{ports.api}/v1/sessions/unified/{code}/callback",
+                "private_key": made["private"],
+            }
+        )
+    return {"people": msgspec.to_builtins(load_demo(pack).people), "sources": doors}
+
+
+def _identity_keys(ring: _Ring, code: str) -> dict[str, str]:
+    def make() -> dict[str, str]:
+        return {"client_id": f"lianban-{secrets.token_hex(4)}", "secret": _random_text(32), **_ed25519(code, "a")}
+
+    return ring.get(f"identity/{code}", make)
 
 
 def _sandbox_company(ring: _Ring, company: Company, public_url: str, demo: dict[str, Any]) -> dict[str, Any]:

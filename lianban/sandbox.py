@@ -26,7 +26,7 @@ class SandboxFailed(LianbanError):
 
 
 class SandboxProcess:
-    """The running sandbox on four ports from `port`; use as a context manager.
+    """The running sandbox on its ports from `port`; use as a context manager.
 
     It shares no code with us, so it is started by its name and spoken to over HTTP. Its standard input is ours to hold:
     when we end, however we end, it stops.
@@ -119,7 +119,7 @@ class SandboxProcess:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``python -m sandbox``."""
     parser.add_argument("--config", type=Path, default=Path("var/keys/sandbox.json"))
-    parser.add_argument("--port", type=int, default=9100, help="the first of four")
+    parser.add_argument("--port", type=int, default=9100, help="the first of five")
 
 
 def run(arguments: argparse.Namespace) -> int:

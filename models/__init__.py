@@ -3,6 +3,7 @@
 MODULES = (
     "models.person",
     "models.session",
+    "models.login_attempt",
     "models.utility_account",
     "models.bill",
     "models.payment",

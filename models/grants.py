@@ -24,7 +24,9 @@ GRANTS: dict[str, frozenset[str]] = {
     ),
     "follower": _KEEP,
     "phone_code": _TIDY,
-    **dict.fromkeys(("idempotent_answer", "quote", "refresh_token", "company_nonce"), _TIDY),
+    **dict.fromkeys(
+        ("idempotent_answer", "quote", "refresh_token", "company_nonce", "login_attempt", "spent_code"), _TIDY
+    ),
     **dict.fromkeys(
         ("procrastinate_jobs", "procrastinate_events", "procrastinate_periodic_defers", "procrastinate_workers"), _TIDY
     ),

@@ -6,6 +6,9 @@ from tortoise import fields
 from tortoise.migrations.constraints import CheckConstraint, UniqueConstraint
 from tortoise.models import Model
 
+REAL_NAME_SOURCES = ("unified_identity", "id_card", "clerk")
+"""The closed list: the province's unified identity, a card read at an enrolled device, a clerk with the card before him."""
+
 
 class Person(Model):
     """A natural person. Exists from the first login, unverified; levels: 1 WeChat, 2 phone, 3 real name."""
@@ -18,6 +21,8 @@ class Person(Model):
     name = fields.BinaryField(null=True)
     id_number = fields.BinaryField(null=True)
     id_number_index = fields.BinaryField(null=True)
+    real_name_source = fields.CharField(max_length=20, null=True)
+    """Who vouched for name and ID number: one of `REAL_NAME_SOURCES`. Nothing else leads to level 3."""
     created_at = fields.DatetimeField()
 
     class Meta:
@@ -32,6 +37,14 @@ class Person(Model):
                 name="person_level_proved",
                 check="level < 2 or phone_proved_at is not null or id_number_index is not null",
             ),
+            CheckConstraint(
+                name="person_real_name_listed",
+                check="level < 3 or real_name_source in ('unified_identity', 'id_card', 'clerk')",
+            ),
+            CheckConstraint(
+                name="person_real_name_whole",
+                check="num_nulls(name, id_number, id_number_index, real_name_source) in (0, 4)",
+            ),
             UniqueConstraint(name="person_id_number_once", fields=("id_number_index",)),
         )
         indexes = (("phone_index",),)
@@ -44,6 +57,7 @@ class Organization(Model):
     name = fields.BinaryField()
     credit_code = fields.BinaryField()
     credit_code_index = fields.BinaryField()
+    legal_representative = fields.BinaryField(null=True)
     created_at = fields.DatetimeField()
 
     class Meta:
@@ -62,9 +76,11 @@ class User(Model):
     subject = fields.BinaryField()
     subject_index = fields.BinaryField()
     union_subject_index = fields.BinaryField(null=True)
+    id_number_index = fields.BinaryField(null=True)
+    """The ID number the source vouched for with this identity, though another identity's person may be the one who has it."""
     created_at = fields.DatetimeField()
 
     class Meta:
         table = "login_user"
         constraints = (UniqueConstraint(name="login_user_subject_once", fields=("source", "realm", "subject_index")),)
-        indexes = (("person_id",),)
+        indexes = (("person_id",), ("union_subject_index",))

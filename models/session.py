@@ -23,6 +23,14 @@ class Session(Model):
     client_index = fields.BinaryField()
     client_label = fields.CharField(max_length=80)
     created_at = fields.DatetimeField()
+    proved_at = fields.DatetimeField()
+    """When this session last proved who it is."""
+    organization: Any = fields.ForeignKeyField(
+        "models.Organization", related_name="sessions", on_delete=fields.RESTRICT, null=True
+    )
+    organization_id: Any
+    """The organization for which its identity source vouched in this very login."""
+    organization_proved_at = fields.DatetimeField(null=True)
     used_at = fields.DatetimeField()
     expires_at = fields.DatetimeField()
     ended_at = fields.DatetimeField(null=True)
@@ -32,6 +40,9 @@ class Session(Model):
         table = "session"
         constraints = (
             CheckConstraint(name="session_end_has_reason", check="(ended_at is null) = (end_reason is null)"),
+            CheckConstraint(
+                name="session_organization_proved", check="(organization_id is null) = (organization_proved_at is null)"
+            ),
         )
         indexes = (("person_id", "created_at"), ("ended_at",))
 

@@ -14,14 +14,14 @@ from typing import Any
 
 import uvloop
 
-from sandbox.server import Sandbox
+from sandbox.server import COUNTERPARTS, Sandbox
 
 
 def main() -> int:
     """Run until SIGTERM, SIGINT, or (with --stdin-guard) the end of standard input."""
     parser = argparse.ArgumentParser(prog="sandbox", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="the configuration file of docs/sandbox.md")
-    parser.add_argument("--port", type=int, default=9100, help="base port; the next three are used too")
+    parser.add_argument("--port", type=int, default=9100, help="base port; the next four are used too")
     parser.add_argument("--stdin-guard", action="store_true", help="stop when standard input ends: the parent is gone")
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -33,7 +33,7 @@ def main() -> int:
     try:
         uvloop.run(_run(config, options.port, options.stdin_guard))
     except OSError as error:
-        sys.stderr.write(f"sandbox: ports {options.port} to {options.port + 3}: {error}\n")
+        sys.stderr.write(f"sandbox: ports {options.port} to {options.port + len(COUNTERPARTS) - 1}: {error}\n")
         return 1
     return 0
 

@@ -3,7 +3,7 @@
 A counterpart is a module with two functions, called once while the sandbox is put together (before any port serves):
 
 ``mount(app, context)``
-    adds its own routes to its own Sanic app (WeChat: base port, WeChat Pay: base + 1, the companies: base + 2, Alipay: base + 3);
+    adds its own routes to its own Sanic app (on its port, see :data:`sandbox.server.COUNTERPARTS`);
 ``mount_control(app, context)``
     adds its ``/control/…`` routes to the app of the base port. Bodies and answers are plain JSON; raise
     :class:`ControlError` for a request that makes no sense (it becomes ``{"error": …}`` with the given status).

@@ -23,6 +23,7 @@ OPERATIONS: Final = {
         "notice",
     },
     "alipay": {"cashier", "query", "close", "refund", "refund_query", "notice"},
+    "unified_identity": {"token", "user_info", "ticket"},
     "company": {
         "find_account",
         "query_bills",

@@ -1,4 +1,4 @@
-"""Four Sanic apps on four loopback ports in one event loop."""
+"""One Sanic app on one loopback port for each kind of counterpart, in one event loop."""
 
 import asyncio
 import contextlib
@@ -13,12 +13,14 @@ from sanic import Request, Sanic
 from sanic.exceptions import SanicException
 from sanic.server import AsyncioServer
 
-from sandbox import alipay, companies, control, sms, wechat, wechat_pay
+from sandbox import alipay, companies, control, sms, unified, wechat, wechat_pay
 from sandbox.context import Context, ControlError
 from sandbox.replies import Reply, json_reply
 from sandbox.wechat_people import People
 
 DRAIN_S = 1.0
+COUNTERPARTS = ("wechat", "wechat_pay", "companies", "alipay", "unified_identity")
+"""Who listens where, from the base port on."""
 MAX_BODY_BYTES = 1_048_576
 log = logging.getLogger("sandbox")
 
@@ -26,16 +28,16 @@ log = logging.getLogger("sandbox")
 class Sandbox:
     """The running sandbox; use as ``async with Sandbox(config, port=9100) as sandbox``.
 
-    `port` is the base port (WeChat and control), the next three carry WeChat Pay, the companies and Alipay. With ``port=0``
-    the system chooses four free ones; ``sandbox.ports`` says which. Raises OSError when a port is taken.
+    `port` is the base port (WeChat and control), the next ones carry the others in the order of `COUNTERPARTS`. With
+    ``port=0`` the system chooses free ones; ``sandbox.ports`` says which. Raises OSError when a port is taken.
     """
 
     def __init__(self, config: dict[str, Any], port: int) -> None:
         self._sockets = _bind(port)
-        self.ports: tuple[int, int, int, int] = tuple(sock.getsockname()[1] for sock in self._sockets)
+        self.ports: tuple[int, ...] = tuple(sock.getsockname()[1] for sock in self._sockets)
         self.context = Context(config)
         self._servers: list[AsyncioServer] = []
-        self._apps = [_app(name) for name in ("wechat", "wechat_pay", "companies", "alipay")]
+        self._apps = [_app(name) for name in COUNTERPARTS]
         _mount(self._apps, self.context)
 
     async def __aenter__(self) -> Self:
@@ -89,7 +91,7 @@ class Sandbox:
 def _bind(port: int) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     try:
-        for offset in range(4):
+        for offset in range(len(COUNTERPARTS)):
             sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             sockets.append(sock)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -115,7 +117,7 @@ def _app(name: str) -> Sanic:
 
 
 def _mount(apps: list[Sanic], context: Context) -> None:
-    wechat_app, wechat_pay_app, companies_app, alipay_app = apps
+    wechat_app, wechat_pay_app, companies_app, alipay_app, unified_app = apps
     people = People(context)
     control.mount(wechat_app, context)
     wechat.mount(wechat_app, context, people)
@@ -124,6 +126,8 @@ def _mount(apps: list[Sanic], context: Context) -> None:
         wechat_pay.mount(wechat_pay_app, wechat_app, context, people)
     if "alipay" in context.config:
         alipay.mount(alipay_app, wechat_app, context)
+    if "unified_identity" in context.config:
+        unified.mount(unified_app, wechat_app, context)
     companies.mount(companies_app, context)
     companies.mount_control(wechat_app, context)
 

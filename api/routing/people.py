@@ -1,14 +1,16 @@
 """Routes of logins, of oneself and of one's messages."""
 
-from api import counters, me, messages, sessions
+from api import counters, me, messages, sessions, unified
 from api.access import ANYBODY, PHONE, WECHAT
 from api.calls import Limit, Route
 from api.texts import Page
 from core.errors import NotFound
 from core.redis import LimiterAway, RateLimited
 from domain.identity.login import IdentitySourceAway, LoginCodeRefused, PhoneCodeRefused
+from domain.identity.people import RealNameContradicts
 from domain.identity.phone_codes import PhoneMalformed, SmsAway, SmsCodeRefused
 from domain.identity.sessions import RefreshRefused
+from domain.identity.sso import HandoverRefused, ReturnUrlNotAllowed
 
 _CLIENT = "4f9c2b7a61d84e0f"
 
@@ -22,6 +24,21 @@ ROUTES: tuple[Route, ...] = (
         "POST", "/v1/sessions/refresh", sessions.refresh, ANYBODY, "换新的登录凭据", sessions.Tokens, 201,
         body=sessions.RefreshRequest, limit=Limit(120), errors=(RefreshRefused, RateLimited),
         example={"refresh_token": "{refresh_token}", "client_id": _CLIENT}, tag="登录",
+    ),
+    Route(
+        "POST", "/v1/sessions/unified/start", unified.start, ANYBODY, "开始统一身份登录", unified.LoginStarted, 201, body=unified.LoginStart,
+        limit=Limit(60, closed=True), errors=(NotFound, ReturnUrlNotAllowed, RateLimited, LimiterAway),
+        example={"source": "ehuiban", "return_url": "{return_url}", "client_id": _CLIENT}, tag="登录", shed="login",
+    ),
+    # Whoever sends the browser back may add to the address, so its query is looked at by the handler alone.
+    Route(
+        "GET", "/v1/sessions/unified/{source}/callback", unified.come_back, ANYBODY, "从统一身份登录回来（浏览器）", None, 303, raw=True,
+        media_type="text/html", limit=Limit(120, closed=True), errors=(RateLimited, LimiterAway), tag="登录", shed="login",
+    ),
+    Route(
+        "POST", "/v1/sessions/unified/finish", unified.finish, ANYBODY, "完成统一身份登录", sessions.Tokens, 201, body=unified.LoginFinish,
+        limit=Limit(60, closed=True), errors=(HandoverRefused, RealNameContradicts, RateLimited, LimiterAway),
+        example={"handover": "{handover}", "client_id": _CLIENT}, tag="登录", shed="login",
     ),
     Route("GET", "/v1/sessions", sessions.list_sessions, WECHAT, "我的登录记录", sessions.SessionList, tag="登录", shed="search"),
     Route("DELETE", "/v1/sessions/current", sessions.end_current, WECHAT, "退出登录", None, 204, tag="登录"),

@@ -5,18 +5,17 @@ a level.
 """
 
 from typing import Protocol
-from uuid import UUID
 
-from core import clock, ids
 from core.crypto import Vault
-from core.database import fetch_one, transaction
+from core.database import transaction
 from core.errors import LianbanError
 from core.failpoint import failpoint
 from core.outbound import FailureKind, OutboundError
+from domain.identity.people import People
 from domain.identity.phones import write_proved_phone
 from domain.identity.sessions import Opened, Sessions
 from domain.identity.tokens import Caller
-from models.person import Person, User
+from models.person import User
 from wechat.client import Login as MiniProgramLogin
 from wechat.codes import WeChatRefused
 
@@ -54,9 +53,10 @@ class WeChatLogin(Protocol):
 class Login:
     """Turns a proof from an identity source into a person, a user and a session."""
 
-    def __init__(self, wechat: WeChatLogin, sessions: Sessions, vault: Vault) -> None:
+    def __init__(self, wechat: WeChatLogin, sessions: Sessions, people: People, vault: Vault) -> None:
         self._wechat = wechat
         self._sessions = sessions
+        self._people = people
         self._vault = vault
 
     async def by_wechat(self, code: str, client_id: str, client_label: str) -> Opened:
@@ -75,8 +75,9 @@ class Login:
             raise IdentitySourceAway from error
         failpoint("login.answered")
         async with transaction():
-            user = await self._user(login)
-            person = await Person.get(id=user.person_id)
+            user, person = await self._people.recognise(
+                WECHAT_MINI_PROGRAM, self._wechat.appid, login.openid, login.unionid
+            )
             opened = await self._sessions.open(user, person, "mini_program", client_id, client_label)
         failpoint("login.committed")
         return opened
@@ -102,26 +103,3 @@ class Login:
             await write_proved_phone(self._vault, caller.person_id, phone)
         failpoint("phone.committed")
         return await self._sessions.renewed(caller, proved=True)
-
-    async def _user(self, login: MiniProgramLogin) -> User:
-        """The user of this openid; made with its person at the first login, even when two arrive at once."""
-        index = self._vault.index(f"login_user.subject.{WECHAT_MINI_PROGRAM}", login.openid)
-        known = await User.get_or_none(source=WECHAT_MINI_PROGRAM, realm=self._wechat.appid, subject_index=index)
-        if known is not None:
-            return known
-        await fetch_one("select pg_advisory_xact_lock($1)", int.from_bytes(index[:8], "big", signed=True))
-        known = await User.get_or_none(source=WECHAT_MINI_PROGRAM, realm=self._wechat.appid, subject_index=index)
-        if known is not None:
-            return known
-        person = await Person.create(id=ids.new_id(), level=1, created_at=clock.now())
-        user_id: UUID = ids.new_id()
-        return await User.create(
-            id=user_id,
-            person_id=person.id,
-            source=WECHAT_MINI_PROGRAM,
-            realm=self._wechat.appid,
-            subject=self._vault.seal(login.openid, "login_user.subject", user_id),
-            subject_index=index,
-            union_subject_index=self._vault.index("login_user.union", login.unionid) if login.unionid else None,
-            created_at=clock.now(),
-        )

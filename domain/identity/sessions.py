@@ -38,6 +38,14 @@ class Opened:
     level: int
 
 
+@dataclass(frozen=True, slots=True)
+class ProvedOrganization:
+    """An organization that has shown up itself, and when."""
+
+    organization_id: UUID
+    proved_at: datetime
+
+
 class Sessions:
     """Opens, refreshes, lists and ends sessions."""
 
@@ -46,8 +54,20 @@ class Sessions:
         self._access = access
         self._refresh = refresh
 
-    async def open(self, user: User, person: Person, access_point: str, client_id: str, client_label: str) -> Opened:
-        """A new session for a login that has just been proved, in the caller's transaction."""
+    async def open(
+        self,
+        user: User,
+        person: Person,
+        access_point: str,
+        client_id: str,
+        client_label: str,
+        *,
+        organization_id: UUID | None = None,
+    ) -> Opened:
+        """A new session for a login that has just been proved, in the caller's transaction.
+
+        `organization_id`: the organization for which the identity source vouched in this very login.
+        """
         now = clock.now()
         session = await Session.create(
             id=ids.new_id(),
@@ -57,6 +77,9 @@ class Sessions:
             client_index=self._client_index(client_id),
             client_label=client_label[:80],
             created_at=now,
+            proved_at=now,
+            organization_id=organization_id,
+            organization_proved_at=now if organization_id else None,
             used_at=now,
             expires_at=now + SESSION_LIFE,
         )
@@ -81,11 +104,22 @@ class Sessions:
     async def renewed(self, caller: Caller, proved: bool) -> tuple[str, int, int]:
         """A fresh access token for the caller's session after his level has changed: (token, life in s, level)."""
         person = await Person.get(id=caller.person_id)
-        proved_at = clock.timestamp() if proved else caller.proved_at
+        proved_at = caller.proved_at
+        if proved:
+            now = clock.now()
+            proved_at = now.timestamp()
+            await Session.filter(id=caller.session_id).update(proved_at=now)
         token, life_s = self._access.issue(
             Caller(person.id, caller.user_id, caller.session_id, person.level, proved_at), str(ids.new_id())
         )
         return token, life_s, person.level
+
+    async def organization_proved(self, session_id: UUID) -> "ProvedOrganization | None":
+        """The organization whose own login at its identity source opened this session, and when; None for everybody else."""
+        session = await Session.get(id=session_id)
+        if session.organization_id is None or session.organization_proved_at is None:
+            return None
+        return ProvedOrganization(session.organization_id, session.organization_proved_at)
 
     async def list(self, person_id: UUID) -> list[Session]:
         """The live sessions of a person, newest first."""
@@ -145,7 +179,7 @@ class Sessions:
                 "insert into refresh_token (id, session_id, token_hash, issued_at) values ($1, $2, $3, $4)",
                 ids.new_id(), session.id, self._refresh.hashed(refresh_token), clock.now(),
             )  # fmt: skip
-        caller = Caller(person.id, session.user_id, session.id, person.level, session.created_at.timestamp())
+        caller = Caller(person.id, session.user_id, session.id, person.level, session.proved_at.timestamp())
         access, life_s = self._access.issue(caller, str(ids.new_id()))
         return Opened(access, life_s, refresh_token, session.id, person.id, person.level)
 

@@ -1,17 +1,21 @@
 """What people and companies do around one bill, and what must come of it in the end."""
 
 import asyncio
+import random
 import time
 from collections.abc import Awaitable, Callable
 from datetime import date, datetime, timedelta
 from datetime import time as clock_time
 from typing import NamedTuple
 
+import httpx
+
 from core import clock
 from core.database import fetch, fetch_one
 from domain.identity.sessions import REPEAT_GRACE
 from lianban.phone import CallFailed
 from tests.faults.customer import COMPANY, Customer
+from tests.harness.spine import id_check
 
 
 class Outcome(NamedTuple):
@@ -416,6 +420,32 @@ async def stays_logged_in(customer: Customer) -> Outcome:
     row = await fetch_one("select count(*) from session s where s.person_id = $1", await _person_id(customer))
     assert row is not None
     assert row["count"] == 1
+    return Outcome()
+
+
+async def logs_in_by_browser(customer: Customer) -> Outcome:
+    """To the unified identity and back; who gets no answer on the way begins again, and is the same person in the end."""
+    await customer.enter()
+    page = customer.world.settings.return_urls[0]
+    number = f"42070419{random.randrange(60, 99)}0{random.randrange(1, 9)}{random.randrange(10, 28)}{random.randrange(1000):03}"
+    known = {"name": "周到", "phone": f"136{random.randrange(10**8):08}", "id_number": number + id_check(number)}
+    person_id = (await customer.control("POST", "/unified/people", known))["person_id"]
+
+    async def tried() -> bool:
+        try:
+            await customer.log_in_at("ehuiban", person_id, page)
+        except (httpx.TransportError, CallFailed):
+            return False
+        return True
+
+    await customer.until(tried, "a login")
+    first = (await customer.call("GET", "/v1/me"))["person_id"]
+    await customer.until(tried, "another login")
+    me = await customer.call("GET", "/v1/me")
+    assert (me["person_id"], me["level"]) == (first, 3)
+    left = await fetch_one("select count(*) from login_attempt where vouched is not null and handover_hash is null")
+    assert left is not None
+    assert left["count"] == 0
     return Outcome()
 
 

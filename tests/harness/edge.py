@@ -77,7 +77,10 @@ class Edge:
         return response.json() if response.content else None
 
     async def person(self, level: int = 2) -> Person:
-        """Somebody new at this level, 1 or 2."""
+        """Somebody new at this level: by WeChat, with his phone, or by the unified identity."""
+        if level == 3:
+            resident, _ = await self.spine.resident()
+            return Person(resident, resident.opened.access_token)
         citizen = await self.spine.citizen()
         person = Person(citizen, citizen.opened.access_token)
         if level > 1:

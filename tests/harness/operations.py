@@ -88,6 +88,10 @@ class Operations:
             case "refresh_token":
                 body = {"code": await edge.spine.login_code(citizen.phone_id), "client_id": "4f9c2b7a61d84e0f"}
                 return (await edge.told("POST", "/v1/sessions/wechat-mini-program", body))["refresh_token"]
+            case "return_url":
+                return edge.spine.services.settings.return_urls[0]
+            case "handover":
+                return await self._handover()
             case "proof":
                 return "002X"
             case "qr_token":
@@ -96,6 +100,15 @@ class Operations:
                 token = await self._value("qr_token", person)
                 return (await edge.told("POST", "/v1/quotes", {"token": token}, by=person))["quote_id"]
         raise KeyError(name)
+
+    async def _handover(self) -> str:
+        """What the page finds in its fragment after a login; the client's jar keeps the cookie."""
+        page = self.edge.spine.services.settings.return_urls[0]
+        body = {"source": "hubei_portal", "return_url": page, "client_id": "4f9c2b7a61d84e0f"}
+        started = await self.edge.told("POST", "/v1/sessions/unified/start", body)
+        query = await self.edge.spine.at_the_source(await self.edge.spine.known(), started["login_url"])
+        back = await self.edge.call("GET", "/v1/sessions/unified/hubei_portal/callback", params=query)
+        return back.headers["location"].partition("#handover=")[2]
 
     async def _signed(self, route: Route) -> httpx.Response:
         query, headers, body = await self.signed(route)
@@ -162,6 +175,10 @@ async def _account(edge: Edge, person: Person) -> str:
 
 async def _bill(edge: Edge, person: Person) -> str:
     return await _bound(edge, person, "bill_id")
+
+
+async def _source(_edge: Edge, _person: Person) -> str:
+    return "ehuiban"
 
 
 async def _token(edge: Edge, _person: Person) -> str:
@@ -244,7 +261,7 @@ async def caller_for(edge: Edge, route: Route) -> Caller | None:
     return await edge.person() if route.access.who == "person" else None
 
 
-_PATH = {**OBJECTS, "token": _token}
+_PATH = {**OBJECTS, "token": _token, "source": _source}
 
 
 def _names(path: str) -> list[str]:

@@ -3,6 +3,7 @@
 Fixtures: ``ports``, ``dev_files``, ``settings``, ``sandbox``.
 """
 
+import os
 import socket
 from collections.abc import Generator
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ from core.settings import Settings
 from lianban.keys import Ports, ensure_dev_keys
 from lianban.sandbox import SandboxProcess
 
+_COUNT = 6
 _FIRST_PORT, _LAST_PORT = 20_000, 30_000
 """Below the range from which the kernel picks ports for outgoing connections."""
 
@@ -29,17 +31,19 @@ class DevFiles(NamedTuple):
 
 @pytest.fixture(scope="session")
 def ports(worker_id: str) -> Ports:
-    """Free loopback ports of this worker: one for the API, four in a row for the sandbox."""
+    """Free loopback ports of this worker: one for the API, the next ones for the sandbox."""
     return free_ports(worker_id)
 
 
 def free_ports(worker_id: str, *, skip: int = 0) -> Ports:
-    """Five ports nobody listens on; `skip` leaves the first ones to those who will take them later."""
+    """As many ports in a row as API and sandbox take, on which nobody listens; `skip` leaves the first ones to those who will take them later."""
     number = int(worker_id.removeprefix("gw")) if worker_id.startswith("gw") else 0
-    for port in range(_FIRST_PORT + number * 100 + skip, _LAST_PORT, 5):
-        if _are_free(port, 5):
+    # Several runs at once on one machine begin to look at different places: what is free now may be taken a moment later.
+    first = _FIRST_PORT + (os.getppid() % 60 * 131 + number * 97) % 8_000
+    for port in range(first + skip, _LAST_PORT, _COUNT):
+        if _are_free(port, _COUNT):
             return Ports(api=port, sandbox=port + 1)
-    raise RuntimeError("no five free ports in a row")
+    raise RuntimeError("no free ports in a row")
 
 
 @pytest.fixture(scope="session")
