@@ -12,7 +12,7 @@ GRANTS = "grant select, insert, update, delete on login_attempt, spent_code to l
 
 
 class Migration(migrations.Migration):
-    dependencies = [("models", "0013_followers_and_phone_codes")]
+    dependencies = [("models", "0014_account_extras")]
 
     operations = [
         ops.CreateModel(
