@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test lint demo oracles docs bench faults check locks clean
+.PHONY: help run test lint demo oracles browser page docs bench faults check locks clean
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' 2>/dev/null && echo $$python && break; done)
@@ -34,11 +34,20 @@ demo: $(READY) ## the journeys against a running `make run`, step by step
 check: $(READY) ## what must always hold, as SQL, on the running system
 	@exec $(IN) lianban check $(ARGS)
 
-test: $(DEV) ## all tests but oracles and faults
-	@$(IN) pytest -n $(JOBS) -m "not oracle and not faults" $(ARGS)
+test: $(DEV) ## all tests but oracles, faults and browser
+	@$(IN) pytest -n $(JOBS) -m "not oracle and not faults and not browser" $(ARGS)
 
 oracles: $(DEV) ## foreign implementations judge ours, in both directions
 	@$(IN) pytest -m oracle $(ARGS)
+
+browser: $(DEV) ## the page in Chromium, which is installed from Debian's packages where it is missing
+	@command -v chromium chromium-browser google-chrome >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-noto-cjk; } >/dev/null
+	@$(IN) pytest -m browser $(ARGS)
+
+page: $(READY) ## build web/ into web/h5 (needs node and npm)
+	@cd web && npm ci --silent --no-audit --no-fund
+	@$(IN) lianban openapi > web/openapi.json && cd web && OPENAPI=openapi.json npm run -s types && rm openapi.json
+	@cd web && npm run -s check && npm run -s build:h5 >/dev/null && rm -rf h5 && cp -r dist/build/h5 h5
 
 faults: $(DEV) ## kills, cuts and restarts; takes minutes
 	@$(IN) pytest -m faults -n 3 tests/faults/test_failpoints.py $(ARGS)

@@ -1,5 +1,7 @@
 """Which ways to pay there are here, where each of them works, and which companies can be paid so. Public."""
 
+from typing import Literal, cast
+
 from api.calls import Answer, Call
 from api.texts import Output
 from payments.providers.port import Method
@@ -13,14 +15,18 @@ _CLIENTS = {
 _NAMES = {"wechat_pay": "微信支付", "alipay": "支付宝"}
 
 
+Provider = Literal["wechat_pay", "alipay"]
+MethodName = Literal["jsapi", "h5", "native", "wap"]
+
+
 class PaymentMethod(Output, frozen=True):
     """One way to pay. `client`: mini_program, phone_browser (outside WeChat), screen (a code that the payer's phone scans).
 
     `most_companies`: how many companies one payment may be for; `companies`: those that can be paid so.
     """
 
-    provider: str
-    method: str
+    provider: Provider
+    method: MethodName
     provider_name: str
     client: str
     most_companies: int
@@ -40,8 +46,8 @@ async def list_methods(call: Call) -> Answer:
         PaymentMethodList(
             [
                 PaymentMethod(
-                    one.name,
-                    str(method),
+                    cast(Provider, one.name),
+                    cast(MethodName, str(method)),
                     _NAMES[one.name],
                     _CLIENTS[method],
                     most,

@@ -170,7 +170,7 @@ def compose(settings: Settings) -> Services:
         telling=Telling(city, companies, accounts, intents),
         intents=intents,
         delivery=Delivery(_channels(settings, city, vault, mini_program, account, followers, sms), intents, city),
-        cashier=Cashier(providers, vault, f"{settings.public_url}/"),
+        cashier=Cashier(providers, vault, f"{settings.public_url}/h5/"),
         follower=follower,
         settling=settling,
         refunding=Refunding(providers, reasons.options, city),

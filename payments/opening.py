@@ -156,7 +156,7 @@ class Cashier:
     """Opens orders at a provider and hands out what the payer's client needs."""
 
     def __init__(self, providers: Providers, vault: Vault, return_url: str) -> None:
-        """`return_url`: our page for a payer whose browser comes back from the provider."""
+        """`return_url`: our page for a payer whose browser comes back from the provider; it is told which payment he comes from."""
         self._providers = providers
         self._vault = vault
         self._return_url = return_url
@@ -239,7 +239,7 @@ class Cashier:
             notify_url=connected.notify_url,
             payer=payer,
             payer_ip=payer_ip if method is Method.H5 else None,
-            return_url=self._return_url if method in (Method.H5, Method.WAP) else None,
+            return_url=f"{self._return_url}?payment={payment.id}" if method in (Method.H5, Method.WAP) else None,
         )
 
     async def _open(self, payment: Payment, order: OrderRequest) -> None:

@@ -42,6 +42,11 @@ def production(good: Settings) -> Settings:
             public_key="pem", public_key_id="id",
         ),
         alipay=good.alipay and replace(good.alipay, notify_url="https://lb.ezhou.example/a"),
+        identity_sources={
+            code: replace(source, login_url=f"https://{code}.example/login", api_url=f"https://{code}.example/api")
+            for code, source in good.identity_sources.items()
+        },
+        return_urls=["https://lb.ezhou.example/h5/"],
         companies={code: replace(keys, base_url=f"https://{code}.example/api") for code, keys in good.companies.items()},
     )  # fmt: skip
 

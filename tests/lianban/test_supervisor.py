@@ -225,7 +225,7 @@ async def test_metrics_add_up_over_the_children_and_stay_when_one_dies(pair: Ser
     await pair.until(lambda: pair.metric("lianban_pool_size") == 20, "the gauges of the living, and of nobody else")
     assert pair.metric("lianban_shed_classes") == 0
     assert pair.metric(r'lianban_circuit_open\{counterpart="wechat_pay"\}') == 0
-    assert pair.metric(r'lianban_up\{part="\w+"\}') == 4
+    assert pair.metric(r'lianban_up\{part="\w+"\}') == 5
 
 
 async def test_in_order_all_is_ok_and_the_people_s_port_tells_nothing_of_it(pair: Served) -> None:

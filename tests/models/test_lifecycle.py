@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from core import clock, ids
 from core.database import fetch, transaction
-from models.bill import BILL, Bill, BillStatus
+from models.bill import BILL, Bill, BillStatus, Quote
 from models.lifecycle import DISPATCH_TASK, SYSTEM, Actor, IllegalMove, JournalEntry, StaleState, announce, born, move
 from models.message import MESSAGE, Message, MessageStatus
-from models.payment import PAYMENT, Payment, PaymentStatus
+from models.payment import PAYMENT, Payment, PaymentLine, PaymentPart, PaymentStatus
 from models.person import Person
+from models.utility_account import UtilityAccount
 from tests.models.conftest import WATER
 
 PROVIDER = Actor("provider", "wechat_pay")
@@ -34,12 +35,32 @@ async def _in_vain(work: Awaitable[None]) -> None:
 
 
 async def _payment(person: Person) -> Payment:
+    """A payment of one fen that has been quoted; what is not would be refused."""
     now = clock.now()
-    row = await Payment.create(
-        id=ids.new_id(), status=PaymentStatus.CREATED, person_id=person.id, actor_user_id=ids.new_id(), basis="scan",
-        provider="wechat_pay", method="jsapi", total_fen=1, description="-", created_at=now, expires_at=now,
+    water = await UtilityAccount.create(
+        id=ids.new_id(), company="water", service="water", number=b"n", number_index=ids.new_id().bytes, company_state="open", created_at=now,
     )  # fmt: skip
-    await born(PAYMENT, row, Actor("person", str(person.id)))
+    bill = await Bill.create(
+        id=ids.new_id(), account_id=water.id, company="water", bill_no=ids.new_id().hex, period="2026-10", status=BillStatus.OPEN,
+        issued_on=now.date(), principal_fen=1, late_fee_fen=0, payable_fen=1, checked_at=now,
+    )  # fmt: skip
+    quote = await Quote.create(
+        id=ids.new_id(), account_id=water.id, person_id=person.id, basis="scan", company_quote_id="Q1", lines={str(bill.id): 1}, total_fen=1,
+        created_at=now, expires_at=now,
+    )  # fmt: skip
+    async with transaction():
+        row = await Payment.create(
+            id=ids.new_id(), status=PaymentStatus.CREATED, person_id=person.id, actor_user_id=ids.new_id(), provider="wechat_pay",
+            method="jsapi", total_fen=1, description="-", created_at=now, expires_at=now,
+        )  # fmt: skip
+        part = await PaymentPart.create(
+            id=ids.new_id(), payment_id=row.id, provider="wechat_pay", payee="water", merchant="1", order_number=row.id.hex, description="-",
+            basis="scan", quote_id=quote.id, amount_fen=1,
+        )  # fmt: skip
+        await PaymentLine.create(
+            id=ids.new_id(), part_id=part.id, payment_id=row.id, claim_key=f"bill:{bill.id}", amount_fen=1
+        )
+        await born(PAYMENT, row, Actor("person", str(person.id)))
     return row
 
 

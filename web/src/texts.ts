@@ -30,6 +30,14 @@ export const texts = {
     bills: '笔账单',
     balance: '余额',
   },
+  bind: {
+    title: '添加户号',
+    company: '哪一家的',
+    button: '确认添加',
+    chooseFirst: '选择收费单位',
+    numberFirst: '填写户号',
+    proofFirst: '填写验证信息',
+  },
   bills: {
     title: '账单',
     open: '待缴',

@@ -44,6 +44,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/sessions/unified/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 开始统一身份登录
+         * @description 谁都可以调用，不用登录。每分钟最多 60 次。
+         */
+        post: operations["unified_start"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sessions/unified/{source}/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 从统一身份登录回来（浏览器）
+         * @description 谁都可以调用，不用登录。每分钟最多 120 次。
+         */
+        get: operations["unified_come_back"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sessions/unified/finish": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 完成统一身份登录
+         * @description 谁都可以调用，不用登录。每分钟最多 60 次。
+         */
+        post: operations["unified_finish"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/sessions": {
         parameters: {
             query?: never;
@@ -144,6 +204,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/me/phone-codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 发短信验证码
+         * @description 本人登录后调用，身份等级至少 1（微信登录）。每分钟最多 10 次。
+         */
+        post: operations["me_request_phone_code"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/phone-codes/{code_id}/proof": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 用短信验证码验证手机号
+         * @description 本人登录后调用，身份等级至少 1（微信登录）。每分钟最多 20 次。
+         */
+        post: operations["me_prove_phone_by_code"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/messages": {
         parameters: {
             query?: never;
@@ -178,6 +278,86 @@ export interface paths {
          * @description 本人登录后调用，身份等级至少 1（微信登录）。
          */
         post: operations["messages_mark_read"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/counter-codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 出示给窗口的办事码
+         * @description 本人登录后调用，身份等级至少 2（已验证手机号）。每分钟最多 10 次。
+         */
+        post: operations["counters_new_code"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/acting-sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 谁在窗口替我办过事
+         * @description 本人登录后调用，身份等级至少 1（微信登录）。
+         */
+        get: operations["counters_list_acting"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/acting-sessions/{acting_id}/end": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 不让窗口再替我办
+         * @description 本人登录后调用，身份等级至少 1（微信登录）。
+         */
+        post: operations["counters_end_acting"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/disclosures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 谁看过我没有隐去的信息
+         * @description 本人登录后调用，身份等级至少 1（微信登录）。
+         */
+        get: operations["counters_list_disclosures"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -296,6 +476,26 @@ export interface paths {
          * @description 本人登录后调用，身份等级至少 2（已验证手机号）。
          */
         get: operations["utility_accounts_list_accounts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/utility-accounts/owed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 全部户号各欠多少
+         * @description 本人登录后调用，身份等级至少 2（已验证手机号）。每分钟最多 30 次。
+         */
+        get: operations["overview_show"];
         put?: never;
         post?: never;
         delete?: never;
@@ -448,6 +648,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/payment-methods": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 有哪些付款方式
+         * @description 谁都可以调用，不用登录。
+         */
+        get: operations["payment_methods_list_methods"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/payments/{payment_id}": {
         parameters: {
             query?: never;
@@ -478,7 +698,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * 调起微信支付的参数
+         * 调起付款的参数
          * @description 本人登录后调用，身份等级至少 1（微信登录）。每分钟最多 30 次。
          */
         post: operations["payments_pay_params"];
@@ -528,6 +748,494 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/staff/v1/enrolments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 用设置码设置口令和验证器
+         * @description 谁都可以调用，不用登录。每分钟最多 20 次。
+         */
+        post: operations["staff_sessions_enrol"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/enrolments/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 用验证器的第一个验证码完成设置
+         * @description 谁都可以调用，不用登录。每分钟最多 20 次。
+         */
+        post: operations["staff_sessions_confirm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 我的登录记录（工作人员）
+         * @description 工作人员登录后调用。
+         */
+        get: operations["staff_sessions_list_sessions"];
+        put?: never;
+        /**
+         * 工作人员登录
+         * @description 谁都可以调用，不用登录。每分钟最多 20 次。
+         */
+        post: operations["staff_sessions_log_in"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/sessions/renew": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 还在用，换新的登录凭据
+         * @description 工作人员登录后调用。
+         */
+        post: operations["staff_sessions_renew"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/sessions/current": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * 退出登录（工作人员）
+         * @description 工作人员登录后调用。
+         */
+        delete: operations["staff_sessions_end_current"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/sessions/{staff_session_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * 让某处的登录退出
+         * @description 工作人员登录后调用。
+         */
+        delete: operations["staff_sessions_end_session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 我的单位、角色和权限
+         * @description 工作人员登录后调用。
+         */
+        get: operations["staff_sessions_show_self"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/me/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 换口令
+         * @description 工作人员登录后调用。每分钟最多 5 次。
+         */
+        post: operations["staff_sessions_change_password"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 我管的工作人员
+         * @description 工作人员登录后调用，角色要有权限 staff.manage。
+         */
+        get: operations["staff_users_list_users"];
+        put?: never;
+        /**
+         * 新建工作人员的登录
+         * @description 工作人员登录后调用，角色要有权限 staff.manage。每分钟最多 60 次。
+         */
+        post: operations["staff_users_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/users/{staff_id}/disable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 停用，马上退出所有登录
+         * @description 工作人员登录后调用，角色要有权限 staff.manage。
+         */
+        post: operations["staff_users_disable"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/users/{staff_id}/setup-code": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 丢了验证器或忘了口令，重新设置
+         * @description 工作人员登录后调用，角色要有权限 staff.manage。每分钟最多 30 次。
+         */
+        post: operations["staff_users_renew_setup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/utility-accounts/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 按户号找本单位的户
+         * @description 工作人员登录后调用，角色要有权限 accounts.read。每分钟最多 60 次。
+         */
+        post: operations["staff_desk_find_account"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/utility-accounts/{account_id}/bills": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 这个户号的账单（工作人员）
+         * @description 工作人员登录后调用，角色要有权限 accounts.read。
+         */
+        get: operations["staff_desk_list_bills"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/utility-accounts/{account_id}/payments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 这个户号的缴费和入账
+         * @description 工作人员登录后调用，角色要有权限 payments.read。
+         */
+        get: operations["staff_desk_list_account_payments"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/utility-accounts/{account_id}/reveal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 写明用途，看没有隐去的户号
+         * @description 工作人员登录后调用，角色要有权限 personal.reveal。每分钟最多 20 次。
+         */
+        post: operations["staff_desk_reveal_account"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/payments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 本单位一天的缴费
+         * @description 工作人员登录后调用，角色要有权限 payments.read。
+         */
+        get: operations["staff_desk_list_payments"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/payments/{payment_id}/reveal-payer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 写明用途，看付款人的手机号
+         * @description 工作人员登录后调用，角色要有权限 personal.reveal。每分钟最多 20 次。
+         */
+        post: operations["staff_desk_reveal_payer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/unresolved": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 等人处理的退款和入账
+         * @description 工作人员登录后调用，角色要有权限 unresolved.read。
+         */
+        get: operations["staff_desk_list_unresolved"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/disclosures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 谁看过没有隐去的信息
+         * @description 工作人员登录后调用，角色要有权限 disclosures.read。
+         */
+        get: operations["staff_desk_list_disclosures"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/acting-sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 凭市民出示的办事码代办
+         * @description 工作人员登录后调用，角色要有权限 citizen.act。每分钟最多 20 次。
+         */
+        post: operations["staff_acting_open_session"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/acting-sessions/{acting_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * 代办结束
+         * @description 工作人员登录后调用，角色要有权限 citizen.act。
+         */
+        delete: operations["staff_acting_end_session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/acting-sessions/{acting_id}/utility-accounts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 这位市民的户号
+         * @description 工作人员登录后调用，角色要有权限 citizen.act。
+         */
+        get: operations["staff_acting_list_accounts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/acting-sessions/{acting_id}/utility-accounts/{account_id}/owed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 这位市民的户号欠多少
+         * @description 工作人员登录后调用，角色要有权限 citizen.act。
+         */
+        get: operations["staff_acting_show_owed"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/acting-sessions/{acting_id}/bindings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 替这位市民添加户号
+         * @description 工作人员登录后调用，角色要有权限 citizen.act。
+         */
+        post: operations["staff_acting_bind"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/callbacks/wechat-pay": {
         parameters: {
             query?: never;
@@ -542,6 +1250,26 @@ export interface paths {
          * @description 由平台签名后调用。
          */
         post: operations["callbacks_wechat_pay_receive"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/callbacks/alipay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 支付宝的通知
+         * @description 由平台签名后调用。
+         */
+        post: operations["callbacks_alipay_receive"];
         delete?: never;
         options?: never;
         head?: never;
@@ -566,6 +1294,30 @@ export interface paths {
          * @description 由平台签名后调用。
          */
         post: operations["callbacks_wechat_receive"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/callbacks/wechat/official-account": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 微信验证公众号的地址
+         * @description 由平台签名后调用。
+         */
+        get: operations["callbacks_wechat_verify_official_address"];
+        put?: never;
+        /**
+         * 公众号消息推送
+         * @description 由平台签名后调用。
+         */
+        post: operations["callbacks_wechat_receive_official"];
         delete?: never;
         options?: never;
         head?: never;
@@ -612,6 +1364,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/company/v1/qr-codes/wechat": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 收费单位领取小程序码或公众号二维码
+         * @description 收费单位用自己的密钥签名后调用。
+         */
+        post: operations["company_qr_codes_draw"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/company/v1/qr-codes/revoke": {
         parameters: {
             query?: never;
@@ -626,6 +1398,66 @@ export interface paths {
          * @description 收费单位用自己的密钥签名后调用。
          */
         post: operations["company_qr_codes_revoke"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 到手机网页去
+         * @description 谁都可以调用，不用登录。
+         */
+        get: operations["web_lead"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/h5/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 手机网页
+         * @description 谁都可以调用，不用登录。
+         */
+        get: operations["web_show"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/h5/assets/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 手机网页的脚本和样式
+         * @description 谁都可以调用，不用登录。
+         */
+        get: operations["web_asset"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -725,6 +1557,89 @@ export interface components {
             accounts: components["schemas"]["AccountView"][];
         };
         /**
+         * AccountOwed
+         * @description One account. `total_fen` null: not known now; then `last_known_fen` is what the company last said, `age_s` seconds ago.
+         */
+        AccountOwed: {
+            /**
+             * Format: uuid
+             * @description 户号在联办的编号
+             */
+            account_id: string;
+            /** @description 收费单位的代码 */
+            company: string;
+            /** @description 收费单位的名称 */
+            company_name: string;
+            /** @description 账单的名称 */
+            bill_name: string;
+            /** @description 哪一类：water 水，power 电，gas 气 */
+            service: string;
+            /** @description 户号，只留后四位 */
+            number_masked: string;
+            /** @description 自己起的名字 */
+            label: string | null;
+            /** @description 户号在收费单位的状态：open 正常，frozen 冻结，closed 已销户 */
+            company_state: string;
+            /**
+             * @description fresh 刚查到；asking 还在查，稍后再看；away 这家现在查不了；refused 这家查不了这个户号；stale 这家按天送账单，今天的还没有到
+             * @enum {unknown}
+             */
+            state: "asking" | "away" | "fresh" | "refused" | "stale";
+            /** @description 现在欠多少，单位为分；null 表示现在不知道，不是 0 */
+            total_fen: number | null;
+            /** @description 最近一次查到的欠费，单位为分；null 表示还没有查到过 */
+            last_known_fen: number | null;
+            /** @description 未缴账单张数；null 表示现在不知道 */
+            bill_count: number | null;
+            /** @description 预存余额，单位为分；null 表示这家没有预存，或没有告诉我们 */
+            balance_fen: number | null;
+            /** @description 金额是什么时候向收费单位查到的；null 表示还没有查到过 */
+            checked_at: string | null;
+            /** @description 这个金额是几秒以前查到的；null 表示还没有查到过 */
+            age_s: number | null;
+        };
+        /**
+         * AccountQuote
+         * @description A quote for one of several accounts, or why there is none: exactly one of `quote` and `refused`.
+         */
+        AccountQuote: {
+            /**
+             * Format: uuid
+             * @description 户号在联办的编号
+             */
+            account_id: string;
+            /** @description 报价；null 表示没有，原因在 refused */
+            quote: components["schemas"]["QuoteView"] | null;
+            /** @description 为什么没有报价；null 表示有报价 */
+            refused: components["schemas"]["QuoteRefused"] | null;
+        };
+        /**
+         * AccountReveal
+         * @description Which value, for which purpose, in words.
+         */
+        AccountReveal: {
+            /**
+             * @description 看了哪一项：number 户号，phone 手机号
+             * @enum {unknown}
+             */
+            field: "number";
+            /**
+             * @description 用途：refund_contact 联系退款，complaint 处理投诉，correction 更正信息，authority_request 依法调取
+             * @enum {unknown}
+             */
+            purpose: "authority_request" | "complaint" | "correction" | "refund_contact";
+            /** @description 理由，给审计看 */
+            note: string;
+        };
+        /**
+         * AccountSearch
+         * @description An account's number, in full; in the body, since numbers belong in no address.
+         */
+        AccountSearch: {
+            /** @description 户号，照账单填写；扫到收费单位自己的二维码时，也可以是扫到的整段内容 */
+            number: string;
+        };
+        /**
          * AccountView
          * @description An account one is bound to.
          */
@@ -755,6 +1670,88 @@ export interface components {
             label: string | null;
             /** @description 最近一次向收费单位查账单的时间；null 表示还没有查过 */
             bills_checked_at: string | null;
+        };
+        /**
+         * ActingOfMine
+         * @description Somebody at a counter acted for the caller. `deeds`: what was done, in order.
+         */
+        ActingOfMine: {
+            /**
+             * Format: uuid
+             * @description 这次代办的编号
+             */
+            acting_id: string;
+            /** @description 哪个大厅的窗口 */
+            unit_name: string;
+            /** @description 代办什么：look_up 查询，bind 添加户号 */
+            acting_purpose: string;
+            /**
+             * Format: date-time
+             * @description 创建的时间
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description 有效到什么时候
+             */
+            expires_at: string;
+            /** @description 什么时候结束的；null 表示没有提前结束 */
+            ended_at: string | null;
+            /** @description 谁结束的：clerk 窗口，citizen 本人，time 到时间；null 表示没有提前结束 */
+            ended_by: string | null;
+            /** @description 办了什么，按先后：accounts_listed 看户号，owed_shown 看欠费，bound 添加户号 */
+            deeds: string[];
+        };
+        /**
+         * ActingOfMineList
+         * @description A page of them, newest first.
+         */
+        ActingOfMineList: {
+            /** @description 窗口替我办过的事，最近的在前 */
+            acting_sessions: components["schemas"]["ActingOfMine"][];
+            /** @description 下一页从这里取；null 表示没有下一页 */
+            next_after: string | null;
+        };
+        /**
+         * ActingRequest
+         * @description What the citizen shows, and what he wants done.
+         */
+        ActingRequest: {
+            /** @description 办事码，八位数字，出示给窗口，只能用一次 */
+            counter_code: string;
+            /**
+             * @description 代办什么：look_up 查询，bind 添加户号
+             * @enum {unknown}
+             */
+            acting_purpose: "bind" | "look_up";
+        };
+        /**
+         * ActingView
+         * @description Until `expires_at` the clerk acts for the citizen who showed his code.
+         */
+        ActingView: {
+            /**
+             * Format: uuid
+             * @description 这次代办的编号
+             */
+            acting_id: string;
+            /** @description 代办什么：look_up 查询，bind 添加户号 */
+            acting_purpose: string;
+            /**
+             * Format: date-time
+             * @description 有效到什么时候
+             */
+            expires_at: string;
+        };
+        /**
+         * Authenticator
+         * @description For the authenticator app, shown once: as the text of a QR code, and for typing.
+         */
+        Authenticator: {
+            /** @description 验证器扫的二维码的内容，只给这一次 */
+            totp_uri: string;
+            /** @description 不能扫码时手工输入的密钥，只给这一次 */
+            totp_secret: string;
         };
         /**
          * BillDetail
@@ -814,12 +1811,12 @@ export interface components {
              * @description 数量；null 表示没有
              * @default null
              */
-            quantity: string | null;
+            quantity?: string | null;
             /**
              * @description 单价，元；null 表示没有
              * @default null
              */
-            unit_price: string | null;
+            unit_price?: string | null;
         };
         /**
          * BillList
@@ -844,12 +1841,12 @@ export interface components {
              * @description 最多取几条
              * @default 12
              */
-            limit: number;
+            limit?: number;
             /**
              * @description 从这一张账单之前取（上一页的 next_before）
              * @default null
              */
-            before: string | null;
+            before?: string | null;
         };
         /**
          * BillView
@@ -902,7 +1899,7 @@ export interface components {
              * @description 自己起的名字
              * @default null
              */
-            label: string | null;
+            label?: string | null;
         };
         /**
          * BindingList
@@ -940,13 +1937,36 @@ export interface components {
              * @description 自己起的名字
              * @default null
              */
-            label: string | null;
+            label?: string | null;
+        };
+        /**
+         * CashierAddress
+         * @description The provider's page to open (h5, wap), or the text of the code to show on a screen (native), drawn as well.
+         */
+        CashierAddress: {
+            /**
+             * @description address：打开 url
+             * @enum {unknown}
+             */
+            cashier: "address";
+            /** @description 要打开的付款页面；method 是 native 时是要显示成二维码的内容 */
+            url: string;
+            /**
+             * @description 画好的二维码（SVG）；打开页面的方式没有
+             * @default null
+             */
+            code_svg?: string | null;
         };
         /**
          * CashierParams
          * @description What wx.requestPayment takes, signed for this call.
          */
         CashierParams: {
+            /**
+             * @description wechat：其余各项交给 wx.requestPayment
+             * @enum {unknown}
+             */
+            cashier: "wechat";
             /** @description 小程序的 appid */
             appId: string;
             /** @description 时间，秒 */
@@ -979,7 +1999,7 @@ export interface components {
         };
         /**
          * CompanyList
-         * @description All companies of the city, in the order of its pack.
+         * @description All companies of the city by service; those of one service, which compete, in an order that changes by chance.
          */
         CompanyList: {
             /** @description 城市 */
@@ -1022,6 +2042,240 @@ export interface components {
             proof_pattern: string;
             /** @description 验证信息怎么填 */
             proof_hint: string;
+        };
+        /**
+         * CounterCodeView
+         * @description Shown to the clerk, as digits or as a QR code of them; used once.
+         */
+        CounterCodeView: {
+            /** @description 办事码，八位数字，出示给窗口，只能用一次 */
+            counter_code: string;
+            /**
+             * Format: date-time
+             * @description 有效到什么时候
+             */
+            expires_at: string;
+        };
+        /**
+         * CreatedPartView
+         * @description What goes to one company for one account.
+         */
+        CreatedPartView: {
+            /** @description 收费单位的代码 */
+            company: string;
+            /** @description 金额，单位为分 */
+            amount_fen: number;
+            /** @description 账单 */
+            bills: components["schemas"]["PaidBill"][];
+        };
+        /**
+         * DayPage
+         * @description A day of the city's time, in pages.
+         */
+        DayPage: {
+            /**
+             * @description 最多取几条
+             * @default 20
+             */
+            limit?: number;
+            /**
+             * @description 从这一条之后取（上一页的 next_after）
+             * @default null
+             */
+            after?: string | null;
+            /**
+             * Format: date
+             * @description 哪一天（本市的时间）
+             */
+            day: string;
+        };
+        /**
+         * DeskAccount
+         * @description An account of one's company, masked.
+         */
+        DeskAccount: {
+            /**
+             * Format: uuid
+             * @description 户号在联办的编号
+             */
+            account_id: string;
+            /** @description 户号，只留后四位 */
+            number_masked: string;
+            /** @description 户主姓名，已隐去；null 表示不知道 */
+            holder_masked: string | null;
+            /** @description 用水用电地址，中间已隐去；null 表示不知道 */
+            address_masked: string | null;
+            /** @description 户号在收费单位的状态：open 正常，frozen 冻结，closed 已销户 */
+            company_state: string;
+            /** @description 最近一次向收费单位查账单的时间；null 表示还没有查过 */
+            bills_checked_at: string | null;
+        };
+        /**
+         * DeskBill
+         * @description One bill as we know it.
+         */
+        DeskBill: {
+            /**
+             * Format: uuid
+             * @description 账单在联办的编号
+             */
+            bill_id: string;
+            /** @description 收费单位的账单号 */
+            bill_no: string;
+            /** @description 账期 */
+            period: string;
+            /** @description 状态 */
+            status: string;
+            /** @description 应缴金额，单位为分 */
+            payable_fen: number;
+            /** @description 缴清的时间；null 表示还没有缴 */
+            paid_at: string | null;
+        };
+        /**
+         * DeskBills
+         * @description A page of bills, newest first.
+         */
+        DeskBills: {
+            /** @description 账单 */
+            bills: components["schemas"]["DeskBill"][];
+            /** @description 下一页从这里取；null 表示没有下一页 */
+            next_after: string | null;
+        };
+        /**
+         * DeskPayment
+         * @description The company's part of a payment, and what became of its posting; null: it has none yet.
+         */
+        DeskPayment: {
+            /**
+             * Format: uuid
+             * @description 缴费单的编号
+             */
+            payment_id: string;
+            /** @description 缴费的状态 */
+            status: string;
+            /** @description 用什么付的 */
+            provider: string;
+            /** @description 怎么付的 */
+            method: string;
+            /** @description 金额，单位为分 */
+            amount_fen: number;
+            /** @description 在支付平台的单号 */
+            order_number: string;
+            /**
+             * Format: date-time
+             * @description 创建的时间
+             */
+            created_at: string;
+            /** @description 缴清的时间；null 表示还没有缴 */
+            paid_at: string | null;
+            /** @description 入账到了哪一步；null 表示还没有 */
+            posting_status: string | null;
+            /** @description 收费单位的流水号；null 表示还没有记账 */
+            posting_serial: string | null;
+            /** @description 已退金额，单位为分 */
+            refunded_fen: number;
+        };
+        /**
+         * DeskPayments
+         * @description A page of payments, newest first.
+         */
+        DeskPayments: {
+            /** @description 缴费单，最新的在前 */
+            payments: components["schemas"]["DeskPayment"][];
+            /** @description 下一页从这里取；null 表示没有下一页 */
+            next_after: string | null;
+        };
+        /**
+         * DisclosureList
+         * @description A page of them, newest first.
+         */
+        DisclosureList: {
+            /** @description 谁看过没有隐去的信息，最近的在前 */
+            disclosures: components["schemas"]["DisclosureView"][];
+            /** @description 下一页从这里取；null 表示没有下一页 */
+            next_after: string | null;
+        };
+        /**
+         * DisclosureOfMine
+         * @description Somebody has seen a value of the caller's, or of an account he was bound to, in clear.
+         */
+        DisclosureOfMine: {
+            /**
+             * Format: uuid
+             * @description 这次查看的编号
+             */
+            disclosure_id: string;
+            /**
+             * Format: date-time
+             * @description 事件发生的时间
+             */
+            at: string;
+            /** @description 谁看的：哪个单位的工作人员 */
+            unit_name: string;
+            /** @description 关于什么：utility_account 户号，person 本人 */
+            subject: string;
+            /** @description 看了哪一项：number 户号，phone 手机号 */
+            field: string;
+            /** @description 用途：refund_contact 联系退款，complaint 处理投诉，correction 更正信息，authority_request 依法调取 */
+            purpose: string;
+        };
+        /**
+         * DisclosureOfMineList
+         * @description A page of them, newest first.
+         */
+        DisclosureOfMineList: {
+            /** @description 谁看过没有隐去的信息，最近的在前 */
+            disclosures: components["schemas"]["DisclosureOfMine"][];
+            /** @description 下一页从这里取；null 表示没有下一页 */
+            next_after: string | null;
+        };
+        /**
+         * DisclosureView
+         * @description Who saw which value, when and why.
+         */
+        DisclosureView: {
+            /**
+             * Format: uuid
+             * @description 这次查看的编号
+             */
+            disclosure_id: string;
+            /**
+             * Format: date-time
+             * @description 事件发生的时间
+             */
+            at: string;
+            /**
+             * Format: uuid
+             * @description 工作人员的编号
+             */
+            staff_id: string;
+            /** @description 经办人单位的代码 */
+            unit: string;
+            /** @description 关于什么：utility_account 户号，person 本人 */
+            subject: string;
+            /**
+             * Format: uuid
+             * @description 看的是谁的：户号或者人的编号
+             */
+            subject_id: string;
+            /** @description 看了哪一项：number 户号，phone 手机号 */
+            field: string;
+            /** @description 用途：refund_contact 联系退款，complaint 处理投诉，correction 更正信息，authority_request 依法调取 */
+            purpose: string;
+            /** @description 经办人写的理由 */
+            note: string;
+        };
+        /**
+         * EverythingOwed
+         * @description All of the caller's accounts. `known_fen` adds up those that are fresh; with `is_partial` more may be owed.
+         */
+        EverythingOwed: {
+            /** @description 现在知道的欠费合计，单位为分 */
+            known_fen: number;
+            /** @description true 表示有的户号现在不知道欠多少，known_fen 没有算它们 */
+            is_partial: boolean;
+            /** @description 按地址分开的户号 */
+            places: components["schemas"]["PlaceOwed"][];
         };
         /**
          * ExplainedLineView
@@ -1174,6 +2428,49 @@ export interface components {
             per_mille: string;
         };
         /**
+         * LoginFinish
+         * @description The handover code of the fragment the browser came back with.
+         */
+        LoginFinish: {
+            /** @description 回到页面时地址里 # 之后的 handover，只能用一次，两分钟内有效 */
+            handover: string;
+            /** @description 客户端自己生成并保存的随机编号；刷新登录时必须相同 */
+            client_id: string;
+            /**
+             * @description 设备的样子，给本人看，例如 iPhone 15
+             * @default
+             */
+            client_label?: string;
+        };
+        /**
+         * LoginStart
+         * @description Where to log in, as whom, and to which of our pages to come back.
+         */
+        LoginStart: {
+            /** @description 在哪里登录：ehuiban 鄂汇办，hubei_portal 湖北政务服务网 */
+            source: string;
+            /** @description 登录后回到哪个页面，必须在名单里，一个字都不差 */
+            return_url: string;
+            /** @description 客户端自己生成并保存的随机编号；刷新登录时必须相同 */
+            client_id: string;
+            /**
+             * @description 以个人还是法人的身份登录
+             * @default person
+             * @enum {unknown}
+             */
+            acting_as?: "organization" | "person";
+        };
+        /**
+         * LoginStarted
+         * @description Where to send the browser now.
+         */
+        LoginStarted: {
+            /** @description 让浏览器打开这个地址去登录 */
+            login_url: string;
+            /** @description 多少秒后失效 */
+            expires_in_s: number;
+        };
+        /**
          * Me
          * @description The caller. `message_credits`: how many one-off messages he has still allowed, by template id.
          */
@@ -1235,6 +2532,40 @@ export interface components {
             read_at: string | null;
         };
         /**
+         * NewStaffRequest
+         * @description Somebody who begins to work here.
+         */
+        NewStaffRequest: {
+            /** @description 工作人员的登录名 */
+            login: string;
+            /** @description 姓名 */
+            name: string;
+            /** @description 单位的代码 */
+            unit: string;
+            /** @description 角色的代码 */
+            roles: string[];
+        };
+        /**
+         * NewStaffView
+         * @description The login, and the setup code for its owner, shown once.
+         */
+        NewStaffView: {
+            /**
+             * Format: uuid
+             * @description 工作人员的编号
+             */
+            staff_id: string;
+            /** @description 工作人员的登录名 */
+            login: string;
+            /** @description 一次性设置码，由单位的管理员交给本人 */
+            setup_code: string;
+            /**
+             * Format: date-time
+             * @description 设置码有效到什么时候
+             */
+            setup_expires_at: string;
+        };
+        /**
          * NoteView
          * @description Why something is assumed, or cannot be told.
          */
@@ -1270,12 +2601,12 @@ export interface components {
              * @description 最多取几条
              * @default 20
              */
-            limit: number;
+            limit?: number;
             /**
              * @description 从这一条之后取（上一页的 next_after）
              * @default null
              */
-            after: string | null;
+            after?: string | null;
         };
         /**
          * PaidBill
@@ -1291,6 +2622,31 @@ export interface components {
             amount_fen: number;
         };
         /**
+         * PasswordChange
+         * @description The old password, the new one, and a one-time code.
+         */
+        PasswordChange: {
+            /** @description 现在的口令 */
+            old_password: string;
+            /** @description 新的口令，至少十二个字符 */
+            new_password: string;
+            /** @description 验证器上的六位验证码，每个只能用一次 */
+            totp_code: string;
+        };
+        /**
+         * PayerReveal
+         * @description For which purpose the payer's phone is needed, in words.
+         */
+        PayerReveal: {
+            /**
+             * @description 用途：refund_contact 联系退款，complaint 处理投诉，correction 更正信息，authority_request 依法调取
+             * @enum {unknown}
+             */
+            purpose: "authority_request" | "complaint" | "correction" | "refund_contact";
+            /** @description 理由，给审计看 */
+            note: string;
+        };
+        /**
          * PaymentCreated
          * @description A payment waiting for its payer until `expires_at`.
          */
@@ -1302,8 +2658,6 @@ export interface components {
             payment_id: string;
             /** @description 缴费单的状态 */
             status: string;
-            /** @description 收费单位的代码 */
-            company: string;
             /** @description 合计，单位为分；null 表示现在不知道，不是 0 */
             total_fen: number;
             /**
@@ -1311,8 +2665,8 @@ export interface components {
              * @description 有效到什么时候
              */
             expires_at: string;
-            /** @description 账单 */
-            bills: components["schemas"]["PaidBill"][];
+            /** @description 每家单位、每个户号一部分 */
+            parts: components["schemas"]["CreatedPartView"][];
         };
         /**
          * PaymentList
@@ -1325,27 +2679,93 @@ export interface components {
             next_after: string | null;
         };
         /**
+         * PaymentMethod
+         * @description One way to pay. `client`: mini_program, phone_browser (outside WeChat), screen (a code that the payer's phone scans).
+         *
+         *         `most_companies`: how many companies one payment may be for; `companies`: those that can be paid so.
+         */
+        PaymentMethod: {
+            /**
+             * @description 支付机构的代码
+             * @enum {unknown}
+             */
+            provider: "alipay" | "wechat_pay";
+            /**
+             * @description 付款方式
+             * @enum {unknown}
+             */
+            method: "h5" | "jsapi" | "native" | "wap";
+            /** @description 支付机构的名称 */
+            provider_name: string;
+            /** @description 在哪里用：mini_program 微信小程序里，phone_browser 手机浏览器（不在微信里），screen 屏幕上显示二维码 */
+            client: string;
+            /** @description 一笔最多付给几家 */
+            most_companies: number;
+            /** @description 能这样付的收费单位的代码 */
+            companies: string[];
+        };
+        /**
+         * PaymentMethodList
+         * @description All ways to pay that are connected here.
+         */
+        PaymentMethodList: {
+            /** @description 接通了的付款方式 */
+            methods: components["schemas"]["PaymentMethod"][];
+        };
+        /**
+         * PaymentPartView
+         * @description How the part of one company stands; `progress` as in the payment.
+         */
+        PaymentPartView: {
+            /** @description 收费单位的代码 */
+            company: string;
+            /** @description 进度：waiting 待付，closed 已关闭，failed 没成，posting 已收款正在告诉收费单位，posted 已入账，refunding 正在退款，refunded 已退款，refund_stuck 退款受阻 */
+            progress: string;
+            /** @description 金额，单位为分 */
+            amount_fen: number;
+            /** @description 收费单位记账的时间；null 表示还没有记账 */
+            posted_at: string | null;
+            /** @description 收费单位的流水号；null 表示还没有记账 */
+            posting_serial: string | null;
+            /** @description 已退金额，单位为分 */
+            refunded_fen: number;
+            /** @description 退款的原因；null 表示没有退款 */
+            refund_reason: string | null;
+            /** @description 账单 */
+            bills: components["schemas"]["PaidBill"][];
+        };
+        /**
          * PaymentRequest
-         * @description All bills of the quote, or those named.
+         * @description All bills of the quotes, or those named; `method` and `provider` say how they are to be paid.
          */
         PaymentRequest: {
-            /**
-             * Format: uuid
-             * @description 报价的编号
-             */
-            quote_id: string;
+            /** @description 要缴的报价的编号 */
+            quote_ids: string[];
             /**
              * @description 只缴其中几张；不写就是报价里的全部
              * @default null
              */
-            bill_ids: string[] | null;
+            bill_ids?: string[] | null;
+            /**
+             * @description 怎么付：jsapi 在微信里，h5 手机浏览器到微信，native 扫屏幕上的码，wap 手机浏览器到支付宝
+             * @default jsapi
+             * @enum {unknown}
+             */
+            method?: "h5" | "jsapi" | "native" | "wap";
+            /**
+             * @description 向哪家支付机构付
+             * @default wechat_pay
+             * @enum {unknown}
+             */
+            provider?: "alipay" | "wechat_pay";
         };
         /**
          * PaymentView
          * @description How a payment stands, in words a page can show without guessing.
          *
          *         `progress`: waiting, closed, failed, posting (received, the company is being told), posted, refunding, refunded,
-         *         refund_stuck.
+         *         refund_stuck, posted_in_part (some companies have recorded their parts, the rest has been given back). Of parts that stand
+         *         apart the payment says the word that the payer must hear first.
          */
         PaymentView: {
             /**
@@ -1355,10 +2775,12 @@ export interface components {
             payment_id: string;
             /** @description 缴费单的状态 */
             status: string;
-            /** @description 进度：waiting 待付，closed 已关闭，failed 没成，posting 已收款正在告诉收费单位，posted 已入账，refunding 正在退款，refunded 已退款，refund_stuck 退款受阻 */
+            /** @description 到哪一步：waiting 等付款，closed 已关闭，failed 没下成单，posting 入账中，posted 已入账，refunding 退款中，refunded 已退款，refund_stuck 退款受阻，posted_in_part 部分入账、其余已退 */
             progress: string;
-            /** @description 收费单位的代码 */
-            company: string;
+            /** @description 向哪家支付机构付 */
+            provider: string;
+            /** @description 怎么付：jsapi 在微信里，h5 手机浏览器到微信，native 扫屏幕上的码，wap 手机浏览器到支付宝 */
+            method: string;
             /** @description 合计，单位为分；null 表示现在不知道，不是 0 */
             total_fen: number;
             /**
@@ -1373,16 +2795,33 @@ export interface components {
             expires_at: string;
             /** @description 缴清的时间；null 表示还没有缴 */
             paid_at: string | null;
-            /** @description 收费单位记账的时间；null 表示还没有记账 */
-            posted_at: string | null;
-            /** @description 收费单位的流水号；null 表示还没有记账 */
-            posting_serial: string | null;
             /** @description 已退金额，单位为分 */
             refunded_fen: number;
-            /** @description 退款的原因；null 表示没有退款 */
-            refund_reason: string | null;
-            /** @description 账单 */
-            bills: components["schemas"]["PaidBill"][];
+            /** @description 每家单位、每个户号一部分 */
+            parts: components["schemas"]["PaymentPartView"][];
+        };
+        /**
+         * PhoneCodeRequest
+         * @description Where the code is to go: a mobile number of mainland China.
+         */
+        PhoneCodeRequest: {
+            /** @description 手机号，11 位 */
+            phone: string;
+        };
+        /**
+         * PhoneCodeSent
+         * @description A code is on its way.
+         */
+        PhoneCodeSent: {
+            /**
+             * Format: uuid
+             * @description 这条验证码的编号，验证时用
+             */
+            code_id: string;
+            /** @description 多少秒内有效 */
+            expires_in_s: number;
+            /** @description 多少秒后可以再要一条 */
+            again_after_s: number;
         };
         /**
          * PhoneProof
@@ -1391,6 +2830,16 @@ export interface components {
         PhoneProof: {
             /** @description wx.login 或手机号按钮给出的一次性代码 */
             code: string;
+        };
+        /**
+         * PlaceOwed
+         * @description The accounts at one address.
+         */
+        PlaceOwed: {
+            /** @description 用水用电地址，中间已隐去；null 表示不知道 */
+            address_masked: string | null;
+            /** @description 这个地址的户号，按添加的先后 */
+            accounts: components["schemas"]["AccountOwed"][];
         };
         /**
          * Problem
@@ -1413,7 +2862,7 @@ export interface components {
              * @description 下一步要用到的事实，例如 retry_after_s
              * @default {}
              */
-            data: Record<string, never>;
+            data?: Record<string, never>;
         };
         /**
          * QrCodeAnswer
@@ -1441,7 +2890,7 @@ export interface components {
              * @description 印在二维码旁边的字
              * @default
              */
-            label: string;
+            label?: string;
         };
         /**
          * QrCodeRevocation
@@ -1452,26 +2901,68 @@ export interface components {
             token: string;
         };
         /**
+         * QuoteList
+         * @description An answer for each account, in their order; whoever is late or refuses holds up nobody. `total_fen`: of the quotes there are.
+         */
+        QuoteList: {
+            /**
+             * @description quotes：几个户号各自的报价
+             * @enum {unknown}
+             */
+            kind: "quotes";
+            /** @description 每个户号一项，按请求里的先后 */
+            quotes: components["schemas"]["AccountQuote"][];
+            /** @description 合计，单位为分；null 表示现在不知道，不是 0 */
+            total_fen: number;
+        };
+        /**
+         * QuoteRefused
+         * @description Why an account has no quote: the same code and words as if it had been asked for alone.
+         */
+        QuoteRefused: {
+            /** @description 错误代码 */
+            code: string;
+            /** @description 发生了什么 */
+            title: string;
+            /** @description 下一步怎么做 */
+            detail: string;
+        };
+        /**
          * QuoteRequest
-         * @description Exactly one of the two: an account one is bound to, or a scanned code.
+         * @description Exactly one of the three: an account one is bound to, several such accounts, or a scanned code.
          */
         QuoteRequest: {
             /**
              * @description 户号在联办的编号
              * @default null
              */
-            account_id: string | null;
+            account_id?: string | null;
+            /**
+             * @description 几个已添加的户号，一起核对
+             * @default null
+             */
+            account_ids?: string[] | null;
             /**
              * @description 二维码的内容：整个地址或者其中的编号，或者收费单位自己的二维码里的整段内容
              * @default null
              */
-            token: string | null;
+            token?: string | null;
+            /**
+             * @description 只缴这么多，单位为分，先缴早的账单；不写就是全部
+             * @default null
+             */
+            amount_fen?: number | null;
         };
         /**
          * QuoteView
          * @description Amounts fixed by the company until `expires_at`; oldest bill first. Who came by a scan sees the total only: no `bills`.
          */
         QuoteView: {
+            /**
+             * @description quote：一个户号的报价
+             * @enum {unknown}
+             */
+            kind: "quote";
             /**
              * Format: uuid
              * @description 报价的编号
@@ -1543,6 +3034,14 @@ export interface components {
             client_id: string;
         };
         /**
+         * Revealed
+         * @description A value in clear; that it was seen, and why, is on record, and the people concerned can see it.
+         */
+        Revealed: {
+            /** @description 没有隐去的内容；这次查看已经记下，本人看得到 */
+            value: string;
+        };
+        /**
          * Scan
          * @description A code as scanned: the token or the whole address of ours, or what a company printed by itself.
          */
@@ -1564,7 +3063,7 @@ export interface components {
              * @default binding_proof
              * @enum {unknown}
              */
-            needs: "binding_proof";
+            needs?: "binding_proof";
         };
         /**
          * ScanView
@@ -1607,7 +3106,7 @@ export interface components {
              * @description 登录的编号
              */
             session_id: string;
-            /** @description 从哪里登录 */
+            /** @description 从哪里登录：mini_program 微信小程序，ehuiban 鄂汇办，hubei_portal 湖北政务服务网 */
             access_point: string;
             /** @description 设备的样子，给本人看 */
             client_label: string;
@@ -1623,6 +3122,170 @@ export interface components {
             used_at: string;
             /** @description 是不是正在用的这个登录 */
             is_current: boolean;
+        };
+        /**
+         * SmsCode
+         * @description What the text message said.
+         */
+        SmsCode: {
+            /** @description 短信里的 6 位验证码 */
+            sms_code: string;
+        };
+        /**
+         * StaffConfirmation
+         * @description The first code that the authenticator shows.
+         */
+        StaffConfirmation: {
+            /** @description 工作人员的登录名 */
+            login: string;
+            /** @description 一次性设置码，由单位的管理员交给本人 */
+            setup_code: string;
+            /** @description 验证器上的六位验证码，每个只能用一次 */
+            totp_code: string;
+        };
+        /**
+         * StaffEnrolment
+         * @description The setup code from one's administrator, and one's own password.
+         */
+        StaffEnrolment: {
+            /** @description 工作人员的登录名 */
+            login: string;
+            /** @description 一次性设置码，由单位的管理员交给本人 */
+            setup_code: string;
+            /** @description 口令，至少十二个字符 */
+            password: string;
+        };
+        /**
+         * StaffLoginRequest
+         * @description Name, password and one-time code.
+         */
+        StaffLoginRequest: {
+            /** @description 工作人员的登录名 */
+            login: string;
+            /** @description 口令，至少十二个字符 */
+            password: string;
+            /** @description 验证器上的六位验证码，每个只能用一次 */
+            totp_code: string;
+            /**
+             * @description 设备的样子，给本人看
+             * @default
+             */
+            client_label?: string;
+        };
+        /**
+         * StaffSelf
+         * @description Who one is here, and what one may do.
+         */
+        StaffSelf: {
+            /**
+             * Format: uuid
+             * @description 工作人员的编号
+             */
+            staff_id: string;
+            /** @description 单位的代码 */
+            unit: string;
+            /** @description 单位的名称 */
+            unit_name: string;
+            /** @description 单位的种类：city 平台，company 收费单位，hall 大厅，bureau 部门 */
+            unit_kind: string;
+            /** @description 角色的代码 */
+            roles: string[];
+            /** @description 能做什么 */
+            permissions: string[];
+        };
+        /**
+         * StaffSessionList
+         * @description One's own live sessions, latest first.
+         */
+        StaffSessionList: {
+            /** @description 现在有效的登录，最近用过的在前 */
+            sessions: components["schemas"]["StaffSessionView"][];
+        };
+        /**
+         * StaffSessionView
+         * @description One of one's own sessions.
+         */
+        StaffSessionView: {
+            /**
+             * Format: uuid
+             * @description 工作人员这次登录的编号
+             */
+            staff_session_id: string;
+            /** @description 设备的样子，给本人看 */
+            client_label: string;
+            /**
+             * Format: date-time
+             * @description 创建的时间
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description 最近用过的时间
+             */
+            used_at: string;
+            /** @description 是不是正在用的这个登录 */
+            is_current: boolean;
+        };
+        /**
+         * StaffTokenView
+         * @description A login. The client renews the token while its user works; nothing outlives `session_ends_at`.
+         */
+        StaffTokenView: {
+            /** @description 访问凭据，放在 Authorization: Bearer 里 */
+            access_token: string;
+            /** @description 多少秒后失效 */
+            expires_in_s: number;
+            /**
+             * Format: uuid
+             * @description 登录的编号
+             */
+            session_id: string;
+            /**
+             * Format: date-time
+             * @description 这次登录最晚到什么时候
+             */
+            session_ends_at: string;
+            /**
+             * @description 凭据的种类
+             * @default Bearer
+             */
+            token_type?: string;
+        };
+        /**
+         * StaffUserList
+         * @description Logins in the order of their making; `next_after` leads to the next page.
+         */
+        StaffUserList: {
+            /** @description 工作人员，先建的在前 */
+            users: components["schemas"]["StaffUserView"][];
+            /** @description 下一页从这里取；null 表示没有下一页 */
+            next_after: string | null;
+        };
+        /**
+         * StaffUserView
+         * @description A login within one's reach. `state`: waiting (not set up yet), live, disabled.
+         */
+        StaffUserView: {
+            /**
+             * Format: uuid
+             * @description 工作人员的编号
+             */
+            staff_id: string;
+            /** @description 工作人员的登录名 */
+            login: string;
+            /** @description 姓名 */
+            name: string;
+            /** @description 单位的代码 */
+            unit: string;
+            /** @description 角色的代码 */
+            roles: string[];
+            /** @description waiting 还没有设置，live 在用，disabled 已停用 */
+            state: string;
+            /**
+             * Format: date-time
+             * @description 创建的时间
+             */
+            created_at: string;
         };
         /**
          * StepView
@@ -1700,7 +3363,48 @@ export interface components {
              * @description 凭据的种类
              * @default Bearer
              */
-            token_type: string;
+            token_type?: string;
+        };
+        /**
+         * UnresolvedItem
+         * @description Something that waits for a person or an answer: a refund that does not go back, a posting without a known end.
+         */
+        UnresolvedItem: {
+            /**
+             * Format: uuid
+             * @description 这一项的编号
+             */
+            item_id: string;
+            /** @description refund 退款，posting 入账 */
+            kind: string;
+            /** @description 现在的状态 */
+            status: string;
+            /** @description 收费单位的代码 */
+            company: string;
+            /**
+             * Format: uuid
+             * @description 缴费单的编号
+             */
+            payment_id: string;
+            /** @description 金额，单位为分 */
+            amount_fen: number;
+            /** @description 原因的代码；null 表示不知道 */
+            cause: string | null;
+            /**
+             * Format: date-time
+             * @description 创建的时间
+             */
+            created_at: string;
+        };
+        /**
+         * UnresolvedList
+         * @description A page of them, oldest first.
+         */
+        UnresolvedList: {
+            /** @description 等人处理的，最早的在前 */
+            items: components["schemas"]["UnresolvedItem"][];
+            /** @description 下一页从这里取；null 表示没有下一页 */
+            next_after: string | null;
         };
         /**
          * UsageList
@@ -1746,12 +3450,52 @@ export interface components {
              * @description 最多取几个月
              * @default 12
              */
-            months: number;
+            months?: number;
             /**
              * @description 从这个月之前取（上一页的 next_before）
              * @default null
              */
-            before: string | null;
+            before?: string | null;
+        };
+        /**
+         * WeChatCodeAnswer
+         * @description The drawn picture (base64) of a mini-program code; of the official account the text to draw and where it is drawn.
+         */
+        WeChatCodeAnswer: {
+            /**
+             * @description mini_program 小程序码，official_account 公众号二维码
+             * @enum {unknown}
+             */
+            kind: "mini_program" | "official_account";
+            /** @description 图片的类型；null 表示没有图片 */
+            media_type: string | null;
+            /** @description 图片，base64；null 表示没有图片 */
+            picture: string | null;
+            /** @description 公众号二维码的内容，画成二维码即可；null 表示给的是图片 */
+            content: string | null;
+            /** @description 微信画好的图片的地址；null 表示没有 */
+            picture_url: string | null;
+            /** @description 什么时候失效；null 表示一直有效 */
+            expires_at: string | null;
+        };
+        /**
+         * WeChatCodeRequest
+         * @description Which code is to be drawn by WeChat, and as whose: the mini-program's own kind, or the official account's.
+         */
+        WeChatCodeRequest: {
+            /** @description 二维码的内容：整个地址或者其中的编号，或者收费单位自己的二维码里的整段内容 */
+            token: string;
+            /**
+             * @description mini_program 小程序码，official_account 公众号二维码（30 天）
+             * @default mini_program
+             * @enum {unknown}
+             */
+            kind?: "mini_program" | "official_account";
+            /**
+             * @description 图片的宽，像素，280 到 1280
+             * @default 430
+             */
+            width?: number;
         };
         /**
          * WeChatLogin
@@ -1766,7 +3510,7 @@ export interface components {
              * @description 设备的样子，给本人看，例如 iPhone 15
              * @default
              */
-            client_label: string;
+            client_label?: string;
         };
     };
     responses: {
@@ -1825,20 +3569,47 @@ export interface components {
                 };
             };
         };
-        /** @description - `login_code_refused` 微信登录没有成功 */
+        /** @description - `handover_refused` 登录没有完成 */
+        "401.handover_refused": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                "WWW-Authenticate": components["headers"]["WwwAuthenticateBearer"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:handover_refused",
+                 *       "title": "登录没有完成",
+                 *       "status": 401,
+                 *       "detail": "可能等得太久，或者换了浏览器。请重新点一次登录。",
+                 *       "code": "handover_refused",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "handover_refused";
+                    /** @constant */
+                    status?: 401;
+                };
+            };
+        };
+        /** @description - `login_code_refused` 登录没有成功 */
         "401.login_code_refused": {
             headers: {
                 "X-Request-ID": components["headers"]["RequestId"];
-                "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
+                "WWW-Authenticate": components["headers"]["WwwAuthenticateBearer"];
                 [name: string]: unknown;
             };
             content: {
                 /**
                  * @example {
                  *       "type": "urn:lianban:problem:login_code_refused",
-                 *       "title": "微信登录没有成功",
+                 *       "title": "登录没有成功",
                  *       "status": 401,
-                 *       "detail": "请重新打开小程序再试一次。",
+                 *       "detail": "请重新登录一次。",
                  *       "code": "login_code_refused",
                  *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
                  *       "data": {}
@@ -1856,7 +3627,7 @@ export interface components {
         "401.refresh_refused": {
             headers: {
                 "X-Request-ID": components["headers"]["RequestId"];
-                "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
+                "WWW-Authenticate": components["headers"]["WwwAuthenticateBearer"];
                 [name: string]: unknown;
             };
             content: {
@@ -1883,7 +3654,7 @@ export interface components {
         "401.signature_wrong": {
             headers: {
                 "X-Request-ID": components["headers"]["RequestId"];
-                "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
+                "WWW-Authenticate": components["headers"]["WwwAuthenticateSignature"];
                 [name: string]: unknown;
             };
             content: {
@@ -1906,11 +3677,95 @@ export interface components {
                 };
             };
         };
+        /** @description - `staff_login_refused` 没有登录成功 */
+        "401.staff_login_refused": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                "WWW-Authenticate": components["headers"]["WwwAuthenticateBearer"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:staff_login_refused",
+                 *       "title": "没有登录成功",
+                 *       "status": 401,
+                 *       "detail": "登录名、口令或验证码不对，或者这个登录暂时锁定、停用、还没有设置。请等验证码换新的再试；连续错五次锁定十五分钟；仍不行请找单位的管理员。",
+                 *       "code": "staff_login_refused",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "staff_login_refused";
+                    /** @constant */
+                    status?: 401;
+                };
+            };
+        };
+        /**
+         * @description - `staff_login_refused` 没有登录成功
+         *     - `token_refused` 请先登录
+         */
+        "401.staff_login_refused.token_refused": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                "WWW-Authenticate": components["headers"]["WwwAuthenticateBearer"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:staff_login_refused",
+                 *       "title": "没有登录成功",
+                 *       "status": 401,
+                 *       "detail": "登录名、口令或验证码不对，或者这个登录暂时锁定、停用、还没有设置。请等验证码换新的再试；连续错五次锁定十五分钟；仍不行请找单位的管理员。",
+                 *       "code": "staff_login_refused",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "staff_login_refused" | "token_refused";
+                    /** @constant */
+                    status?: 401;
+                };
+            };
+        };
+        /** @description - `staff_setup_refused` 设置码不对或者已经失效 */
+        "401.staff_setup_refused": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                "WWW-Authenticate": components["headers"]["WwwAuthenticateBearer"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:staff_setup_refused",
+                 *       "title": "设置码不对或者已经失效",
+                 *       "status": 401,
+                 *       "detail": "请核对登录名、设置码和验证器上现在的验证码；设置码三天有效、只能用一次，失效了请单位的管理员重新发。",
+                 *       "code": "staff_setup_refused",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "staff_setup_refused";
+                    /** @constant */
+                    status?: 401;
+                };
+            };
+        };
         /** @description - `token_refused` 请先登录 */
         "401.token_refused": {
             headers: {
                 "X-Request-ID": components["headers"]["RequestId"];
-                "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
+                "WWW-Authenticate": components["headers"]["WwwAuthenticateBearer"];
                 [name: string]: unknown;
             };
             content: {
@@ -1954,6 +3809,61 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"] & {
                     /** @enum {unknown} */
                     code?: "level_too_low";
+                    /** @constant */
+                    status?: 403;
+                };
+            };
+        };
+        /** @description - `permission_missing` 您的角色不能办这件事 */
+        "403.permission_missing": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:permission_missing",
+                 *       "title": "您的角色不能办这件事",
+                 *       "status": 403,
+                 *       "detail": "请让有这项权限的同事办理；确实需要，请单位的管理员调整您的角色。",
+                 *       "code": "permission_missing",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "permission_missing";
+                    /** @constant */
+                    status?: 403;
+                };
+            };
+        };
+        /**
+         * @description - `permission_missing` 您的角色不能办这件事
+         *     - `staff_grant_refused` 不能授予这些角色
+         */
+        "403.permission_missing.staff_grant_refused": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:permission_missing",
+                 *       "title": "您的角色不能办这件事",
+                 *       "status": 403,
+                 *       "detail": "请让有这项权限的同事办理；确实需要，请单位的管理员调整您的角色。",
+                 *       "code": "permission_missing",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "permission_missing" | "staff_grant_refused";
                     /** @constant */
                     status?: 403;
                 };
@@ -2152,13 +4062,15 @@ export interface components {
             };
         };
         /**
-         * @description - `bill_already_paid` 这张账单刚刚已经缴过
+         * @description - `amount_too_large` 金额超过线上缴费的上限
+         *     - `bill_already_paid` 这张账单刚刚已经缴过
          *     - `idempotency_in_flight` 上一次提交还在处理
+         *     - `older_bill_open` 还有更早的账单没有缴
          *     - `payment_closing` 上一笔还在关闭
          *     - `payment_in_progress` 这张账单正在缴费
          *     - `quote_stale` 金额有变化，请重新核对
          */
-        "409.bill_already_paid.idempotency_in_flight.payment_closing.payment_in_progress.quote_stale": {
+        "409.amount_too_large.bill_already_paid.idempotency_in_flight.older_bill_open.payment_closing.payment_in_progress.quote_stale": {
             headers: {
                 "X-Request-ID": components["headers"]["RequestId"];
                 [name: string]: unknown;
@@ -2166,18 +4078,18 @@ export interface components {
             content: {
                 /**
                  * @example {
-                 *       "type": "urn:lianban:problem:bill_already_paid",
-                 *       "title": "这张账单刚刚已经缴过",
+                 *       "type": "urn:lianban:problem:amount_too_large",
+                 *       "title": "金额超过线上缴费的上限",
                  *       "status": 409,
-                 *       "detail": "不用再缴。打开缴费记录可以看到结果。",
-                 *       "code": "bill_already_paid",
+                 *       "detail": "请到收费单位的营业厅办理，或者联系收费单位分次出账。",
+                 *       "code": "amount_too_large",
                  *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
                  *       "data": {}
                  *     }
                  */
                 "application/problem+json": components["schemas"]["Problem"] & {
                     /** @enum {unknown} */
-                    code?: "bill_already_paid" | "idempotency_in_flight" | "payment_closing" | "payment_in_progress" | "quote_stale";
+                    code?: "amount_too_large" | "bill_already_paid" | "idempotency_in_flight" | "older_bill_open" | "payment_closing" | "payment_in_progress" | "quote_stale";
                     /** @constant */
                     status?: 409;
                 };
@@ -2207,6 +4119,58 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"] & {
                     /** @enum {unknown} */
                     code?: "payment_not_payable" | "payment_order_refused";
+                    /** @constant */
+                    status?: 409;
+                };
+            };
+        };
+        /** @description - `real_name_contradicts` 实名信息和以前的不一致 */
+        "409.real_name_contradicts": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:real_name_contradicts",
+                 *       "title": "实名信息和以前的不一致",
+                 *       "status": 409,
+                 *       "detail": "为了保护您，这次没有登录。请带身份证到服务窗口核对。",
+                 *       "code": "real_name_contradicts",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "real_name_contradicts";
+                    /** @constant */
+                    status?: 409;
+                };
+            };
+        };
+        /** @description - `staff_login_taken` 这个登录名已经有人用了 */
+        "409.staff_login_taken": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:staff_login_taken",
+                 *       "title": "这个登录名已经有人用了",
+                 *       "status": 409,
+                 *       "detail": "停用的登录名也不再使用。请换一个登录名。",
+                 *       "code": "staff_login_taken",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "staff_login_taken";
                     /** @constant */
                     status?: 409;
                 };
@@ -2297,8 +4261,10 @@ export interface components {
         /**
          * @description - `bill_not_in_quote` 有一张账单不在这次核对的范围内
          *     - `idempotency_key_reused` 同一个提交编号用在了不同的内容上
+         *     - `payment_method_not_offered` 不能用这种方式付款
+         *     - `quote_twice` 同一个户号选了两次
          */
-        "422.bill_not_in_quote.idempotency_key_reused": {
+        "422.bill_not_in_quote.idempotency_key_reused.payment_method_not_offered.quote_twice": {
             headers: {
                 "X-Request-ID": components["headers"]["RequestId"];
                 [name: string]: unknown;
@@ -2317,7 +4283,85 @@ export interface components {
                  */
                 "application/problem+json": components["schemas"]["Problem"] & {
                     /** @enum {unknown} */
-                    code?: "bill_not_in_quote" | "idempotency_key_reused";
+                    code?: "bill_not_in_quote" | "idempotency_key_reused" | "payment_method_not_offered" | "quote_twice";
+                    /** @constant */
+                    status?: 422;
+                };
+            };
+        };
+        /** @description - `counter_code_refused` 办事码不对或者已经失效 */
+        "422.counter_code_refused": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:counter_code_refused",
+                 *       "title": "办事码不对或者已经失效",
+                 *       "status": 422,
+                 *       "detail": "办事码三分钟内有效、只能用一次。请市民在手机上重新打开办事码，照着新的再输一次。",
+                 *       "code": "counter_code_refused",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "counter_code_refused";
+                    /** @constant */
+                    status?: 422;
+                };
+            };
+        };
+        /** @description - `partial_not_allowed` 这家单位的账单要整张缴 */
+        "422.partial_not_allowed": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:partial_not_allowed",
+                 *       "title": "这家单位的账单要整张缴",
+                 *       "status": 422,
+                 *       "detail": "没有扣款。请按账单的金额缴，或者只选最早的几张。",
+                 *       "code": "partial_not_allowed",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "partial_not_allowed";
+                    /** @constant */
+                    status?: 422;
+                };
+            };
+        };
+        /** @description - `payment_method_not_offered` 不能用这种方式付款 */
+        "422.payment_method_not_offered": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:payment_method_not_offered",
+                 *       "title": "不能用这种方式付款",
+                 *       "status": 422,
+                 *       "detail": "没有扣款。请换一种付款方式；几家一起缴而这种方式做不到的，请分开缴。",
+                 *       "code": "payment_method_not_offered",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "payment_method_not_offered";
                     /** @constant */
                     status?: 422;
                 };
@@ -2344,6 +4388,110 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"] & {
                     /** @enum {unknown} */
                     code?: "phone_code_refused";
+                    /** @constant */
+                    status?: 422;
+                };
+            };
+        };
+        /** @description - `phone_malformed` 手机号的格式不对 */
+        "422.phone_malformed": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:phone_malformed",
+                 *       "title": "手机号的格式不对",
+                 *       "status": 422,
+                 *       "detail": "请填 11 位的中国内地手机号。",
+                 *       "code": "phone_malformed",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "phone_malformed";
+                    /** @constant */
+                    status?: 422;
+                };
+            };
+        };
+        /** @description - `return_url_not_allowed` 登录后要回到的页面不对 */
+        "422.return_url_not_allowed": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:return_url_not_allowed",
+                 *       "title": "登录后要回到的页面不对",
+                 *       "status": 422,
+                 *       "detail": "请从联办的页面重新登录；开发者请检查 return_url 是否在名单里。",
+                 *       "code": "return_url_not_allowed",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "return_url_not_allowed";
+                    /** @constant */
+                    status?: 422;
+                };
+            };
+        };
+        /** @description - `sms_code_refused` 验证码不对或者过期了 */
+        "422.sms_code_refused": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:sms_code_refused",
+                 *       "title": "验证码不对或者过期了",
+                 *       "status": 422,
+                 *       "detail": "请核对最近一条短信里的 6 位验证码；试了 5 次还不对，请重新获取。",
+                 *       "code": "sms_code_refused",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "sms_code_refused";
+                    /** @constant */
+                    status?: 422;
+                };
+            };
+        };
+        /** @description - `staff_password_weak` 口令太容易被猜到 */
+        "422.staff_password_weak": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:staff_password_weak",
+                 *       "title": "口令太容易被猜到",
+                 *       "status": 422,
+                 *       "detail": "至少十二个字符、六种不同的字符，不含登录名和常见口令。请换一个。",
+                 *       "code": "staff_password_weak",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "staff_password_weak";
                     /** @constant */
                     status?: 422;
                 };
@@ -2554,7 +4702,7 @@ export interface components {
         /**
          * @description - `answer_late` 系统忙，没有及时办完
          *     - `database_away` 系统正在恢复
-         *     - `identity_source_away` 微信暂时没有回复
+         *     - `identity_source_away` 登录平台暂时没有回复
          *     - `limiter_away` 为了安全，暂时不能验证
          *     - `overloaded` 现在用的人太多
          */
@@ -2579,6 +4727,71 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"] & {
                     /** @enum {unknown} */
                     code?: "answer_late" | "database_away" | "identity_source_away" | "limiter_away" | "overloaded";
+                    /** @constant */
+                    status?: 503;
+                };
+            };
+        };
+        /**
+         * @description - `answer_late` 系统忙，没有及时办完
+         *     - `database_away` 系统正在恢复
+         *     - `limiter_away` 为了安全，暂时不能验证
+         *     - `overloaded` 现在用的人太多
+         */
+        "503.answer_late.database_away.limiter_away.overloaded": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:answer_late",
+                 *       "title": "系统忙，没有及时办完",
+                 *       "status": 503,
+                 *       "detail": "还不知道办成没有。请几秒后用同一操作再试；如果刚才在缴费，先看缴费记录，不要重复付款。",
+                 *       "code": "answer_late",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "answer_late" | "database_away" | "limiter_away" | "overloaded";
+                    /** @constant */
+                    status?: 503;
+                };
+            };
+        };
+        /**
+         * @description - `answer_late` 系统忙，没有及时办完
+         *     - `database_away` 系统正在恢复
+         *     - `limiter_away` 为了安全，暂时不能验证
+         *     - `overloaded` 现在用的人太多
+         *     - `sms_away` 短信暂时发不出去
+         */
+        "503.answer_late.database_away.limiter_away.overloaded.sms_away": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:answer_late",
+                 *       "title": "系统忙，没有及时办完",
+                 *       "status": 503,
+                 *       "detail": "还不知道办成没有。请几秒后用同一操作再试；如果刚才在缴费，先看缴费记录，不要重复付款。",
+                 *       "code": "answer_late",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "answer_late" | "database_away" | "limiter_away" | "overloaded" | "sms_away";
                     /** @constant */
                     status?: 503;
                 };
@@ -2618,7 +4831,39 @@ export interface components {
         /**
          * @description - `answer_late` 系统忙，没有及时办完
          *     - `database_away` 系统正在恢复
-         *     - `payment_provider_busy` 微信支付暂时没有回复
+         *     - `overloaded` 现在用的人太多
+         *     - `wechat_codes_away` 微信暂时没有画出二维码
+         */
+        "503.answer_late.database_away.overloaded.wechat_codes_away": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:answer_late",
+                 *       "title": "系统忙，没有及时办完",
+                 *       "status": 503,
+                 *       "detail": "还不知道办成没有。请几秒后用同一操作再试；如果刚才在缴费，先看缴费记录，不要重复付款。",
+                 *       "code": "answer_late",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "answer_late" | "database_away" | "overloaded" | "wechat_codes_away";
+                    /** @constant */
+                    status?: 503;
+                };
+            };
+        };
+        /**
+         * @description - `answer_late` 系统忙，没有及时办完
+         *     - `database_away` 系统正在恢复
+         *     - `payment_provider_busy` 支付机构暂时没有回复
          */
         "503.answer_late.database_away.payment_provider_busy": {
             headers: {
@@ -2649,7 +4894,7 @@ export interface components {
         /**
          * @description - `answer_late` 系统忙，没有及时办完
          *     - `database_away` 系统正在恢复
-         *     - `payment_unclear` 微信支付暂时没有回复
+         *     - `payment_unclear` 支付机构暂时没有回复
          */
         "503.answer_late.database_away.payment_unclear": {
             headers: {
@@ -2722,7 +4967,9 @@ export interface components {
          */
         RetryAfter: number;
         /** @example Bearer realm="lianban" */
-        WwwAuthenticate: string;
+        WwwAuthenticateBearer: string;
+        /** @example Signature realm="lianban" */
+        WwwAuthenticateSignature: string;
     };
     pathItems: never;
 }
@@ -2837,6 +5084,153 @@ export interface operations {
             429: components["responses"]["429.rate_limited"];
             500: components["responses"]["500.internal"];
             503: components["responses"]["503.answer_late.database_away"];
+        };
+    };
+    unified_start: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "source": "ehuiban",
+                 *       "return_url": "https://lianban.ezhou.example/h5/",
+                 *       "client_id": "4f9c2b7a61d84e0f"
+                 *     }
+                 */
+                "application/json": components["schemas"]["LoginStart"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "login_url": "https://zwfw.hubei.gov.cn/login?appCode=lianban",
+                     *       "expires_in_s": 600
+                     *     }
+                     */
+                    "application/json": components["schemas"]["LoginStarted"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            422: components["responses"]["422.return_url_not_allowed"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.limiter_away.overloaded"];
+        };
+    };
+    unified_come_back: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 在哪里登录：ehuiban 鄂汇办，hubei_portal 湖北政务服务网
+                 * @example ehuiban
+                 */
+                source: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            303: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example <!doctype html> */
+                    "text/html": string;
+                };
+            };
+            404: components["responses"]["404.not_found"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.limiter_away.overloaded"];
+        };
+    };
+    unified_finish: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "handover": "Zt4kq0yGQk3xV5cB7nZ2wL9tR4sD1fHuAbCdEfGhIjK",
+                 *       "client_id": "4f9c2b7a61d84e0f"
+                 *     }
+                 */
+                "application/json": components["schemas"]["LoginFinish"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "access_token": "eyJhbGciOiJFZERTQSIsImtpZCI6InRva2VuLTIwMjZhIiwidHlwIjoiYXQrand0In0.e30.c2lnbmF0dXJl",
+                     *       "expires_in_s": 600,
+                     *       "refresh_token": "mJ8pO0yGQk3xV5cB7nZ2wL9tR4sD1fHu",
+                     *       "session_id": "019ab0f2-6f2e-75c3-8a09-bf22e12411b6",
+                     *       "level": 2,
+                     *       "token_type": "Bearer"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Tokens"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.handover_refused"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.real_name_contradicts"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.limiter_away.overloaded"];
         };
     };
     sessions_list_sessions: {
@@ -3049,6 +5443,117 @@ export interface operations {
             503: components["responses"]["503.answer_late.database_away.identity_source_away.limiter_away.overloaded"];
         };
     };
+    me_request_phone_code: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "phone": "13900000001"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PhoneCodeRequest"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            202: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code_id": "019ab0f2-6f2e-703a-8e99-4ce7b2fbbd38",
+                     *       "expires_in_s": 300,
+                     *       "again_after_s": 60
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PhoneCodeSent"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            422: components["responses"]["422.phone_malformed"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.limiter_away.overloaded.sms_away"];
+        };
+    };
+    me_prove_phone_by_code: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 这条验证码的编号，验证时用
+                 * @example 019ab0f2-6f2e-703a-8e99-4ce7b2fbbd38
+                 */
+                code_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "sms_code": "482913"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SmsCode"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "access_token": "eyJhbGciOiJFZERTQSIsImtpZCI6InRva2VuLTIwMjZhIiwidHlwIjoiYXQrand0In0.e30.c2lnbmF0dXJl",
+                     *       "expires_in_s": 600,
+                     *       "level": 2
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RaisedLevel"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            422: components["responses"]["422.sms_code_refused"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.limiter_away.overloaded"];
+        };
+    };
     messages_list_messages: {
         parameters: {
             query?: {
@@ -3142,6 +5647,204 @@ export interface operations {
             404: components["responses"]["404.not_found"];
             408: components["responses"]["408.request_timed_out"];
             413: components["responses"]["413.body_too_large"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    counters_new_code: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "counter_code": "40718263",
+                     *       "expires_at": "2026-11-23T02:11:31Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CounterCodeView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    counters_list_acting: {
+        parameters: {
+            query?: {
+                /**
+                 * @description 最多取几条
+                 * @example 20
+                 */
+                limit?: number;
+                /**
+                 * @description 从这一条之后取（上一页的 next_after）
+                 * @example 019ab0f2-6f2e-7f39-8592-393ef0859cb1
+                 */
+                after?: string;
+            };
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "acting_sessions": [
+                     *         {
+                     *           "acting_id": "019ab0f2-6f2e-7701-8919-d8b6a62814e0",
+                     *           "unit_name": "鄂城区政务服务大厅",
+                     *           "acting_purpose": "bind",
+                     *           "created_at": "2026-11-23T02:11:31Z",
+                     *           "expires_at": "2026-11-23T02:11:31Z",
+                     *           "ended_at": "2026-11-23T02:11:31Z",
+                     *           "ended_by": "clerk",
+                     *           "deeds": [
+                     *             "accounts_listed",
+                     *             "bound"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "next_after": "019ab0f2-6f2e-7e49-88ac-74af08d38bf1"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ActingOfMineList"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    counters_end_acting: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 这次代办的编号
+                 * @example 019ab0f2-6f2e-7701-8919-d8b6a62814e0
+                 */
+                acting_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            204: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away"];
+        };
+    };
+    counters_list_disclosures: {
+        parameters: {
+            query?: {
+                /**
+                 * @description 最多取几条
+                 * @example 20
+                 */
+                limit?: number;
+                /**
+                 * @description 从这一条之后取（上一页的 next_after）
+                 * @example 019ab0f2-6f2e-7f39-8592-393ef0859cb1
+                 */
+                after?: string;
+            };
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "disclosures": [
+                     *         {
+                     *           "disclosure_id": "019ab0f2-6f2e-7a50-88fb-de005d817c50",
+                     *           "at": "2026-11-23T02:11:31Z",
+                     *           "unit_name": "市水务集团",
+                     *           "subject": "utility_account",
+                     *           "field": "number",
+                     *           "purpose": "complaint"
+                     *         }
+                     *       ],
+                     *       "next_after": "019ab0f2-6f2e-7e49-88ac-74af08d38bf1"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DisclosureOfMineList"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
             500: components["responses"]["500.internal"];
             503: components["responses"]["503.answer_late.database_away.overloaded"];
         };
@@ -3437,6 +6140,69 @@ export interface operations {
             400: components["responses"]["400.request_malformed"];
             401: components["responses"]["401.token_refused"];
             403: components["responses"]["403.level_too_low"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    overview_show: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "known_fen": 10548,
+                     *       "is_partial": true,
+                     *       "places": [
+                     *         {
+                     *           "address_masked": "鄂城区凤凰街道***3栋1单元",
+                     *           "accounts": [
+                     *             {
+                     *               "account_id": "019ab0f2-6f2e-7739-8b09-3ae9fbb013e2",
+                     *               "company": "water",
+                     *               "company_name": "鄂州市水务集团",
+                     *               "bill_name": "水费",
+                     *               "service": "water",
+                     *               "number_masked": "******1234",
+                     *               "label": "家里",
+                     *               "company_state": "open",
+                     *               "state": "fresh",
+                     *               "total_fen": 10548,
+                     *               "last_known_fen": 4660,
+                     *               "bill_count": 1,
+                     *               "balance_fen": 12350,
+                     *               "checked_at": "2026-11-23T02:11:31Z",
+                     *               "age_s": 42
+                     *             }
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["EverythingOwed"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low"];
+            429: components["responses"]["429.rate_limited"];
             500: components["responses"]["500.internal"];
             503: components["responses"]["503.answer_late.database_away.overloaded"];
         };
@@ -3858,6 +6624,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
+                     *       "kind": "quote",
                      *       "quote_id": "019ab0f2-6f2e-7551-8ebf-fe6dc0342d91",
                      *       "company": "water",
                      *       "total_fen": 4199,
@@ -3872,7 +6639,7 @@ export interface operations {
                      *       "notice": "不收手续费"
                      *     }
                      */
-                    "application/json": components["schemas"]["QuoteView"];
+                    "application/json": components["schemas"]["QuoteView"] | components["schemas"]["QuoteList"];
                 };
             };
             400: components["responses"]["400.request_malformed"];
@@ -3882,6 +6649,7 @@ export interface operations {
             409: components["responses"]["409.account_not_payable.amount_too_large.nothing_owed"];
             413: components["responses"]["413.body_too_large"];
             415: components["responses"]["415.media_type_unsupported"];
+            422: components["responses"]["422.partial_not_allowed"];
             429: components["responses"]["429.rate_limited"];
             500: components["responses"]["500.internal"];
             503: components["responses"]["503.answer_late.company_away.database_away.overloaded"];
@@ -3927,19 +6695,28 @@ export interface operations {
                      *           "payment_id": "019ab0f2-6f2e-7c99-87de-6123958e0f18",
                      *           "status": "succeeded",
                      *           "progress": "posted",
-                     *           "company": "water",
+                     *           "provider": "wechat_pay",
+                     *           "method": "jsapi",
                      *           "total_fen": 4199,
                      *           "created_at": "2026-11-23T02:11:31Z",
                      *           "expires_at": "2026-11-23T02:11:31Z",
                      *           "paid_at": "2026-11-23T02:11:31Z",
-                     *           "posted_at": "2026-11-23T02:11:31Z",
-                     *           "posting_serial": "W20261123000017",
                      *           "refunded_fen": 0,
-                     *           "refund_reason": "bill_already_paid",
-                     *           "bills": [
+                     *           "parts": [
                      *             {
-                     *               "bill_id": "019ab0f2-6f2e-79d7-8f2a-81bf43bf0328",
-                     *               "amount_fen": 4199
+                     *               "company": "water",
+                     *               "progress": "posted",
+                     *               "amount_fen": 2584,
+                     *               "posted_at": "2026-11-23T02:11:31Z",
+                     *               "posting_serial": "W20261123000017",
+                     *               "refunded_fen": 0,
+                     *               "refund_reason": "bill_already_paid",
+                     *               "bills": [
+                     *                 {
+                     *                   "bill_id": "019ab0f2-6f2e-79d7-8f2a-81bf43bf0328",
+                     *                   "amount_fen": 4199
+                     *                 }
+                     *               ]
                      *             }
                      *           ]
                      *         }
@@ -3978,7 +6755,9 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "quote_id": "019ab0f2-6f2e-7551-8ebf-fe6dc0342d91"
+                 *       "quote_ids": [
+                 *         "019ab0f2-6f2e-7551-8ebf-fe6dc0342d91"
+                 *       ]
                  *     }
                  */
                 "application/json": components["schemas"]["PaymentRequest"];
@@ -3996,13 +6775,18 @@ export interface operations {
                      * @example {
                      *       "payment_id": "019ab0f2-6f2e-7c99-87de-6123958e0f18",
                      *       "status": "created",
-                     *       "company": "water",
                      *       "total_fen": 4199,
                      *       "expires_at": "2026-11-23T02:11:31Z",
-                     *       "bills": [
+                     *       "parts": [
                      *         {
-                     *           "bill_id": "019ab0f2-6f2e-79d7-8f2a-81bf43bf0328",
-                     *           "amount_fen": 4199
+                     *           "company": "water",
+                     *           "amount_fen": 2584,
+                     *           "bills": [
+                     *             {
+                     *               "bill_id": "019ab0f2-6f2e-79d7-8f2a-81bf43bf0328",
+                     *               "amount_fen": 4199
+                     *             }
+                     *           ]
                      *         }
                      *       ]
                      *     }
@@ -4014,13 +6798,59 @@ export interface operations {
             401: components["responses"]["401.token_refused"];
             404: components["responses"]["404.not_found"];
             408: components["responses"]["408.request_timed_out"];
-            409: components["responses"]["409.bill_already_paid.idempotency_in_flight.payment_closing.payment_in_progress.quote_stale"];
+            409: components["responses"]["409.amount_too_large.bill_already_paid.idempotency_in_flight.older_bill_open.payment_closing.payment_in_progress.quote_stale"];
             413: components["responses"]["413.body_too_large"];
             415: components["responses"]["415.media_type_unsupported"];
-            422: components["responses"]["422.bill_not_in_quote.idempotency_key_reused"];
+            422: components["responses"]["422.bill_not_in_quote.idempotency_key_reused.payment_method_not_offered.quote_twice"];
             429: components["responses"]["429.too_many_payments"];
             500: components["responses"]["500.internal"];
             503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    payment_methods_list_methods: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "methods": [
+                     *         {
+                     *           "provider": "wechat_pay",
+                     *           "method": "jsapi",
+                     *           "provider_name": "微信支付",
+                     *           "client": "mini_program",
+                     *           "most_companies": 1,
+                     *           "companies": [
+                     *             "water"
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PaymentMethodList"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.overloaded"];
         };
     };
     payments_show: {
@@ -4056,19 +6886,28 @@ export interface operations {
                      *       "payment_id": "019ab0f2-6f2e-7c99-87de-6123958e0f18",
                      *       "status": "succeeded",
                      *       "progress": "posted",
-                     *       "company": "water",
+                     *       "provider": "wechat_pay",
+                     *       "method": "jsapi",
                      *       "total_fen": 4199,
                      *       "created_at": "2026-11-23T02:11:31Z",
                      *       "expires_at": "2026-11-23T02:11:31Z",
                      *       "paid_at": "2026-11-23T02:11:31Z",
-                     *       "posted_at": "2026-11-23T02:11:31Z",
-                     *       "posting_serial": "W20261123000017",
                      *       "refunded_fen": 0,
-                     *       "refund_reason": "bill_already_paid",
-                     *       "bills": [
+                     *       "parts": [
                      *         {
-                     *           "bill_id": "019ab0f2-6f2e-79d7-8f2a-81bf43bf0328",
-                     *           "amount_fen": 4199
+                     *           "company": "water",
+                     *           "progress": "posted",
+                     *           "amount_fen": 2584,
+                     *           "posted_at": "2026-11-23T02:11:31Z",
+                     *           "posting_serial": "W20261123000017",
+                     *           "refunded_fen": 0,
+                     *           "refund_reason": "bill_already_paid",
+                     *           "bills": [
+                     *             {
+                     *               "bill_id": "019ab0f2-6f2e-79d7-8f2a-81bf43bf0328",
+                     *               "amount_fen": 4199
+                     *             }
+                     *           ]
                      *         }
                      *       ]
                      *     }
@@ -4113,6 +6952,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
+                     *       "cashier": "wechat",
                      *       "appId": "wx0a1b2c3d4e5f6a7b",
                      *       "timeStamp": "1795399331",
                      *       "nonceStr": "5K8264ILTKCH16CQ2502SI8ZNMTM67VS",
@@ -4121,7 +6961,7 @@ export interface operations {
                      *       "paySign": "b0ZtRmFuUGF5U2lnbg=="
                      *     }
                      */
-                    "application/json": components["schemas"]["CashierParams"];
+                    "application/json": components["schemas"]["CashierParams"] | components["schemas"]["CashierAddress"];
                 };
             };
             400: components["responses"]["400.request_malformed"];
@@ -4130,6 +6970,7 @@ export interface operations {
             408: components["responses"]["408.request_timed_out"];
             409: components["responses"]["409.payment_not_payable.payment_order_refused"];
             413: components["responses"]["413.body_too_large"];
+            422: components["responses"]["422.payment_method_not_offered"];
             429: components["responses"]["429.rate_limited"];
             500: components["responses"]["500.internal"];
             503: components["responses"]["503.answer_late.database_away.payment_provider_busy"];
@@ -4168,19 +7009,28 @@ export interface operations {
                      *       "payment_id": "019ab0f2-6f2e-7c99-87de-6123958e0f18",
                      *       "status": "succeeded",
                      *       "progress": "posted",
-                     *       "company": "water",
+                     *       "provider": "wechat_pay",
+                     *       "method": "jsapi",
                      *       "total_fen": 4199,
                      *       "created_at": "2026-11-23T02:11:31Z",
                      *       "expires_at": "2026-11-23T02:11:31Z",
                      *       "paid_at": "2026-11-23T02:11:31Z",
-                     *       "posted_at": "2026-11-23T02:11:31Z",
-                     *       "posting_serial": "W20261123000017",
                      *       "refunded_fen": 0,
-                     *       "refund_reason": "bill_already_paid",
-                     *       "bills": [
+                     *       "parts": [
                      *         {
-                     *           "bill_id": "019ab0f2-6f2e-79d7-8f2a-81bf43bf0328",
-                     *           "amount_fen": 4199
+                     *           "company": "water",
+                     *           "progress": "posted",
+                     *           "amount_fen": 2584,
+                     *           "posted_at": "2026-11-23T02:11:31Z",
+                     *           "posting_serial": "W20261123000017",
+                     *           "refunded_fen": 0,
+                     *           "refund_reason": "bill_already_paid",
+                     *           "bills": [
+                     *             {
+                     *               "bill_id": "019ab0f2-6f2e-79d7-8f2a-81bf43bf0328",
+                     *               "amount_fen": 4199
+                     *             }
+                     *           ]
                      *         }
                      *       ]
                      *     }
@@ -4231,19 +7081,28 @@ export interface operations {
                      *       "payment_id": "019ab0f2-6f2e-7c99-87de-6123958e0f18",
                      *       "status": "succeeded",
                      *       "progress": "posted",
-                     *       "company": "water",
+                     *       "provider": "wechat_pay",
+                     *       "method": "jsapi",
                      *       "total_fen": 4199,
                      *       "created_at": "2026-11-23T02:11:31Z",
                      *       "expires_at": "2026-11-23T02:11:31Z",
                      *       "paid_at": "2026-11-23T02:11:31Z",
-                     *       "posted_at": "2026-11-23T02:11:31Z",
-                     *       "posting_serial": "W20261123000017",
                      *       "refunded_fen": 0,
-                     *       "refund_reason": "bill_already_paid",
-                     *       "bills": [
+                     *       "parts": [
                      *         {
-                     *           "bill_id": "019ab0f2-6f2e-79d7-8f2a-81bf43bf0328",
-                     *           "amount_fen": 4199
+                     *           "company": "water",
+                     *           "progress": "posted",
+                     *           "amount_fen": 2584,
+                     *           "posted_at": "2026-11-23T02:11:31Z",
+                     *           "posting_serial": "W20261123000017",
+                     *           "refunded_fen": 0,
+                     *           "refund_reason": "bill_already_paid",
+                     *           "bills": [
+                     *             {
+                     *               "bill_id": "019ab0f2-6f2e-79d7-8f2a-81bf43bf0328",
+                     *               "amount_fen": 4199
+                     *             }
+                     *           ]
                      *         }
                      *       ]
                      *     }
@@ -4258,6 +7117,1379 @@ export interface operations {
             413: components["responses"]["413.body_too_large"];
             500: components["responses"]["500.internal"];
             503: components["responses"]["503.answer_late.database_away.payment_unclear"];
+        };
+    };
+    staff_sessions_enrol: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "login": "li.xiuying",
+                 *       "setup_code": "B7K2-M9QD-4FTX-8HCW",
+                 *       "password": "Wu-Chang-Yu-2026"
+                 *     }
+                 */
+                "application/json": components["schemas"]["StaffEnrolment"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "totp_uri": "otpauth://totp/lianban:li.xiuying?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
+                     *       "totp_secret": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Authenticator"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.staff_setup_refused"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            422: components["responses"]["422.staff_password_weak"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.limiter_away.overloaded"];
+        };
+    };
+    staff_sessions_confirm: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "login": "li.xiuying",
+                 *       "setup_code": "B7K2-M9QD-4FTX-8HCW",
+                 *       "totp_code": "287082"
+                 *     }
+                 */
+                "application/json": components["schemas"]["StaffConfirmation"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            204: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.staff_setup_refused"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.limiter_away.overloaded"];
+        };
+    };
+    staff_sessions_list_sessions: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "sessions": [
+                     *         {
+                     *           "staff_session_id": "019ab0f2-6f2e-788f-8acc-291a981d5dc3",
+                     *           "client_label": "iPhone 15",
+                     *           "created_at": "2026-11-23T02:11:31Z",
+                     *           "used_at": "2026-11-23T02:11:31Z",
+                     *           "is_current": true
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["StaffSessionList"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    staff_sessions_log_in: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "login": "li.xiuying",
+                 *       "password": "Wu-Chang-Yu-2026",
+                 *       "totp_code": "287082",
+                 *       "client_label": "大厅 3 号窗口"
+                 *     }
+                 */
+                "application/json": components["schemas"]["StaffLoginRequest"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "access_token": "eyJhbGciOiJFZERTQSIsImtpZCI6InRva2VuLTIwMjZhIiwidHlwIjoiYXQrand0In0.e30.c2lnbmF0dXJl",
+                     *       "expires_in_s": 600,
+                     *       "session_id": "019ab0f2-6f2e-75c3-8a09-bf22e12411b6",
+                     *       "session_ends_at": "2026-11-23T02:11:31Z",
+                     *       "token_type": "Bearer"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["StaffTokenView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.staff_login_refused"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.limiter_away.overloaded"];
+        };
+    };
+    staff_sessions_renew: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "access_token": "eyJhbGciOiJFZERTQSIsImtpZCI6InRva2VuLTIwMjZhIiwidHlwIjoiYXQrand0In0.e30.c2lnbmF0dXJl",
+                     *       "expires_in_s": 600,
+                     *       "session_id": "019ab0f2-6f2e-75c3-8a09-bf22e12411b6",
+                     *       "session_ends_at": "2026-11-23T02:11:31Z",
+                     *       "token_type": "Bearer"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["StaffTokenView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away"];
+        };
+    };
+    staff_sessions_end_current: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            204: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away"];
+        };
+    };
+    staff_sessions_end_session: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 工作人员这次登录的编号
+                 * @example 019ab0f2-6f2e-788f-8acc-291a981d5dc3
+                 */
+                staff_session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            204: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away"];
+        };
+    };
+    staff_sessions_show_self: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "staff_id": "019ab0f2-6f2e-788c-8639-5e2e6f658c43",
+                     *       "unit": "water",
+                     *       "unit_name": "市水务集团",
+                     *       "unit_kind": "company",
+                     *       "roles": [
+                     *         "administrator"
+                     *       ],
+                     *       "permissions": [
+                     *         "staff.manage"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["StaffSelf"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    staff_sessions_change_password: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "old_password": "Wu-Chang-Yu-2026",
+                 *       "new_password": "Hu-Yu-Yu-Chi-2027",
+                 *       "totp_code": "287082"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PasswordChange"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            204: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.staff_login_refused.token_refused"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            422: components["responses"]["422.staff_password_weak"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.limiter_away.overloaded"];
+        };
+    };
+    staff_users_list_users: {
+        parameters: {
+            query?: {
+                /**
+                 * @description 最多取几条
+                 * @example 20
+                 */
+                limit?: number;
+                /**
+                 * @description 从这一条之后取（上一页的 next_after）
+                 * @example 019ab0f2-6f2e-7f39-8592-393ef0859cb1
+                 */
+                after?: string;
+            };
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "users": [
+                     *         {
+                     *           "staff_id": "019ab0f2-6f2e-788c-8639-5e2e6f658c43",
+                     *           "login": "li.xiuying",
+                     *           "name": "李秀英",
+                     *           "unit": "water",
+                     *           "roles": [
+                     *             "administrator"
+                     *           ],
+                     *           "state": "live",
+                     *           "created_at": "2026-11-23T02:11:31Z"
+                     *         }
+                     *       ],
+                     *       "next_after": "019ab0f2-6f2e-7e49-88ac-74af08d38bf1"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["StaffUserList"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    staff_users_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "login": "li.xiuying",
+                 *       "name": "李秀英",
+                 *       "unit": "water",
+                 *       "roles": [
+                 *         "administrator"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewStaffRequest"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "staff_id": "019ab0f2-6f2e-788c-8639-5e2e6f658c43",
+                     *       "login": "li.xiuying",
+                     *       "setup_code": "B7K2-M9QD-4FTX-8HCW",
+                     *       "setup_expires_at": "2026-11-23T02:11:31Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NewStaffView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing.staff_grant_refused"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.staff_login_taken"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    staff_users_disable: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 工作人员的编号
+                 * @example 019ab0f2-6f2e-788c-8639-5e2e6f658c43
+                 */
+                staff_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            204: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away"];
+        };
+    };
+    staff_users_renew_setup: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 工作人员的编号
+                 * @example 019ab0f2-6f2e-788c-8639-5e2e6f658c43
+                 */
+                staff_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "staff_id": "019ab0f2-6f2e-788c-8639-5e2e6f658c43",
+                     *       "login": "li.xiuying",
+                     *       "setup_code": "B7K2-M9QD-4FTX-8HCW",
+                     *       "setup_expires_at": "2026-11-23T02:11:31Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NewStaffView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    staff_desk_find_account: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "number": "0203001234"
+                 *     }
+                 */
+                "application/json": components["schemas"]["AccountSearch"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "account_id": "019ab0f2-6f2e-7739-8b09-3ae9fbb013e2",
+                     *       "number_masked": "******1234",
+                     *       "holder_masked": "王*",
+                     *       "address_masked": "鄂城区凤凰街道***3栋1单元",
+                     *       "company_state": "open",
+                     *       "bills_checked_at": "2026-11-23T02:11:31Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DeskAccount"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            404: components["responses"]["404.company_not_joined.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    staff_desk_list_bills: {
+        parameters: {
+            query?: {
+                /**
+                 * @description 最多取几条
+                 * @example 20
+                 */
+                limit?: number;
+                /**
+                 * @description 从这一条之后取（上一页的 next_after）
+                 * @example 019ab0f2-6f2e-7f39-8592-393ef0859cb1
+                 */
+                after?: string;
+            };
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 户号在联办的编号
+                 * @example 019ab0f2-6f2e-7739-8b09-3ae9fbb013e2
+                 */
+                account_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "bills": [
+                     *         {
+                     *           "bill_id": "019ab0f2-6f2e-79d7-8f2a-81bf43bf0328",
+                     *           "bill_no": "W202610-0001",
+                     *           "period": "2026-10",
+                     *           "status": "open",
+                     *           "payable_fen": 4199,
+                     *           "paid_at": "2026-11-23T02:11:31Z"
+                     *         }
+                     *       ],
+                     *       "next_after": "019ab0f2-6f2e-7e49-88ac-74af08d38bf1"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DeskBills"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    staff_desk_list_account_payments: {
+        parameters: {
+            query?: {
+                /**
+                 * @description 最多取几条
+                 * @example 20
+                 */
+                limit?: number;
+                /**
+                 * @description 从这一条之后取（上一页的 next_after）
+                 * @example 019ab0f2-6f2e-7f39-8592-393ef0859cb1
+                 */
+                after?: string;
+            };
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 户号在联办的编号
+                 * @example 019ab0f2-6f2e-7739-8b09-3ae9fbb013e2
+                 */
+                account_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "payments": [
+                     *         {
+                     *           "payment_id": "019ab0f2-6f2e-7c99-87de-6123958e0f18",
+                     *           "status": "succeeded",
+                     *           "provider": "wechat_pay",
+                     *           "method": "jsapi",
+                     *           "amount_fen": 2584,
+                     *           "order_number": "L019AB0F26F2E7A1B8C2D3E4F5061728",
+                     *           "created_at": "2026-11-23T02:11:31Z",
+                     *           "paid_at": "2026-11-23T02:11:31Z",
+                     *           "posting_status": "posted",
+                     *           "posting_serial": "W20261123000017",
+                     *           "refunded_fen": 0
+                     *         }
+                     *       ],
+                     *       "next_after": "019ab0f2-6f2e-7e49-88ac-74af08d38bf1"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DeskPayments"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    staff_desk_reveal_account: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 户号在联办的编号
+                 * @example 019ab0f2-6f2e-7739-8b09-3ae9fbb013e2
+                 */
+                account_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "field": "number",
+                 *       "purpose": "complaint",
+                 *       "note": "用户来电核对户号"
+                 *     }
+                 */
+                "application/json": components["schemas"]["AccountReveal"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "value": "0203001234"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Revealed"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.limiter_away.overloaded"];
+        };
+    };
+    staff_desk_list_payments: {
+        parameters: {
+            query: {
+                /**
+                 * @description 最多取几条
+                 * @example 20
+                 */
+                limit?: number;
+                /**
+                 * @description 从这一条之后取（上一页的 next_after）
+                 * @example 019ab0f2-6f2e-7f39-8592-393ef0859cb1
+                 */
+                after?: string;
+                /**
+                 * @description 哪一天（本市的时间）
+                 * @example 2026-11-01
+                 */
+                day: string;
+            };
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "payments": [
+                     *         {
+                     *           "payment_id": "019ab0f2-6f2e-7c99-87de-6123958e0f18",
+                     *           "status": "succeeded",
+                     *           "provider": "wechat_pay",
+                     *           "method": "jsapi",
+                     *           "amount_fen": 2584,
+                     *           "order_number": "L019AB0F26F2E7A1B8C2D3E4F5061728",
+                     *           "created_at": "2026-11-23T02:11:31Z",
+                     *           "paid_at": "2026-11-23T02:11:31Z",
+                     *           "posting_status": "posted",
+                     *           "posting_serial": "W20261123000017",
+                     *           "refunded_fen": 0
+                     *         }
+                     *       ],
+                     *       "next_after": "019ab0f2-6f2e-7e49-88ac-74af08d38bf1"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DeskPayments"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    staff_desk_reveal_payer: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 缴费单的编号
+                 * @example 019ab0f2-6f2e-7c99-87de-6123958e0f18
+                 */
+                payment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "purpose": "refund_contact",
+                 *       "note": "退款被退回，联系付款人"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PayerReveal"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "value": "0203001234"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Revealed"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.limiter_away.overloaded"];
+        };
+    };
+    staff_desk_list_unresolved: {
+        parameters: {
+            query?: {
+                /**
+                 * @description 最多取几条
+                 * @example 20
+                 */
+                limit?: number;
+                /**
+                 * @description 从这一条之后取（上一页的 next_after）
+                 * @example 019ab0f2-6f2e-7f39-8592-393ef0859cb1
+                 */
+                after?: string;
+            };
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "item_id": "019ab0f2-6f2e-7566-8147-dbe8f30a862d",
+                     *           "kind": "refund",
+                     *           "status": "abnormal",
+                     *           "company": "water",
+                     *           "payment_id": "019ab0f2-6f2e-7c99-87de-6123958e0f18",
+                     *           "amount_fen": 2584,
+                     *           "cause": "company_refused",
+                     *           "created_at": "2026-11-23T02:11:31Z"
+                     *         }
+                     *       ],
+                     *       "next_after": "019ab0f2-6f2e-7e49-88ac-74af08d38bf1"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["UnresolvedList"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    staff_desk_list_disclosures: {
+        parameters: {
+            query?: {
+                /**
+                 * @description 最多取几条
+                 * @example 20
+                 */
+                limit?: number;
+                /**
+                 * @description 从这一条之后取（上一页的 next_after）
+                 * @example 019ab0f2-6f2e-7f39-8592-393ef0859cb1
+                 */
+                after?: string;
+            };
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "disclosures": [
+                     *         {
+                     *           "disclosure_id": "019ab0f2-6f2e-7a50-88fb-de005d817c50",
+                     *           "at": "2026-11-23T02:11:31Z",
+                     *           "staff_id": "019ab0f2-6f2e-788c-8639-5e2e6f658c43",
+                     *           "unit": "water",
+                     *           "subject": "utility_account",
+                     *           "subject_id": "019ab0f2-6f2e-74df-8e82-8a89f651ea3d",
+                     *           "field": "number",
+                     *           "purpose": "complaint",
+                     *           "note": "用户来电核对户号"
+                     *         }
+                     *       ],
+                     *       "next_after": "019ab0f2-6f2e-7e49-88ac-74af08d38bf1"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DisclosureList"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    staff_acting_open_session: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "counter_code": "40718263",
+                 *       "acting_purpose": "bind"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ActingRequest"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "acting_id": "019ab0f2-6f2e-7701-8919-d8b6a62814e0",
+                     *       "acting_purpose": "bind",
+                     *       "expires_at": "2026-11-23T02:11:31Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ActingView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            422: components["responses"]["422.counter_code_refused"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.limiter_away.overloaded"];
+        };
+    };
+    staff_acting_end_session: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 这次代办的编号
+                 * @example 019ab0f2-6f2e-7701-8919-d8b6a62814e0
+                 */
+                acting_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            204: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away"];
+        };
+    };
+    staff_acting_list_accounts: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 这次代办的编号
+                 * @example 019ab0f2-6f2e-7701-8919-d8b6a62814e0
+                 */
+                acting_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "accounts": [
+                     *         {
+                     *           "account_id": "019ab0f2-6f2e-7739-8b09-3ae9fbb013e2",
+                     *           "binding_id": "019ab0f2-6f2e-7ba5-82c1-5077aea7e7fe",
+                     *           "company": "water",
+                     *           "service": "water",
+                     *           "number_masked": "******1234",
+                     *           "holder_masked": "王*",
+                     *           "address_masked": "鄂城区凤凰街道***3栋1单元",
+                     *           "company_state": "open",
+                     *           "label": "家里",
+                     *           "bills_checked_at": "2026-11-23T02:11:31Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AccountList"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    staff_acting_show_owed: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 这次代办的编号
+                 * @example 019ab0f2-6f2e-7701-8919-d8b6a62814e0
+                 */
+                acting_id: string;
+                /**
+                 * @description 户号在联办的编号
+                 * @example 019ab0f2-6f2e-7739-8b09-3ae9fbb013e2
+                 */
+                account_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "account_id": "019ab0f2-6f2e-7739-8b09-3ae9fbb013e2",
+                     *       "total_fen": 4199,
+                     *       "bill_count": 1,
+                     *       "checked_at": "2026-11-23T02:11:31Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["OwedView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    staff_acting_bind: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 这次代办的编号
+                 * @example 019ab0f2-6f2e-7701-8919-d8b6a62814e0
+                 */
+                acting_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "company": "water",
+                 *       "number": "0203001234",
+                 *       "proof": "002X",
+                 *       "label": "家里"
+                 *     }
+                 */
+                "application/json": components["schemas"]["BindRequest"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "binding_id": "019ab0f2-6f2e-7ba5-82c1-5077aea7e7fe",
+                     *       "account_id": "019ab0f2-6f2e-7739-8b09-3ae9fbb013e2",
+                     *       "reference": "B7K2-M9QD",
+                     *       "is_mine": true,
+                     *       "created_at": "2026-11-23T02:11:31Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BindingView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            404: components["responses"]["404.company_not_joined.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            422: components["responses"]["422.account_number_malformed.account_or_proof_wrong.proof_malformed"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.company_away.database_away.limiter_away.overloaded"];
         };
     };
     callbacks_wechat_pay_receive: {
@@ -4287,6 +8519,59 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description 成功 */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "FAIL",
+                     *       "message": "通知未通过验证"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away"];
+        };
+    };
+    callbacks_alipay_receive: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /** @description 内容由平台规定。 */
+        requestBody: {
+            content: {
+                "*/*": unknown;
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example ok */
+                    "text/plain": string;
+                };
             };
             /** @description 成功 */
             401: {
@@ -4357,6 +8642,105 @@ export interface operations {
         };
     };
     callbacks_wechat_receive: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /** @description 内容由平台规定。 */
+        requestBody: {
+            content: {
+                "*/*": unknown;
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example ok */
+                    "text/plain": string;
+                };
+            };
+            /** @description 成功 */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "FAIL",
+                     *       "message": "通知未通过验证"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away"];
+        };
+    };
+    callbacks_wechat_verify_official_address: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example ok */
+                    "text/plain": string;
+                };
+            };
+            /** @description 成功 */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "FAIL",
+                     *       "message": "通知未通过验证"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late"];
+        };
+    };
+    callbacks_wechat_receive_official: {
         parameters: {
             query?: never;
             header?: {
@@ -4513,6 +8897,61 @@ export interface operations {
             503: components["responses"]["503.answer_late.company_away.database_away.overloaded"];
         };
     };
+    company_qr_codes_draw: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "token": "AqW3x9KcP1mN7vT5zR8bL2dF4gH6jYsE",
+                 *       "kind": "mini_program",
+                 *       "width": 430
+                 *     }
+                 */
+                "application/json": components["schemas"]["WeChatCodeRequest"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "kind": "mini_program",
+                     *       "media_type": "image/png",
+                     *       "picture": "iVBORw0KGgo=",
+                     *       "content": "http://weixin.qq.com/q/02aBcDeFgHiJk",
+                     *       "picture_url": "https://mp.weixin.qq.com/cgi-bin/showqrcode?ticket=gQH47joAAAAAAAAA",
+                     *       "expires_at": "2026-11-23T02:11:31Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WeChatCodeAnswer"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.signature_wrong"];
+            404: components["responses"]["404.company_not_joined.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded.wechat_codes_away"];
+        };
+    };
     company_qr_codes_revoke: {
         parameters: {
             query?: never;
@@ -4552,6 +8991,100 @@ export interface operations {
             413: components["responses"]["413.body_too_large"];
             500: components["responses"]["500.internal"];
             503: components["responses"]["503.answer_late.database_away"];
+        };
+    };
+    web_lead: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            302: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late"];
+        };
+    };
+    web_show: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example <!doctype html> */
+                    "text/html": string;
+                };
+            };
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late"];
+        };
+    };
+    web_asset: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 名称
+                 * @example 基本水费
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example ok */
+                    "text/javascript": string;
+                };
+            };
+            404: components["responses"]["404.not_found"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late"];
         };
     };
     keys_publish: {
