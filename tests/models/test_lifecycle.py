@@ -1,6 +1,7 @@
 """A move writes state, journal, event and dispatch job together, or none of them."""
 
 from collections.abc import Awaitable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -46,7 +47,7 @@ async def _payment(person: Person) -> Payment:
     )  # fmt: skip
     quote = await Quote.create(
         id=ids.new_id(), account_id=water.id, person_id=person.id, basis="scan", company_quote_id="Q1", lines={str(bill.id): 1}, total_fen=1,
-        created_at=now, expires_at=now,
+        created_at=now, expires_at=now + timedelta(minutes=10),
     )  # fmt: skip
     async with transaction():
         row = await Payment.create(
