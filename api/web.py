@@ -46,7 +46,7 @@ async def lead(_call: Call) -> Answer:
 
 async def show(call: Call) -> Answer:
     """The page itself."""
-    answer = _answer(call, "index.html", "no-cache")
+    answer = _answer(call, "index.html", "public, no-cache")
     answer.headers["Content-Security-Policy"] = _POLICY
     answer.headers["Referrer-Policy"] = "no-referrer"
     return answer
