@@ -172,7 +172,6 @@ CASES = (
     Case("message.ended_committed", journeys.pays),
     Case("message.receipt_committed", journeys.pays),
     Case("message.template_receipt_committed", journeys.is_told_by_the_official_account),
-    Case("message.sending_committed", journeys.is_told_by_the_official_account, "paying"),
     Case("message.answered", journeys.is_told_by_the_official_account, "paying"),
     Case("message.repeat_committed", journeys.official_account_answer_is_lost),
     Case("message.asked", journeys.is_told_by_text_message),
