@@ -68,13 +68,13 @@ from generate_series(0, {ACCOUNTS - 1}) a
 """,
     # Month by month, as bills come: those of one account lie on twelve pages.
     f"""
-insert into bill (id, account_id, company, bill_no, period, status, issued_on, due_on, principal_fen, late_fee_fen, payable_fen,
+insert into bill (id, account_id, company, bill_no, period, status, issued_on, due_on, principal_fen, late_fee_fen, payable_fen, paid_fen,
                   usage, unit, lines, checked_at, paid_at)
 select pg_temp.row_id({BILL}, m * {ACCOUNTS} + a), pg_temp.row_id({ACCOUNT}, a), 'water', 'W' || (m * {ACCOUNTS} + a),
        to_char(date '2025-12-01' + make_interval(months => m), 'YYYY-MM'),
        case when a < {ACTIVE * 4} then 'open' else 'posted' end,
        (date '2025-12-01' + make_interval(months => m))::date, (date '2025-12-20' + make_interval(months => m))::date,
-       {_FEN}, 0, {_FEN}, '12.5', 'm3', ('[{{"name":"水费","amount_fen":' || {_FEN} || '}}]')::jsonb, now(),
+       {_FEN}, 0, {_FEN}, 0, '12.5', 'm3', ('[{{"name":"水费","amount_fen":' || {_FEN} || '}}]')::jsonb, now(),
        case when a < {ACTIVE * 4} then null else now() end
 from generate_series(0, {MONTHS - 1}) m, generate_series(0, {ACCOUNTS - 1}) a order by m, a
 """,

@@ -14,20 +14,26 @@ BILL_FEN = 4199
 
 _STOCK = """
 with numbered as (
-  select n, gen_random_uuid() as account_id, gen_random_uuid() as bill_id, gen_random_uuid() as quote_id from generate_series(1, $1::int) n
+  select n, gen_random_uuid() as account_id, gen_random_uuid() as bill_id from generate_series(1, $1::int) n
 ), accounts as (
   insert into utility_account (id, company, service, number, number_index, company_state, bills_checked_at, created_at)
   select account_id, 'water', 'water', '\\x00', sha256(account_id::text::bytea), 'open', $3, $3 from numbered
 ), bills as (
-  insert into bill (id, account_id, company, bill_no, period, status, issued_on, principal_fen, late_fee_fen, payable_fen, lines, checked_at)
-  select bill_id, account_id, 'water', 'S-' || bill_id, '2026-10', 'open', '2026-11-01', $4, 0, $4, '[]', $3 from numbered
+  insert into bill (id, account_id, company, bill_no, period, status, issued_on, principal_fen, late_fee_fen, payable_fen, paid_fen, lines, checked_at)
+  select bill_id, account_id, 'water', 'S-' || bill_id, '2026-10', 'open', '2026-11-01', $4, 0, $4, 0, '[]', $3 from numbered
 ), bindings as (
   insert into binding (id, account_id, person_id, actor_user_id, reference, created_at)
-  select gen_random_uuid(), account_id, $2, $6, substr(md5(account_id::text), 1, 9), $3 from numbered where n = 1
+    select gen_random_uuid(), account_id, $2, $5, substr(md5(account_id::text), 1, 9), $3 from numbered where n = 1
 )
+select bill_id from numbered
+"""
+
+# Apart from its bills: a quote is held against what is owed, which a statement cannot see that is about to say it.
+_QUOTES = """
 insert into quote (id, account_id, person_id, basis, company_quote_id, lines, total_fen, created_at, expires_at)
-select quote_id, account_id, $2, 'scan', 'Q' || n, jsonb_build_object(bill_id::text, $4), $4, $3, $5 from numbered
-returning id, account_id
+select gen_random_uuid(), account_id, $2, 'scan', 'Q' || bill_no, jsonb_build_object(id::text, payable_fen), payable_fen, $3, $4
+from bill where id = any($1::uuid[])
+returning id
 """
 
 
@@ -60,7 +66,8 @@ async def lay_in(services: Services, count: int) -> Stock:
         created_at=now,
     )
     later = now + services.city.payment_rules(clock.today()).order.life * 3
-    rows = await fetch(_STOCK, count, person.id, now, BILL_FEN, later, user.id)
+    bills = await fetch(_STOCK, count, person.id, now, BILL_FEN, user.id)
+    rows = await fetch(_QUOTES, [row["bill_id"] for row in bills], person.id, now, later)
     bound = await fetch("select account_id from binding where person_id = $1", person.id)
     caller = Caller(person.id, user.id, ids.new_id(), 2, clock.timestamp())
     token, _ = services.access_tokens.issue(caller, str(ids.new_id()))
