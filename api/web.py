@@ -41,7 +41,9 @@ def files() -> dict[str, File]:
 
 async def lead(_call: Call) -> Answer:
     """From the bare address to the page."""
-    return Answer(None, 302, headers={"Location": "/h5/"})
+    return Answer(
+        '<!doctype html><a href="/h5/">联办</a>'.encode(), 302, "text/html; charset=utf-8", {"Location": "/h5/"}
+    )
 
 
 async def show(call: Call) -> Answer:

@@ -6,7 +6,7 @@ from api.calls import Route
 from core.errors import NotFound
 
 ROUTES: tuple[Route, ...] = (
-    Route("GET", "/", web.lead, ANYBODY, "到手机网页去", None, 302, raw=True, tag="运行", offline=True),
+    Route("GET", "/", web.lead, ANYBODY, "到手机网页去", None, 302, media_type="text/html", raw=True, tag="运行", offline=True),
     # Who is sent back here by a login page or a cashier brings a query along; the page reads it, not we.
     Route("GET", "/h5/", web.show, ANYBODY, "手机网页", None, media_type="text/html", raw=True, tag="运行", offline=True),
     Route(

@@ -157,7 +157,6 @@ async def test_a_body_where_none_belongs_is_refused(edge: Edge, person: Person) 
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/v1",
         "/v1/",
         "/v1/me/",

@@ -22,7 +22,7 @@ OPEN = {
     "sessions_login_by_wechat", "sessions_refresh", "companies_list_companies", "payment_methods_list_methods", "scanned_show",
     "keys_publish", "docs_openapi",
     "docs_show", "health_alive", "staff_sessions_enrol", "staff_sessions_confirm", "staff_sessions_log_in",
-    "unified_start", "unified_come_back", "unified_finish",
+    "unified_start", "unified_come_back", "unified_finish", "web_lead", "web_show", "web_asset",
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import httpx
 
+from api import web
 from api.calls import Route
 from api.fields import filled, placeholders
 from core import clock
@@ -181,6 +182,10 @@ async def _source(_edge: Edge, _person: Person) -> str:
     return "ehuiban"
 
 
+async def _script(_edge: Edge, _person: Person) -> str:
+    return next(name.removeprefix("assets/") for name in web.files() if name.endswith(".js"))
+
+
 async def _token(edge: Edge, _person: Person) -> str:
     return await edge.spine.qr(await edge.spine.account())
 
@@ -261,7 +266,7 @@ async def caller_for(edge: Edge, route: Route) -> Caller | None:
     return await edge.person() if route.access.who == "person" else None
 
 
-_PATH = {**OBJECTS, "token": _token, "source": _source}
+_PATH = {**OBJECTS, "token": _token, "name": _script, "source": _source}
 
 
 def _names(path: str) -> list[str]:
