@@ -94,14 +94,13 @@ class TokenKeeper:
             return kept.token
         if kept and self._left_s(kept) > UNUSABLE_BEFORE_S:
             return await self._renewed_early(kept)
-        return (await self._fetch_or_wait(stale=None)).token
+        return (await self._fetch_or_wait(None)).token
 
     async def refetch(self, stale: str) -> str:
         """A token in place of one the platform has just refused. When somebody else has replaced it already, that one."""
-        kept = await self._look()
-        if kept and kept.token != stale and self._left_s(kept) > UNUSABLE_BEFORE_S:
+        if kept := await self._usable(stale):
             return kept.token
-        return (await self._fetch_or_wait(stale=stale)).token
+        return (await self._fetch_or_wait(stale)).token
 
     async def _renewed_early(self, kept: _Kept) -> str:
         """Renew if nobody else does; whatever happens, the old token still works."""
@@ -109,6 +108,9 @@ class TokenKeeper:
         if lock is None:
             return kept.token
         try:
+            newest = await self._look()
+            if newest and self._left_s(newest) > RENEW_BEFORE_S:
+                return newest.token
             return (await self._fetch()).token
         except LianbanError as error:
             log.warning("wechat.token_renewal_failed", appid=self._appid, error=type(error).__name__)
@@ -120,21 +122,21 @@ class TokenKeeper:
         """Without a usable token one process fetches; the others wait for it, and fetch themselves when it does not come."""
         async with self._one_at_a_time:
             waited_s = 0.0
-            lock: str | None = None
-            while True:
-                kept = await self._look()
-                if kept and kept.token != stale and self._left_s(kept) > UNUSABLE_BEFORE_S:
+            while (lock := await self._lock()) is None and waited_s < WAIT_S:
+                if kept := await self._usable(stale):
                     return kept
-                lock = await self._lock()
-                if lock is not None or waited_s >= WAIT_S:
-                    break
                 await self._sleep(_PAUSE_S)
                 waited_s += _PAUSE_S
             try:
-                return await self._fetch()
+                # Looked at under the lock: whoever held it before may have fetched since the last look.
+                return await self._usable(stale) or await self._fetch()
             finally:
                 if lock is not None:
                     await self._unlock(lock)
+
+    async def _usable(self, stale: str | None) -> _Kept | None:
+        kept = await self._look()
+        return kept if kept and kept.token != stale and self._left_s(kept) > UNUSABLE_BEFORE_S else None
 
     async def _fetch(self) -> _Kept:
         body = {"grant_type": "client_credential", "appid": self._appid, "secret": self._secret, "force_refresh": False}

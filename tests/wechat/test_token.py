@@ -60,11 +60,46 @@ async def test_the_token_is_fetched_once_and_shared_between_processes(wechat: Fa
 
 
 async def test_a_crowd_fetches_once(wechat: FakeWeChat, redis: Redis) -> None:
-    time = Time()
-    keepers = [keeper(wechat, redis, time) for _ in range(5)]
+    """They wait in real time: a clock that runs ahead of the fetch would tell them nobody is coming."""
+    keepers = [TokenKeeper(APPID, SECRET, wechat.counterpart(), redis, VAULT, now_s=Time()) for _ in range(5)]
     tokens = await asyncio.gather(*(one.get() for one in keepers for _ in range(4)))
     assert set(tokens) == {"T1"}
     assert wechat.tokens == 1
+
+
+class FetchedMeanwhile:
+    """A Redis in which another process fetches the token and gives the lock back just before the lock is asked for."""
+
+    def __init__(self, redis: Redis, other: TokenKeeper) -> None:
+        self._redis = redis
+        self._other: TokenKeeper | None = other
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._redis, name)
+
+    async def set(self, key: str, value: Any, **options: Any) -> Any:
+        if other := self._other:
+            self._other = None
+            await other.get()
+        return await self._redis.set(key, value, **options)
+
+
+async def test_who_gets_the_lock_late_takes_what_was_fetched_meanwhile(wechat: FakeWeChat, redis: Redis) -> None:
+    time = Time()
+    late: Any = FetchedMeanwhile(redis, keeper(wechat, redis, time))
+    assert await keeper(wechat, late, time).get() == "T1"
+    assert wechat.tokens == 1
+
+
+async def test_who_gets_the_lock_late_does_not_renew_what_was_renewed_meanwhile(
+    wechat: FakeWeChat, redis: Redis
+) -> None:
+    time = Time()
+    await keeper(wechat, redis, time).get()
+    time.now_s += 7200 - 280
+    late: Any = FetchedMeanwhile(redis, keeper(wechat, redis, time))
+    assert await keeper(wechat, late, time).get() == "T2"
+    assert wechat.tokens == 2
 
 
 async def test_in_redis_it_lies_encrypted_and_for_as_long_as_it_lives(wechat: FakeWeChat, redis: Redis) -> None:
