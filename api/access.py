@@ -4,6 +4,8 @@ from api.calls import Access
 
 ANYBODY = Access("anybody")
 WECHAT = Access("person", 1)
+FRESH = Access("person", 1, fresh=True)
+"""Anybody logged in, who has proved himself within the last five minutes."""
 PHONE = Access("person", 2)
 COMPANY = Access("company")
 PLATFORM = Access("platform")

@@ -29,12 +29,18 @@ from domain.billing.quotes import AccountNotPayable, AmountTooLarge, NothingOwed
 from domain.billing.scene_codes import WeChatCodesAway
 from domain.companies import CompanyNotJoined
 from domain.identity.acting import CounterCodeRefused
-from domain.identity.login import IdentitySourceAway, LoginCodeRefused, PhoneCodeRefused
+from domain.identity.joining import (
+    IdentitiesDiffer,
+    IdentityAlreadyYours,
+    IdentityOfThisKindTaken,
+    UndoTooLate,
+)
+from domain.identity.login import IdentityProofRefused, IdentitySourceAway, LoginCodeRefused, PhoneCodeRefused
 from domain.identity.passwords import PasswordWeak
 from domain.identity.people import RealNameContradicts
 from domain.identity.phone_codes import PhoneMalformed, SmsAway, SmsCodeRefused
 from domain.identity.sessions import RefreshRefused
-from domain.identity.sso import HandoverRefused, ReturnUrlNotAllowed
+from domain.identity.sso import HandoverRefused, LoginStateRefused, ReturnUrlNotAllowed
 from domain.identity.staff import GrantRefused, LoginTaken
 from domain.identity.staff_login import SetupRefused, StaffLoginRefused
 from domain.identity.tokens import TokenRefused
@@ -129,6 +135,7 @@ STATUS: dict[type[LianbanError], int] = {
     StaffLoginRefused: 401,
     SetupRefused: 401,
     HandoverRefused: 401,
+    LoginStateRefused: 401,
     LevelTooLow: 403,
     PermissionMissing: 403,
     GrantRefused: 403,
@@ -142,6 +149,10 @@ STATUS: dict[type[LianbanError], int] = {
     AlreadyPaid: 409,
     LoginTaken: 409,
     AmountTooLarge: 409,
+    IdentitiesDiffer: 409,
+    IdentityAlreadyYours: 409,
+    IdentityOfThisKindTaken: 409,
+    UndoTooLate: 409,
     KeyInFlight: 409,
     NothingOwed: 409,
     OrderRefused: 409,
@@ -161,6 +172,7 @@ STATUS: dict[type[LianbanError], int] = {
     QuoteTwice: 422,
     PartialNotAllowed: 422,
     OlderBillOpen: 409,
+    IdentityProofRefused: 422,
     KeyReused: 422,
     CounterCodeRefused: 422,
     PasswordWeak: 422,

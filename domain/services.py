@@ -23,6 +23,7 @@ from domain.billing.scene_codes import SceneCodes
 from domain.billing.telling import Telling
 from domain.companies import Companies
 from domain.identity.acting import Acting
+from domain.identity.joining import Joining
 from domain.identity.login import Login
 from domain.identity.people import People
 from domain.identity.phone_codes import PhoneCodes
@@ -66,6 +67,7 @@ class Services:
     desk: CompanyDesk
     people: People
     sso: Sso
+    joining: Joining
     companies: Companies
     accounts: Accounts
     qr_codes: QrCodes

@@ -66,6 +66,8 @@ LISTENERS: dict[str, dict[str, Listener]] = {
     },
     "binding.revoked": {"telling.binding_revoked": lambda services, event: services.telling.binding_revoked(event)},
     "acting.opened": {"telling.acting_opened": lambda services, event: services.telling.acting_opened(event)},
+    "identity.joined": {"identity.tell_joined": lambda services, event: services.joining.tell(event)},
+    "identity.parted": {"identity.tell_parted": lambda services, event: services.joining.tell(event)},
     "session.reuse_detected": {"telling.session_reuse": lambda services, event: services.telling.session_reuse(event)},
 }
 """Event kind → {task name: listener}. An event without listeners stands here too, so that forgetting one is loud."""

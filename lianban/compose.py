@@ -27,6 +27,7 @@ from domain.billing.scene_codes import SceneCodes
 from domain.billing.telling import Telling
 from domain.companies import Companies, JoinedCompany
 from domain.identity.acting import Acting
+from domain.identity.joining import Joining
 from domain.identity.login import Login
 from domain.identity.passwords import Passwords
 from domain.identity.people import People
@@ -159,6 +160,7 @@ def compose(settings: Settings) -> Services:
         login=Login(mini_program, sessions, people, vault),
         people=people,
         sso=sso,
+        joining=Joining(sessions, sso, intents, vault),
         companies=companies,
         accounts=accounts,
         qr_codes=qr_codes,

@@ -99,6 +99,27 @@ class Phone:
         self.tokens = await self.call("POST", "/v1/sessions/unified/finish", ended)
         return self.tokens
 
+    async def join_at(self, source: str, person_id: str, page: str) -> dict[str, Any]:
+        """Prove a second identity at `source` in this session, and join it.
+
+        Raises:
+            CallFailed: as :meth:`log_in_at`.
+        """
+        begun = {"source": source, "return_url": page, "client_id": self._client_id}
+        started = await self.call("POST", "/v1/identities/start", begun)
+        gone = await self._api.get(started["login_url"], follow_redirects=False)
+        if "location" not in gone.headers:
+            raise CallFailed(gone)
+        chosen = {"login_url": gone.headers["location"]}
+        address = (await self.control("POST", f"/unified/people/{person_id}/login", chosen))["location"]
+        back = await self._api.get(address, follow_redirects=False)
+        word, _, handover = back.headers.get("location", "").rpartition("#")[2].rpartition("?")[2].partition("=")
+        if word != "handover":
+            raise CallFailed(back)
+        ended = {"handover": handover, "client_id": self._client_id, "client_label": "演示手机"}
+        self.tokens = await self.call("POST", "/v1/identities/join", ended)
+        return self.tokens
+
     async def prove_phone(self) -> dict[str, Any]:
         """The phone number button and our level 2."""
         code = (await self.control("POST", f"/people/{self.person['person_id']}/phone-code", {"appid": self._appid}))[

@@ -4,6 +4,7 @@ MODULES = (
     "models.person",
     "models.session",
     "models.login_attempt",
+    "models.joining",
     "models.utility_account",
     "models.bill",
     "models.payment",

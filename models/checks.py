@@ -448,7 +448,9 @@ union all
 select c.id::text, 'spent on a message that is ' || coalesce(m.status, 'missing') || case when u.person_id <> m.person_id then ', of another person' else '' end
 from subscription_credit c join login_user u on u.id = c.user_id left join message m on m.id = c.spent_by
 where c.spent_by is not null
-  and (m.id is null or m.channel <> 'mini_program' or m.status in ('pending', 'skipped') or m.person_id <> u.person_id)
+  and (m.id is null or m.channel <> 'mini_program' or m.status in ('pending', 'skipped')
+    or (m.person_id <> u.person_id and not exists (
+      select 1 from person_join j where (j.survivor_id, j.absorbed_id) in ((m.person_id, u.person_id), (u.person_id, m.person_id)))))
 union all
 select m.id::text, 'is ' || m.status || ' and no credit was spent' from message m
 where m.channel = 'mini_program' and m.status in ('sending', 'accepted', 'delivered', 'unknown')

@@ -11,10 +11,13 @@ _TIDY = _KEEP | {"DELETE"}
 
 GRANTS: dict[str, frozenset[str]] = {
     **dict.fromkeys(("tortoise_migrations",), _READ),
-    **dict.fromkeys(("journal", "audit", "disclosure", "ledger_account", "ledger_transaction", "ledger_entry", "reconciliation_row"), _APPEND),
+    **dict.fromkeys(
+        ("journal", "audit", "person_join_row", "disclosure", "ledger_account", "ledger_transaction", "ledger_entry", "reconciliation_row"),
+        _APPEND,
+    ),
     **dict.fromkeys(
         (
-            "person", "organization", "login_user", "session", "staff_user", "staff_session",
+            "person", "person_join", "organization", "login_user", "session", "staff_user", "staff_session",
             "counter_code", "acting_session", "utility_account", "binding", "qr_code", "bill", "bill_file",
             "payment", "payment_part", "payment_line", "claim", "refund", "posting", "posting_bill", "reconciliation_run", "reconciliation_item",
             "message", "subscription_credit",

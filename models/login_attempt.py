@@ -30,6 +30,8 @@ class LoginAttempt(Model):
     return_url = fields.CharField(max_length=500)
     created_at = fields.DatetimeField()
     expires_at = fields.DatetimeField()
+    opened_at = fields.DatetimeField(null=True)
+    """When the link of an attempt that a session began was opened; until then its token stands in place of the state."""
     returned_at = fields.DatetimeField(null=True)
     handover_hash = fields.BinaryField(null=True)
     handover_expires_at = fields.DatetimeField(null=True)

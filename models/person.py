@@ -25,6 +25,11 @@ class Person(Model):
     """Who vouched for name and ID number: one of `REAL_NAME_SOURCES`. Nothing else leads to level 3."""
     created_at = fields.DatetimeField()
 
+    @property
+    def proved_level(self) -> int:
+        """The level that what is written here proves."""
+        return 3 if self.id_number_index is not None else 2 if self.phone_proved_at is not None else 1
+
     class Meta:
         table = "person"
         constraints = (

@@ -13,6 +13,7 @@ from core.crypto import Vault
 from core.database import fetch_one, transaction
 from core.failpoint import failpoint
 from core.queue import enqueue
+from models.joining import present
 from models.lifecycle import SYSTEM, born, move
 from models.message import MESSAGE, Message, MessageStatus
 from notifications.channels import INBOX, MINI_PROGRAM, OFFICIAL_ACCOUNT, SMS
@@ -34,6 +35,7 @@ class Intents:
         The in-app inbox is delivered by being written; the first other channel gets a job. Its row carries what the next ones
         would say, so that the chain goes on when it does not reach him (:meth:`go_on`).
         """
+        person_id = await present(person_id)
         rendered = render(self._city, kind, values, on=clock.today())
         chain = _chain(rendered)
         async with transaction():

@@ -1,16 +1,22 @@
 """Routes of logins, of oneself and of one's messages."""
 
-from api import counters, me, messages, sessions, unified
-from api.access import ANYBODY, PHONE, WECHAT
+from api import counters, identities, me, messages, sessions, unified
+from api.access import ANYBODY, FRESH, PHONE, WECHAT
 from api.calls import Limit, Route
 from api.texts import Page
 from core.errors import NotFound
 from core.redis import LimiterAway, RateLimited
-from domain.identity.login import IdentitySourceAway, LoginCodeRefused, PhoneCodeRefused
+from domain.identity.joining import (
+    IdentitiesDiffer,
+    IdentityAlreadyYours,
+    IdentityOfThisKindTaken,
+    UndoTooLate,
+)
+from domain.identity.login import IdentityProofRefused, IdentitySourceAway, LoginCodeRefused, PhoneCodeRefused
 from domain.identity.people import RealNameContradicts
 from domain.identity.phone_codes import PhoneMalformed, SmsAway, SmsCodeRefused
 from domain.identity.sessions import RefreshRefused
-from domain.identity.sso import HandoverRefused, ReturnUrlNotAllowed
+from domain.identity.sso import HandoverRefused, LoginStateRefused, ReturnUrlNotAllowed
 
 _CLIENT = "4f9c2b7a61d84e0f"
 
@@ -57,6 +63,31 @@ ROUTES: tuple[Route, ...] = (
         "POST", "/v1/me/phone-codes/{code_id}/proof", me.prove_phone_by_code, WECHAT, "用短信验证码验证手机号", me.RaisedLevel, body=me.SmsCode,
         limit=Limit(20, closed=True), errors=(NotFound, SmsCodeRefused, RateLimited, LimiterAway), example={"sms_code": "{sms_code}"}, tag="我",
         shed="login",
+    ),
+    Route(
+        "POST", "/v1/me/proof", identities.prove, WECHAT, "再确认一次是本人（微信）", me.RaisedLevel, body=identities.Reproof, limit=Limit(10, closed=True),
+        errors=(IdentityProofRefused, IdentitySourceAway, RateLimited, LimiterAway), example={"code": "{login_code}"}, tag="我", shed="login",
+    ),
+    Route("GET", "/v1/identities", identities.list_identities, WECHAT, "我的登录方式", identities.IdentityList, tag="登录", shed="search"),
+    Route(
+        "POST", "/v1/identities/start", identities.start, WECHAT, "开始合并另一个登录方式", unified.LoginStarted, 201, body=identities.JoinStart,
+        limit=Limit(10, closed=True), errors=(NotFound, ReturnUrlNotAllowed, RateLimited, LimiterAway),
+        example={"source": "ehuiban", "return_url": "{return_url}", "client_id": _CLIENT}, tag="登录", shed="login",
+    ),
+    Route(
+        "GET", "/v1/identities/go/{link}", identities.go, ANYBODY, "去证明另一个登录方式（浏览器）", None, 303, raw=True, media_type="text/html",
+        limit=Limit(60, closed=True), errors=(LoginStateRefused, RateLimited, LimiterAway), tag="登录", shed="login",
+    ),
+    Route(
+        "POST", "/v1/identities/join", identities.join, FRESH, "合并另一个登录方式", identities.Joined, 201, body=unified.LoginFinish,
+        limit=Limit(10, closed=True), tag="登录", shed="login", example={"handover": "{join_handover}", "client_id": _CLIENT},
+        errors=(
+            IdentityProofRefused, IdentityAlreadyYours, IdentitiesDiffer, IdentityOfThisKindTaken, RealNameContradicts,
+            RateLimited, LimiterAway,
+        ),
+    ),
+    Route(
+        "POST", "/v1/identities/{join_id}/undo", identities.undo, WECHAT, "撤销合并", None, 204, errors=(NotFound, UndoTooLate), tag="登录",
     ),
     Route("GET", "/v1/messages", messages.list_messages, WECHAT, "我的消息", messages.MessageList, query=messages.Page, tag="消息", shed="search"),
     Route("POST", "/v1/messages/{message_id}/read", messages.mark_read, WECHAT, "标为已读", None, 204, errors=(NotFound,), tag="消息", shed="search"),

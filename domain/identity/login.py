@@ -34,6 +34,12 @@ class PhoneCodeRefused(LianbanError):
     code = "phone_code_refused"
 
 
+class IdentityProofRefused(LianbanError):
+    """What is to prove an identity within a session is not this session's, used, too old, or another's."""
+
+    code = "identity_proof_refused"
+
+
 class IdentitySourceAway(LianbanError):
     """WeChat did not answer; nothing has changed."""
 
@@ -65,14 +71,7 @@ class Login:
         Raises:
             LoginCodeRefused: WeChat refused the code. IdentitySourceAway: no answer.
         """
-        try:
-            login = await self._wechat.code2session(code)
-        except WeChatRefused as error:
-            if error.kind is FailureKind.PERMANENT:
-                raise LoginCodeRefused from error
-            raise IdentitySourceAway from error
-        except OutboundError as error:
-            raise IdentitySourceAway from error
+        login = await self._logged_in(code)
         failpoint("login.answered")
         async with transaction():
             user, person = await self._people.recognise(
@@ -81,6 +80,22 @@ class Login:
             opened = await self._sessions.open(user, person, "mini_program", client_id, client_label)
         failpoint("login.committed")
         return opened
+
+    async def prove_again(self, caller: Caller, code: str) -> tuple[str, int, int]:
+        """The session's own WeChat user shows up again with what wx.login gave: (new access token, life in s, level).
+
+        Raises:
+            IdentityProofRefused: refused, or another user than the session's. IdentitySourceAway: no answer.
+        """
+        try:
+            login = await self._logged_in(code)
+        except LoginCodeRefused as error:
+            raise IdentityProofRefused from error
+        user = await User.get(id=caller.user_id)
+        index = self._vault.index(f"login_user.subject.{WECHAT_MINI_PROGRAM}", login.openid)
+        if user.source != WECHAT_MINI_PROGRAM or bytes(user.subject_index) != index:
+            raise IdentityProofRefused
+        return await self._sessions.renewed(caller, proved=True)
 
     async def prove_phone(self, caller: Caller, code: str) -> tuple[str, int, int]:
         """Raise the caller to level 2 with what the getPhoneNumber button gave: (new access token, life in s, level).
@@ -103,3 +118,13 @@ class Login:
             await write_proved_phone(self._vault, caller.person_id, phone)
         failpoint("phone.committed")
         return await self._sessions.renewed(caller, proved=True)
+
+    async def _logged_in(self, code: str) -> MiniProgramLogin:
+        try:
+            return await self._wechat.code2session(code)
+        except WeChatRefused as error:
+            if error.kind is FailureKind.PERMANENT:
+                raise LoginCodeRefused from error
+            raise IdentitySourceAway from error
+        except OutboundError as error:
+            raise IdentitySourceAway from error

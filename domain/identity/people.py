@@ -127,6 +127,8 @@ class People:
         holder = await Person.get_or_none(id_number_index=index)
         if holder is not None and holder.id != person.id:
             return
+        if person.name is not None and self._vault.open(person.name, "person.name", person.id) == facts.name:
+            return
         person.name = self._vault.seal(facts.name, "person.name", person.id)
         if holder is None:
             person.id_number = self._vault.seal(facts.id_number, "person.id_number", person.id)

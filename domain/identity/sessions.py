@@ -143,6 +143,11 @@ class Sessions:
                 await self._end(session, "ended_by_owner")
         failpoint("session.ended_committed")
 
+    async def end_for(self, session: Session, reason: str) -> None:
+        """End a session that the caller has locked, in his transaction."""
+        if session.ended_at is None:
+            await self._end(session, reason)
+
     async def _rotate(self, token: str, client_id: str) -> Opened | None:
         row = await RefreshToken.filter(token_hash=self._refresh.hashed(token)).select_for_update().get_or_none()
         if row is None:

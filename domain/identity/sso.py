@@ -18,6 +18,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from uuid import UUID
 
 import msgspec
 
@@ -28,11 +29,12 @@ from core.errors import LianbanError, NotFound
 from core.failpoint import failpoint
 from core.log import get_logger
 from core.outbound import OutboundError
-from domain.identity.login import IdentitySourceAway
+from domain.identity.login import IdentityProofRefused, IdentitySourceAway
 from domain.identity.people import People
 from domain.identity.sessions import Opened, Sessions
 from gateways.unified_identity import ActingAs, IdentitySource, ReturnRefused, Trip, Vouched, VouchingRefused
 from models.login_attempt import LoginAttempt
+from models.person import Person, User
 
 log = get_logger(__name__)
 
@@ -129,6 +131,74 @@ class Sso:
         )
         return Started(source.login_url(trip), int(TRIP_LIFE.total_seconds()), browser)
 
+    async def start_joining(self, session_id: UUID, source_code: str, return_url: str, client_id: str) -> str:
+        """Begin a trip on which a session proves a second identity: a link of ours that one browser opens once.
+
+        The session may be a mini-program's and the browser its web-view, so the cookie is set when the link is opened. What comes back
+        to the page is worth something to this session only.
+
+        Raises:
+            NotFound, ReturnUrlNotAllowed: as :meth:`start`.
+        """
+        source = self._source(source_code)
+        if return_url not in self._return_urls:
+            raise ReturnUrlNotAllowed
+        attempt_id, now, link = ids.new_id(), clock.now(), ids.new_secret()
+        await LoginAttempt.create(
+            id=attempt_id,
+            source=source.code,
+            purpose="join",
+            session_id=session_id,
+            browser_hash=_hashed(ids.new_secret()),
+            client_index=self._client_index(client_id),
+            state_hash=_hashed(link),
+            nonce=self._vault.seal(ids.new_secret(), "login_attempt.nonce", attempt_id),
+            verifier=self._vault.seal(ids.new_secret(), "login_attempt.verifier", attempt_id),
+            acting_as="person",
+            return_url=return_url,
+            created_at=now,
+            expires_at=now + TRIP_LIFE,
+        )
+        return f"{self._public_url}/v1/identities/go/{link}"
+
+    async def open_link(self, link: str, browser: str | None) -> Started:
+        """The link is opened in a browser, once: from now on the trip is this browser's.
+
+        Raises:
+            LoginStateRefused: unknown, opened before, or too late.
+        """
+        browser = browser if browser and _SECRET.fullmatch(browser) else ids.new_secret()
+        state, now = ids.new_secret(), clock.now()
+        row = await fetch_one(
+            "update login_attempt set state_hash = $2, browser_hash = $3, opened_at = $4"
+            " where state_hash = $1 and purpose = 'join' and opened_at is null and expires_at > $4 returning id",
+            _hashed(link), _hashed(state), _hashed(browser), now,
+        )  # fmt: skip
+        failpoint("sso.link_opened_committed")
+        if row is None:
+            raise LoginStateRefused("link")
+        attempt = await LoginAttempt.get(id=row["id"])
+        source = self._source(attempt.source)
+        left_s = int((attempt.expires_at - now).total_seconds())
+        return Started(source.login_url(self._trip(attempt, source, state)), left_s, browser)
+
+    async def proved_second(self, handover: str, session_id: UUID, client_id: str) -> tuple[User, Person]:
+        """Whom a trip of this session has proved, in the caller's transaction; the handover code is spent.
+
+        Raises:
+            IdentityProofRefused: not a trip of this session and client, used, or too old. RealNameContradicts.
+        """
+        attempt = await LoginAttempt.filter(handover_hash=_hashed(handover)).select_for_update().get_or_none()
+        if (
+            attempt is None
+            or not self._is_live(attempt, client_id)
+            or attempt.purpose != "join"
+            or attempt.session_id != session_id
+        ):
+            raise IdentityProofRefused
+        user, person = await self._take(attempt)
+        return user, person
+
     async def come_back(self, source_code: str, query: Mapping[str, str], browser: str | None) -> str:
         """The browser is back from the source: the address of our page to send it to, with a handover code or an error's code.
 
@@ -154,22 +224,16 @@ class Sso:
         async with transaction():
             attempt = await self._handed_over(handover, client_id, browser)
             vouched = self._open(attempt)
-            source = self._source(attempt.source)
-            user, person = await self._people.recognise(
-                source.code, source.realm, vouched.person.subject, vouched.union
-            )
-            await self._people.believe(user, person, vouched.person, source.real_name)
+            user, person = await self._take(attempt)
             organization = await self._people.organization(vouched.organization) if vouched.organization else None
             opened = await self._sessions.open(
                 user,
                 person,
-                source.code,
+                attempt.source,
                 client_id,
                 client_label,
                 organization_id=organization.id if organization else None,
             )
-            attempt.finished_at, attempt.vouched = clock.now(), None
-            await attempt.save(update_fields=["finished_at", "vouched"])
         failpoint("sso.finished_committed")
         return opened
 
@@ -192,13 +256,7 @@ class Sso:
         source = self._source(attempt.source)
         code = source.returned(query)
         await self._spend(source, code)
-        trip = Trip(
-            query["state"],
-            self._vault.open(attempt.nonce, "login_attempt.nonce", attempt.id),
-            self._vault.open(attempt.verifier, "login_attempt.verifier", attempt.id),
-            self._callback_url(source),
-            "organization" if attempt.acting_as == "organization" else "person",
-        )
+        trip = self._trip(attempt, source, query["state"])
         try:
             vouched = await source.vouch(code, trip)
         except OutboundError as error:
@@ -227,14 +285,38 @@ class Sso:
         if (
             attempt is None
             or browser is None
-            or attempt.finished_at is not None
-            or attempt.handover_expires_at is None
-            or attempt.handover_expires_at <= clock.now()
+            or not self._is_live(attempt, client_id)
+            or attempt.purpose != "login"
             or bytes(attempt.browser_hash) != _hashed(browser)
-            or bytes(attempt.client_index) != self._client_index(client_id)
         ):
             raise HandoverRefused
         return attempt
+
+    def _is_live(self, attempt: LoginAttempt, client_id: str) -> bool:
+        return (
+            attempt.finished_at is None
+            and attempt.handover_expires_at is not None
+            and attempt.handover_expires_at > clock.now()
+            and bytes(attempt.client_index) == self._client_index(client_id)
+        )
+
+    async def _take(self, attempt: LoginAttempt) -> tuple[User, Person]:
+        """The identity and person of an attempt, brought up to what the source says; the attempt is over."""
+        vouched, source = self._open(attempt), self._source(attempt.source)
+        user, person = await self._people.recognise(source.code, source.realm, vouched.person.subject, vouched.union)
+        await self._people.believe(user, person, vouched.person, source.real_name)
+        attempt.finished_at, attempt.vouched = clock.now(), None
+        await attempt.save(update_fields=["finished_at", "vouched"])
+        return user, person
+
+    def _trip(self, attempt: LoginAttempt, source: IdentitySource, state: str) -> Trip:
+        return Trip(
+            state,
+            self._vault.open(attempt.nonce, "login_attempt.nonce", attempt.id),
+            self._vault.open(attempt.verifier, "login_attempt.verifier", attempt.id),
+            self._callback_url(source),
+            "organization" if attempt.acting_as == "organization" else "person",
+        )
 
     def _open(self, attempt: LoginAttempt) -> Vouched:
         assert attempt.vouched is not None

@@ -22,7 +22,7 @@ OPEN = {
     "sessions_login_by_wechat", "sessions_refresh", "companies_list_companies", "payment_methods_list_methods", "scanned_show",
     "keys_publish", "docs_openapi",
     "docs_show", "health_alive", "staff_sessions_enrol", "staff_sessions_confirm", "staff_sessions_log_in",
-    "unified_start", "unified_come_back", "unified_finish", "web_lead", "web_show", "web_asset",
+    "unified_start", "unified_come_back", "unified_finish", "identities_go", "web_lead", "web_show", "web_asset",
 }  # fmt: skip
 
 
@@ -63,6 +63,7 @@ def test_what_takes_money_is_idempotent_and_what_asks_for_a_secret_is_limited_an
         "staff_sessions_change_password", "staff_desk_reveal_account", "staff_desk_reveal_payer", "staff_acting_open_session",
         "me_request_phone_code", "me_prove_phone_by_code",
         "unified_start", "unified_come_back", "unified_finish",
+        "identities_go", "identities_start", "identities_join", "identities_prove",
     }  # fmt: skip
 
 

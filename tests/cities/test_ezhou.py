@@ -123,6 +123,8 @@ def test_the_catalogue_covers_the_events_of_paying_binding_and_logging_in() -> N
         "binding.revoked",
         "session.reuse_detected",
         "acting.opened",
+        "identity.joined",
+        "identity.parted",
     }
     assert set(CITY.silent) == {"payment.closed", "payment.failed", "payment.received_late", "posting.refused"}
 

@@ -28,6 +28,8 @@ class Outcome(NamedTuple):
     refunds: int = 0
     told: tuple[str, ...] = ()
     """Kinds of messages, each once per channel."""
+    arrived_for_others: int = 0
+    """Messages that reached this phone while it was another person's."""
     unsent: bool = False
     """The mini-program's messages may have failed or been skipped."""
 
@@ -447,6 +449,52 @@ async def logs_in_by_browser(customer: Customer) -> Outcome:
     assert left is not None
     assert left["count"] == 0
     return Outcome()
+
+
+async def joins_and_parts(customer: Customer) -> Outcome:
+    """A second identity is joined and parted again; whoever gets no answer logs in anew and goes on from what he finds."""
+    page = customer.world.settings.return_urls[0]
+    number = f"42070419{random.randrange(60, 99)}0{random.randrange(1, 9)}{random.randrange(10, 28)}{random.randrange(1000):03}"
+    known = {"name": "周到", "phone": f"136{random.randrange(10**8):08}", "id_number": number + id_check(number)}
+    person_id = (await customer.control("POST", "/unified/people", known))["person_id"]
+    await customer.enter()
+    await asyncio.sleep(1.1)  # two accepts within one second are one
+    await customer.allow_all_messages()
+
+    async def joined() -> str | None:
+        try:
+            await customer.log_in()
+            found = await customer.call("GET", "/v1/identities")
+            if len(found["identities"]) == 1:
+                await customer.join_at("ehuiban", person_id, page)
+                found = await customer.call("GET", "/v1/identities")
+        except (httpx.TransportError, CallFailed):
+            return None
+        return found["joins"][0]["join_id"] if len(found["identities"]) == 2 else None
+
+    join_id = await customer.until(joined, "two identities joined")
+    waiting = "select 1 from procrastinate_jobs where task_name = 'identity.settle' and status = 'todo'"
+    await fetch(
+        "update procrastinate_jobs set scheduled_at = now() where task_name = 'identity.settle' and status = 'todo'"
+    )
+
+    async def settled() -> bool:
+        return not await fetch(waiting)
+
+    await customer.until(settled, "what was left over to go over")
+
+    async def parted() -> bool:
+        try:
+            await customer.log_in()
+            if len((await customer.call("GET", "/v1/identities"))["identities"]) == 2:
+                await customer.call("POST", f"/v1/identities/{join_id}/undo")
+                await customer.log_in()
+            return len((await customer.call("GET", "/v1/identities"))["identities"]) == 1
+        except (httpx.TransportError, CallFailed):
+            return False
+
+    await customer.until(parted, "two people again")
+    return Outcome(told=("identity.parted",), arrived_for_others=1)
 
 
 async def logs_out(customer: Customer) -> Outcome:

@@ -135,7 +135,7 @@ async def _assert_told(customer: Customer, outcome: Outcome, *, maybe_unknown: b
     assert sorted(row["kind"] for row in inbox) == sorted(outcome.told)
     assert sorted(row["kind"] for row in sent) == sorted(set(outcome.told) - _INBOX_ONLY)
     assert {row["status"] for row in inbox} <= {"delivered"}
-    arrived = len(await customer.messages())
+    arrived = len(await customer.messages()) - outcome.arrived_for_others
     statuses = [row["status"] for row in sent]
     unknown = statuses.count("unknown")
     if outcome.unsent:
@@ -144,7 +144,8 @@ async def _assert_told(customer: Customer, outcome: Outcome, *, maybe_unknown: b
         return
     assert set(statuses) <= {"accepted", "delivered", "unknown"}, statuses
     assert unknown <= (1 if maybe_unknown else 0), statuses
-    assert len(statuses) - unknown <= arrived <= len(statuses)
+    lost = unknown + (outcome.arrived_for_others if maybe_unknown else 0)
+    assert len(statuses) - lost <= arrived <= len(statuses)
 
 
 def _uuids(customer: Customer) -> list[Any]:

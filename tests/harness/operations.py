@@ -3,6 +3,7 @@
 from base64 import b32decode
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
@@ -93,6 +94,8 @@ class Operations:
                 return edge.spine.services.settings.return_urls[0]
             case "handover":
                 return await self._handover()
+            case "join_handover":
+                return await _join_handover(self.edge, person)
             case "proof":
                 return "002X"
             case "qr_token":
@@ -195,6 +198,31 @@ async def _phone_code(edge: Edge, person: Person) -> str:
     return (await edge.told("POST", "/v1/me/phone-codes", body, by=person))["code_id"]
 
 
+async def _join_handover(edge: Edge, person: Person) -> str:
+    """What the page finds after `person` has proved a second identity; the client's jar keeps the cookie."""
+    page = edge.spine.services.settings.return_urls[0]
+    body = {"source": "hubei_portal", "return_url": page, "client_id": "4f9c2b7a61d84e0f"}
+    started = await edge.told("POST", "/v1/identities/start", body, by=person)
+    gone = await edge.call("GET", urlsplit(started["login_url"]).path)
+    query = await edge.spine.at_the_source(await edge.spine.known(), gone.headers["location"])
+    back = await edge.call("GET", "/v1/sessions/unified/hubei_portal/callback", params=query)
+    return back.headers["location"].partition("#handover=")[2]
+
+
+async def _join(edge: Edge, person: Person) -> str:
+    body = {"handover": await _join_handover(edge, person), "client_id": "4f9c2b7a61d84e0f"}
+    joined = await edge.told("POST", "/v1/identities/join", body, by=person)
+    person.token = joined["access_token"]
+    return joined["join_id"]
+
+
+async def _link(edge: Edge, _person: Person) -> str:
+    page = edge.spine.services.settings.return_urls[0]
+    body = {"source": "ehuiban", "return_url": page, "client_id": "4f9c2b7a61d84e0f"}
+    started = await edge.told("POST", "/v1/identities/start", body, by=await edge.person(1))
+    return started["login_url"].rpartition("/")[2]
+
+
 OBJECTS: dict[str, Callable[[Edge, Person], Awaitable[str]]] = {
     "session_id": _session,
     "binding_id": _binding,
@@ -204,6 +232,7 @@ OBJECTS: dict[str, Callable[[Edge, Person], Awaitable[str]]] = {
     "message_id": Edge.message,
     "acting_id": lambda edge, person: _acting_of_mine(edge, person),
     "code_id": _phone_code,
+    "join_id": _join,
 }
 """Path parameter → how a person comes by such an object of his own."""
 
@@ -266,7 +295,7 @@ async def caller_for(edge: Edge, route: Route) -> Caller | None:
     return await edge.person() if route.access.who == "person" else None
 
 
-_PATH = {**OBJECTS, "token": _token, "name": _script, "source": _source}
+_PATH = {**OBJECTS, "token": _token, "name": _script, "source": _source, "link": _link}
 
 
 def _names(path: str) -> list[str]:
