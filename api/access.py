@@ -1,4 +1,4 @@
-"""Who may call, by the names the table of routes uses."""
+"""Who may call, by the names the table of routes uses; what stands last is the scope with which an agent calls for his organization."""
 
 from api.calls import Access
 
@@ -7,6 +7,12 @@ WECHAT = Access("person", 1)
 FRESH = Access("person", 1, fresh=True)
 """Anybody logged in, who has proved himself within the last five minutes."""
 PHONE = Access("person", 2)
+PHONE_READ = Access("person", 2, scope="read")
+PHONE_PAY = Access("person", 2, scope="pay")
+WECHAT_READ = Access("person", 1, scope="read")
+WECHAT_PAY = Access("person", 1, scope="pay")
+REAL_NAME = Access("person", 3)
+REAL_NAME_APPOINT = Access("person", 3, scope="appoint")
 COMPANY = Access("company")
 PLATFORM = Access("platform")
 STAFF = Access("staff")

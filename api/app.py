@@ -7,6 +7,7 @@ every error into problem details.
 import asyncio
 import hashlib
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -39,6 +40,7 @@ from core.strict_json import JsonRefused, decode
 from domain.identity.staff_sessions import StaffCaller
 from domain.identity.tokens import Caller, TokenRefused
 from domain.services import Services
+from models.access import Principal
 from models.idempotency import Once
 
 log = get_logger(__name__)
@@ -128,7 +130,7 @@ async def _prepare(services: Services, route: Route, request: Request, request_i
     if len(call.raw) > BODY_BYTES:
         raise BodyTooLarge
     if route.access.who == "person":
-        call._caller = _check_access(services, route, request)
+        call._caller = await _principal(services, route, request, _check_access(services, route, request))
     elif route.access.who == "staff":
         call._staff = await _check_staff(services, route, request)
     if route.limit is not None:
@@ -166,6 +168,18 @@ def _check_access(services: Services, route: Route, request: Request) -> Caller:
     if route.access.fresh and clock.timestamp() - caller.proved_at > FRESH_S:
         raise ProofTooOld
     return caller
+
+
+async def _principal(services: Services, route: Route, request: Request, caller: Caller) -> Caller:
+    """The caller, acting for the organization he names; that he may is asked now, and again by the query that uses it."""
+    named = request.headers.getall("on-behalf-of", [])
+    if not named:
+        return caller
+    if route.access.scope is None or len(named) != 1:
+        raise RequestMalformed(where="header.On-Behalf-Of", reason="not for an organization")
+    principal = Principal(caller.person_id, _path_value("organization_id", named[0]))
+    await services.mandates.require(principal, route.access.scope)
+    return replace(caller, organization_id=principal.organization_id)
 
 
 def _path_value(name: str, value: str) -> Any:
@@ -222,8 +236,14 @@ def _once(services: Services, route: Route, request: Request, call: Call) -> Onc
     if len(key) != 1 or not _IDEMPOTENCY_KEY.fullmatch(key[0]):
         raise IdempotencyKeyMissing
     fingerprint = hashlib.sha256(f"{call.method} {call.path_text}\n".encode() + call.raw).digest()
+    return Once(services.vault, _subject(call), route.name, key[0], fingerprint)
+
+
+def _subject(call: Call) -> str:
+    """Whose key it is: what somebody does for an organization is not what he does for himself."""
     assert call.caller_id is not None, "only who is logged in has keys"
-    return Once(services.vault, call.caller_id, route.name, key[0], fingerprint)
+    organization_id = call.caller.organization_id if call._caller is not None else None
+    return call.caller_id if organization_id is None else f"{call.caller_id} for {organization_id}"
 
 
 def _render(route: Route, answer: Answer) -> HTTPResponse:

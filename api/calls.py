@@ -15,6 +15,7 @@ from domain.identity.tokens import Caller
 from domain.services import Services
 from models.idempotency import Once
 
+OrganizationScope = Literal["read", "pay", "file", "sign", "appoint"]
 Who = Literal["anybody", "person", "staff", "company", "platform"]
 
 
@@ -32,12 +33,16 @@ class Access:
     level: int = 0
     fresh: bool = False
     permission: Permission | None = None
+    scope: OrganizationScope | None = None
+    """What an agent's mandate must hold to do this for his organization (header On-Behalf-Of); None: everybody does it for himself."""
 
     def __post_init__(self) -> None:
         if (self.who == "person") != (self.level in (1, 2, 3)) or (self.fresh and self.who != "person"):
             raise ValueError("a person has a level from 1 to 3, others have none")
         if self.permission is not None and self.who != "staff":
             raise ValueError("only staff have permissions")
+        if self.scope is not None and self.who != "person":
+            raise ValueError("only a person acts for an organization")
 
 
 @dataclass(frozen=True, slots=True)

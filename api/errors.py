@@ -25,8 +25,9 @@ from domain.billing.paying import (
 )
 from domain.billing.qr import QrCodeRefused
 from domain.billing.quoted import BillNotInQuote, QuoteTwice
-from domain.billing.quotes import AccountNotPayable, AmountTooLarge, NothingOwed, PartialNotAllowed
+from domain.billing.quotes import AccountNotPayable, AmountTooLarge, MayOnlyRead, NothingOwed, PartialNotAllowed
 from domain.billing.scene_codes import WeChatCodesAway
+from domain.billing.sharing import AlreadyMember, InvitationRefused, TooManyMembers
 from domain.companies import CompanyNotJoined
 from domain.identity.acting import CounterCodeRefused
 from domain.identity.joining import (
@@ -36,6 +37,7 @@ from domain.identity.joining import (
     UndoTooLate,
 )
 from domain.identity.login import IdentityProofRefused, IdentitySourceAway, LoginCodeRefused, PhoneCodeRefused
+from domain.identity.mandates import MandateExceeds, MandateRefused, ScopeMissing, TooManyAgents
 from domain.identity.passwords import PasswordWeak
 from domain.identity.people import RealNameContradicts
 from domain.identity.phone_codes import PhoneMalformed, SmsAway, SmsCodeRefused
@@ -75,6 +77,12 @@ class IdempotencyKeyMissing(LianbanError):
     """This operation needs an Idempotency-Key of 1 to 255 visible ASCII characters."""
 
     code = "idempotency_key_missing"
+
+
+class OrganizationNotNamed(LianbanError):
+    """This is only done for an organization, and no header On-Behalf-Of says for which."""
+
+    code = "organization_not_named"
 
 
 class LevelTooLow(LianbanError):
@@ -128,6 +136,7 @@ class Unexpected(LianbanError):
 STATUS: dict[type[LianbanError], int] = {
     RequestMalformed: 400,
     IdempotencyKeyMissing: 400,
+    OrganizationNotNamed: 400,
     TokenRefused: 401,
     RefreshRefused: 401,
     SignatureWrong: 401,
@@ -137,8 +146,10 @@ STATUS: dict[type[LianbanError], int] = {
     HandoverRefused: 401,
     LoginStateRefused: 401,
     LevelTooLow: 403,
+    ScopeMissing: 403,
     PermissionMissing: 403,
     GrantRefused: 403,
+    MayOnlyRead: 403,
     ProofTooOld: 403,
     NotFound: 404,
     QrCodeRefused: 404,
@@ -146,6 +157,7 @@ STATUS: dict[type[LianbanError], int] = {
     MethodNotAllowed: 405,
     RequestTimedOut: 408,
     AccountNotPayable: 409,
+    AlreadyMember: 409,
     AlreadyPaid: 409,
     LoginTaken: 409,
     AmountTooLarge: 409,
@@ -163,6 +175,8 @@ STATUS: dict[type[LianbanError], int] = {
     QuoteStale: 409,
     RealNameContradicts: 409,
     StaleState: 409,
+    TooManyAgents: 409,
+    TooManyMembers: 409,
     IllegalMove: 409,
     BodyTooLarge: 413,
     MediaTypeUnsupported: 415,
@@ -173,6 +187,9 @@ STATUS: dict[type[LianbanError], int] = {
     PartialNotAllowed: 422,
     OlderBillOpen: 409,
     IdentityProofRefused: 422,
+    InvitationRefused: 422,
+    MandateExceeds: 422,
+    MandateRefused: 422,
     KeyReused: 422,
     CounterCodeRefused: 422,
     PasswordWeak: 422,

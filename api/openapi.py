@@ -30,6 +30,7 @@ from api.shedding import Overloaded
 from core.database import DatabaseAway
 from core.errors import LianbanError, NotFound
 from core.redis import LimiterAway, RateLimited
+from domain.identity.mandates import ScopeMissing
 from domain.identity.tokens import TokenRefused
 from models.idempotency import KeyInFlight, KeyReused
 
@@ -93,6 +94,10 @@ _IDEMPOTENCY_KEY = {
     "example": sample_id("idempotency_key"),
     "description": "客户端给这次提交的编号。没收到回答或收到 503 时用同一编号、同一内容再提交，得到同一结果；保留 72 小时。",
 }  # fmt: skip
+_ON_BEHALF_OF = {
+    "name": "On-Behalf-Of", "in": "header", "required": False, "schema": {"type": "string", "format": "uuid"}, "example": sample_id("organization_id"),
+    "description": "替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。",
+}  # fmt: skip
 _ABOUT = """水、电、气、网报装和缴费“一件事联办”的接口。
 
 所有错误都是 problem details（RFC 9457）：程序按 `code` 判断，`title` 和 `detail` 给人看。没有列出的地址答 404 `not_found`，
@@ -138,6 +143,7 @@ def problems(route: Route) -> dict[int, list[type[LianbanError]]]:
         found.add(TokenRefused)
         found |= {LevelTooLow} if route.access.level > 1 else set()
         found |= {ProofTooOld} if route.access.fresh else set()
+        found |= {NotFound, ScopeMissing} if route.access.scope else set()
     if route.access.who == "staff":
         found.add(TokenRefused)
         found |= {PermissionMissing} if route.access.permission else set()
@@ -171,6 +177,8 @@ def access(route: Route) -> str:
             text = "收费单位用自己的密钥签名后调用。"
         case "platform":
             text = "由平台签名后调用。"
+    if row.scope is not None:
+        text += f"也可以替单位办，授权里要有 {row.scope}。"
     if row.fresh:
         text += "要用五分钟内的身份验证。"
     if route.limit is not None:
@@ -212,10 +220,13 @@ def operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
             "who": route.access.who,
             "level": route.access.level,
             "fresh": route.access.fresh,
+            "scope": route.access.scope,
             "permission": route.access.permission,
         },
         "parameters": [*_path_parameters(route), *_query_parameters(route, components), _REQUEST_ID],
     }
+    if route.access.scope is not None:
+        described["parameters"].append(_ON_BEHALF_OF)
     if route.idempotent:
         described["parameters"].append(_IDEMPOTENCY_KEY)
     if body := request_body(route, components):

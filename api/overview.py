@@ -49,7 +49,7 @@ class EverythingOwed(Output, frozen=True):
 
 
 async def show(call: Call) -> Answer:
-    look = await call.services.overview.look(call.caller.person_id)
+    look = await call.services.overview.look(call.caller.principal)
     city, now = call.services.city, clock.now()
     places = [
         PlaceOwed(place.address_masked, [_account(city, part, now) for part in place.parts]) for place in look.places
@@ -61,7 +61,7 @@ def _account(city: City, part: Part, now: datetime) -> AccountOwed:
     account, company = part.account, city.company(part.account.company)
     age_s = None if part.checked_at is None else max(0, int((now - part.checked_at).total_seconds()))
     return AccountOwed(
-        account.id, company.code, company.name, company.bill_name, company.service, part.view.number_masked, part.binding.label,
+        account.id, company.code, company.name, company.bill_name, company.service, part.seen.view.number_masked, part.seen.label,
         account.company_state, part.state, part.total_fen, part.last_known_fen, part.bill_count,
         account.balance_fen, part.checked_at, age_s,
     )  # fmt: skip

@@ -19,7 +19,7 @@ from core.outbound import OutboundError
 from domain.billing.paying import Created, Way
 from domain.billing.quotes import OpenQuote
 from models.lifecycle import Actor
-from models.payment import Payment
+from models.payment import Payment, payment_for
 from payments.following import PaymentUnclear
 from payments.providers.port import ProviderRefused
 from payments.settling import TradeMismatch
@@ -196,7 +196,7 @@ async def create(call: Call) -> Answer:
 
 
 async def pay_params(call: Call) -> Answer:
-    params = await call.services.cashier.client_params(call.path["payment_id"], call.caller.person_id, call.client_ip)
+    params = await call.services.cashier.client_params(call.path["payment_id"], call.caller.principal, call.client_ip)
     if "url" not in params:
         return Answer(CashierParams(**params))
     is_code = urlsplit(params["url"]).scheme not in ("http", "https")
@@ -204,7 +204,7 @@ async def pay_params(call: Call) -> Answer:
 
 
 async def show(call: Call) -> Answer:
-    rows = await progress([call.path["payment_id"]], call.caller.person_id)
+    rows = await progress([call.path["payment_id"]], call.caller.principal)
     if not rows:
         raise NotFound("payment")
     return Answer(_view(rows[0]))
@@ -231,19 +231,21 @@ async def close(call: Call) -> Answer:
 
 async def list_payments(call: Call) -> Answer:
     query: Page = call.query
-    person_id = call.caller.person_id
+    principal = call.caller.principal
     rows = await fetch(
-        "select id from payment where person_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3",
-        person_id,
+        "select p.id from payment p join payment_access($1, $2, $3) way on way.payment_id = p.id"
+        " where $4::uuid is null or p.id < $4 group by p.id order by p.id desc limit $5",
+        *principal,
+        clock.now(),
         query.after,
         query.limit,
     )
-    found = await progress([row["id"] for row in rows], person_id)
+    found = await progress([row["id"] for row in rows], principal)
     return Answer(PaymentList([_view(row) for row in found], found[-1]["id"] if len(rows) == query.limit else None))
 
 
 async def _own(call: Call) -> Payment:
-    payment = await Payment.get_or_none(id=call.path["payment_id"], person_id=call.caller.person_id)
+    payment = await payment_for(call.path["payment_id"], call.caller.principal)
     if payment is None:
         raise NotFound("payment")
     return payment
@@ -283,7 +285,7 @@ async def _quotes(call: Call, account_ids: list[UUID]) -> QuoteList:
 def _quote(call: Call, found: OpenQuote) -> QuoteView:
     quote = found.quote
     company = found.bills[0].company
-    shown = found.bills if quote.basis == "binding" else []
+    shown = found.bills if quote.basis != "scan" else []
     bills = [QuotedBill(bill.id, bill.period, quote.lines[str(bill.id)]) for bill in shown]
     notice = call.services.city.payment_rules(clock.today()).surcharge.notice
     return QuoteView(quote.id, company, quote.total_fen, quote.expires_at, bills, notice)

@@ -11,7 +11,9 @@ from api.texts import Input, Output
 from core import clock
 from core.errors import NotFound
 from domain.billing.usage import UsageMonth, month_before, usage_history
-from models.utility_account import account_for_person
+from models.access import way_to
+from models.share import note_use
+from models.utility_account import UtilityAccount
 
 Month = Annotated[str, Meta(pattern=r"\A[0-9]{4}-(0[1-9]|1[0-2])\Z")]
 
@@ -45,13 +47,15 @@ class UsageList(Output, frozen=True):
 
 async def show(call: Call) -> Answer:
     query: UsageQuery = call.query
-    person_id = call.caller.person_id
-    account = await account_for_person(call.path["account_id"], person_id)
-    if account is None:
+    principal = call.caller.principal
+    way = await way_to(call.path["account_id"], principal)
+    if way is None:
         raise NotFound("utility_account")
+    await note_use(way, principal.person_id, "usage.seen", call.path["account_id"])
+    account = await UtilityAccount.get(id=call.path["account_id"])
     fresh = await call.services.quotes.keep_fresh(account)
     last_month = month_before(f"{clock.today():%Y-%m}")
-    months, next_before = await usage_history(account.id, person_id, last_month, query.before, query.months)
+    months, next_before = await usage_history(account.id, principal, last_month, query.before, query.months)
     return Answer(UsageList([_month(month) for month in months], account.bills_checked_at, fresh, next_before))
 
 

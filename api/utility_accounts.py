@@ -13,10 +13,13 @@ from api.explanations import ExplanationView, explanation_view
 from api.texts import CompanyCode, Fen, Input, Label, Output
 from core import clock
 from core.errors import NotFound
+from domain.billing.accounts import SeenAccount
 from domain.billing.explaining import explained
 from domain.billing.quotes import Owed, last_bills
+from models.access import Principal, way_to
 from models.bill import Bill
-from models.utility_account import Binding, UtilityAccount, account_for_person
+from models.share import note_use
+from models.utility_account import Binding, UtilityAccount
 
 _END_OF_TIME = ("9999-12", UUID(int=(1 << 128) - 1))
 
@@ -73,10 +76,13 @@ class BindingView(Output, frozen=True):
 
 
 class AccountView(Output, frozen=True):
-    """An account one is bound to."""
+    """An account one may see: `via` one's own binding, a family member's, or as agent of an organization."""
 
     account_id: UUID
-    binding_id: UUID
+    via: Literal["binding", "family", "agent"]
+    may_pay: bool
+    binding_id: UUID | None
+    share_id: UUID | None
     company: str
     service: str
     number_masked: str
@@ -88,7 +94,7 @@ class AccountView(Output, frozen=True):
 
 
 class AccountList(Output, frozen=True):
-    """One's own accounts, in the order of binding."""
+    """The accounts one may see, in the order of binding."""
 
     accounts: list[AccountView]
 
@@ -100,7 +106,7 @@ class BindingList(Output, frozen=True):
 
 
 class OwedView(Output, frozen=True):
-    """What is owed on one's account. `total_fen` null: unknown."""
+    """What is owed on an account. `total_fen` null: unknown."""
 
     account_id: UUID
     total_fen: int | None
@@ -169,72 +175,55 @@ async def scan(call: Call) -> Answer:
 async def bind(call: Call) -> Answer:
     body: BindRequest = call.body
     binding = await call.services.accounts.bind(call.caller, body.company, body.number, body.proof, body.label)
-    return Answer(_binding(binding, call.caller.person_id), 201)
+    return Answer(_binding(binding, call.caller.principal), 201)
 
 
 async def list_accounts(call: Call) -> Answer:
-    rows = await call.services.accounts.mine(call.caller.person_id)
-    return Answer(
-        AccountList(
-            [
-                AccountView(
-                    view.account.id,
-                    binding.id,
-                    view.account.company,
-                    view.account.service,
-                    view.number_masked,
-                    view.holder_masked,
-                    view.address_masked,
-                    view.account.company_state,
-                    binding.label,
-                    view.account.bills_checked_at,
-                )
-                for binding, view in rows
-            ]
-        )
-    )
+    return Answer(AccountList([_account(seen) for seen in await call.services.accounts.mine(call.caller.principal)]))
 
 
 async def list_bindings(call: Call) -> Answer:
-    bindings = await call.services.accounts.binders(call.path["account_id"], call.caller.person_id)
-    return Answer(BindingList([_binding(binding, call.caller.person_id) for binding in bindings]))
+    bindings = await call.services.accounts.binders(call.path["account_id"], call.caller.principal)
+    return Answer(BindingList([_binding(binding, call.caller.principal) for binding in bindings]))
 
 
 async def revoke_binding(call: Call) -> Answer:
-    await call.services.accounts.revoke(call.path["binding_id"], call.caller.person_id)
+    await call.services.accounts.revoke(call.path["binding_id"], call.caller.principal)
     return Answer(None, 204)
 
 
 async def show_owed(call: Call) -> Answer:
-    owed = await call.services.quotes.owed(call.path["account_id"], call.caller.person_id)
+    owed = await call.services.quotes.owed(call.path["account_id"], call.caller.principal)
     return Answer(OwedView(owed.account.id, owed.total_fen, owed.bill_count, owed.checked_at))
 
 
 async def list_bills(call: Call) -> Answer:
     query: BillQuery = call.query
-    account_id, person_id = call.path["account_id"], call.caller.person_id
+    account_id, principal = call.path["account_id"], call.caller.principal
     before = await _position(query.before, account_id) if query.before else _END_OF_TIME
-    rows = await last_bills(account_id, person_id, before, query.limit)
+    rows = await last_bills(account_id, principal, before, query.limit)
     if not rows:
         raise NotFound("utility_account")
     fresh_for = call.services.city.payment_rules(clock.today()).view.fresh_for
     checked_at, fresh = rows[0]["bills_checked_at"], True
     if checked_at is None or clock.now() - checked_at > fresh_for:
-        account = await account_for_person(account_id, person_id)
-        assert account is not None
+        account = await UtilityAccount.get(id=account_id)
         fresh = await call.services.quotes.keep_fresh(account)
-        rows = await last_bills(account_id, person_id, before, query.limit)
-        checked_at = rows[0]["bills_checked_at"] if rows else checked_at
+        rows = await last_bills(account_id, principal, before, query.limit)
+        if not rows:
+            raise NotFound("utility_account")
+        checked_at = rows[0]["bills_checked_at"]
+    await note_use(rows[0], principal.person_id, "bills.listed", account_id)
     bills = [_bill_row(row) for row in rows if row["id"] is not None]
     return Answer(BillList(bills, checked_at, fresh, bills[-1].bill_id if len(bills) == query.limit else None))
 
 
 async def show_bill(call: Call) -> Answer:
-    bill = await Bill.get_or_none(
-        id=call.path["bill_id"], account__bindings__person_id=call.caller.person_id, account__bindings__revoked_at=None
-    )
-    if bill is None:
+    bill = await Bill.get_or_none(id=call.path["bill_id"])
+    way = await way_to(bill.account_id if bill else call.path["bill_id"], call.caller.principal)
+    if bill is None or way is None:
         raise NotFound("bill")
+    await note_use(way, call.caller.person_id, "bill.opened", bill.account_id, bill.id)
     found, basis = await explained(call.services.city, bill)
     return Answer(
         BillDetail(
@@ -285,8 +274,18 @@ def _bill_row(r: asyncpg.Record) -> BillView:
     )  # fmt: skip
 
 
-def _binding(binding: Binding, person_id: UUID) -> BindingView:
-    mine = binding.person_id == person_id
+def _account(seen: SeenAccount) -> AccountView:
+    view, account = seen.view, seen.view.account
+    binding_id = None if seen.via == "family" else seen.binding_id
+    return AccountView(
+        account.id, msgspec.convert(seen.via, Literal["binding", "family", "agent"]), seen.may_pay, binding_id, seen.share_id, account.company,
+        account.service, view.number_masked, view.holder_masked, view.address_masked, account.company_state, seen.label,
+        account.bills_checked_at,
+    )  # fmt: skip
+
+
+def _binding(binding: Binding, principal: Principal) -> BindingView:
+    mine = binding.belongs_to(principal)
     return BindingView(
         binding.id, binding.account_id, binding.reference, mine, binding.created_at, binding.label if mine else None
     )

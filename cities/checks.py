@@ -16,6 +16,7 @@ from cities.schema import (
     CityFile,
     CompaniesFile,
     Duration,
+    MandateRule,
     MessageRule,
     OrderRule,
     PaymentsFile,
@@ -87,6 +88,8 @@ def check_payments(file: str, found: PaymentsFile) -> None:
         "order": found.order,
         "creation_limit": found.creation_limit,
         "binding_limit": found.binding_limit,
+        "family": found.family,
+        "mandate": found.mandate,
         "view": found.view,
         "bill_file": found.bill_file,
         "surcharge": found.surcharge,
@@ -101,6 +104,7 @@ def check_payments(file: str, found: PaymentsFile) -> None:
         check_days(file, f"$.{name}", rules)
     for index, rule in enumerate(found.order):
         _check_order(file, f"$.order[{index}]", rule)
+    _check_mandates(file, found.mandate)
     for index, rule in enumerate(found.surcharge):
         if rule.allowed:
             raise CityPackInvalid(
@@ -126,6 +130,14 @@ def check_payments(file: str, found: PaymentsFile) -> None:
                 file,
                 f"$.reconciliation[{index}].late_after",
                 "a file is late after it should be there, and within the days looked back, at most 80d",
+            )
+
+
+def _check_mandates(file: str, rules: Sequence[MandateRule]) -> None:
+    for index, rule in enumerate(rules):
+        if rule.longest_life > rule.first_life:
+            raise CityPackInvalid(
+                file, f"$.mandate[{index}].longest_life", "nobody appoints for longer than he is appointed himself"
             )
 
 

@@ -223,6 +223,27 @@ class BindingLimit(Rule, frozen=True, kw_only=True):
     window: Duration
 
 
+class FamilyRule(Rule, frozen=True, kw_only=True):
+    """Family members of one binding: how long an invitation may be accepted, how many there may be, how many codes one person may try."""
+
+    invitation_life: Duration
+    most_members: Annotated[int, Meta(ge=1, le=20)]
+    tries_per_person: Annotated[int, Meta(ge=1, le=100)]
+    window: Duration
+
+
+class MandateRule(Rule, frozen=True, kw_only=True):
+    """Agents of organizations: how long the first one and any other may be appointed for, and how many may hang on each other."""
+
+    invitation_life: Duration
+    first_life: Duration
+    longest_life: Duration
+    longest_chain: Annotated[int, Meta(ge=1, le=5)]
+    most_live: Annotated[int, Meta(ge=1, le=1000)]
+    tries_per_person: Annotated[int, Meta(ge=1, le=100)]
+    window: Duration
+
+
 class ViewRule(Rule, frozen=True, kw_only=True):
     """How old bills may be when somebody only looks; to pay they are always asked for anew.
 
@@ -322,6 +343,8 @@ class PaymentsFile(Shape, frozen=True, kw_only=True):
     order: tuple[OrderRule, ...]
     creation_limit: tuple[CreationLimit, ...]
     binding_limit: tuple[BindingLimit, ...]
+    family: tuple[FamilyRule, ...]
+    mandate: tuple[MandateRule, ...]
     view: tuple[ViewRule, ...]
     bill_file: tuple[BillFileRule, ...]
     surcharge: tuple[SurchargeRule, ...]
@@ -339,6 +362,8 @@ class PaymentRules(Shape, frozen=True, kw_only=True):
     order: OrderRule
     creation_limit: CreationLimit
     binding_limit: BindingLimit
+    family: FamilyRule
+    mandate: MandateRule
     view: ViewRule
     bill_file: BillFileRule
     surcharge: SurchargeRule
@@ -505,6 +530,8 @@ class City(Shape, frozen=True, kw_only=True):
             order=in_force(every.order, on, "order"),
             creation_limit=in_force(every.creation_limit, on, "creation_limit"),
             binding_limit=in_force(every.binding_limit, on, "binding_limit"),
+            family=in_force(every.family, on, "family"),
+            mandate=in_force(every.mandate, on, "mandate"),
             view=in_force(every.view, on, "view"),
             bill_file=in_force(every.bill_file, on, "bill_file"),
             surcharge=in_force(every.surcharge, on, "surcharge"),

@@ -23,6 +23,12 @@ def new_secret() -> str:
     return base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode()
 
 
+def new_code() -> str:
+    """A one-time code people can read aloud and type, such as ``B7K2-M9QD-4TXH`` (58 bits)."""
+    text = "".join(secrets.choice(_HUMAN) for _ in range(12))
+    return f"{text[:4]}-{text[4:8]}-{text[8:]}"
+
+
 def new_reference() -> str:
     """A reference people can read aloud, such as ``B7K2-M9QD`` (39 bits)."""
     text = "".join(secrets.choice(_HUMAN) for _ in range(8))

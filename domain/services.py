@@ -20,11 +20,15 @@ from domain.billing.qr import QrCodes
 from domain.billing.quotes import Quotes
 from domain.billing.refresh import Refresher
 from domain.billing.scene_codes import SceneCodes
+from domain.billing.share_telling import ShareTelling
+from domain.billing.sharing import Sharing
 from domain.billing.telling import Telling
 from domain.companies import Companies
 from domain.identity.acting import Acting
 from domain.identity.joining import Joining
 from domain.identity.login import Login
+from domain.identity.mandate_telling import MandateTelling
+from domain.identity.mandates import Mandates
 from domain.identity.people import People
 from domain.identity.phone_codes import PhoneCodes
 from domain.identity.sessions import Sessions
@@ -77,6 +81,10 @@ class Services:
     paying: Paying
     posting: BillPosting
     telling: Telling
+    sharing: Sharing
+    mandates: Mandates
+    mandate_telling: MandateTelling
+    share_telling: ShareTelling
     intents: Intents
     delivery: Delivery
     cashier: Cashier

@@ -46,6 +46,7 @@ LISTENERS: dict[str, dict[str, Listener]] = {
     "payment.succeeded": {
         "billing.open_posting": open_posting,
         "telling.payment_succeeded": lambda services, event: services.telling.payment_succeeded(event),
+        "telling.share_paid": lambda services, event: services.share_telling.paid(event),
     },
     "payment.received_late": {"payments.refund_late": refund_late_money},
     "payment.closed": {},
@@ -68,6 +69,13 @@ LISTENERS: dict[str, dict[str, Listener]] = {
     "acting.opened": {"telling.acting_opened": lambda services, event: services.telling.acting_opened(event)},
     "identity.joined": {"identity.tell_joined": lambda services, event: services.joining.tell(event)},
     "identity.parted": {"identity.tell_parted": lambda services, event: services.joining.tell(event)},
+    "account_share.accepted": {
+        "telling.share_accepted": lambda services, event: services.share_telling.accepted(event)
+    },
+    "account_share.ended": {"telling.share_ended": lambda services, event: services.share_telling.ended(event)},
+    "mandate.accepted": {"telling.mandate_accepted": lambda services, event: services.mandate_telling.accepted(event)},
+    "mandate.revoked": {"telling.mandate_revoked": lambda services, event: services.mandate_telling.revoked(event)},
+    "mandate.expired": {"telling.mandate_expired": lambda services, event: services.mandate_telling.expired(event)},
     "session.reuse_detected": {"telling.session_reuse": lambda services, event: services.telling.session_reuse(event)},
 }
 """Event kind → {task name: listener}. An event without listeners stands here too, so that forgetting one is loud."""

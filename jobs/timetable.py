@@ -11,6 +11,8 @@ from core.database import fetch
 from core.log import get_logger
 from core.outbound import OutboundError
 from domain.billing.accounts import CompanyAway
+from domain.billing.sharing import lapse_invitations
+from domain.identity.mandates import expire_mandates
 from domain.identity.sso import tidy_attempts
 from domain.services import Services
 from jobs.orphans import sweep
@@ -111,6 +113,10 @@ def register(app: procrastinate.App, services: Services) -> None:
             nb_hours=72, include_failed=False, include_cancelled=True, include_aborted=True
         )
 
+    async def run_lapse(timestamp: int) -> None:
+        await lapse_invitations()
+        await expire_mandates()
+
     async def run_receipts(timestamp: int) -> None:
         await services.delivery.expire()
 
@@ -133,6 +139,7 @@ def register(app: procrastinate.App, services: Services) -> None:
         ("jobs.rescue", "* * * * * */5", run_rescue),
         ("jobs.sweep", "*/10 * * * * 7", run_sweep),
         ("jobs.tidy", "17 * * * * 11", run_tidy),
+        ("delegation.lapse", "*/5 * * * * 27", run_lapse),
         ("notifications.expire", "*/10 * * * * 23", run_receipts),
         ("billing.report_delayed", "20 1 * * * 13", run_delayed),
         ("bills.daily_file", "10,40 * * * * 5", run_files),

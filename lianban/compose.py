@@ -24,11 +24,15 @@ from domain.billing.qr import QrCodes
 from domain.billing.quotes import Quotes
 from domain.billing.refresh import Refresher
 from domain.billing.scene_codes import SceneCodes
+from domain.billing.share_telling import ShareTelling
+from domain.billing.sharing import Sharing
 from domain.billing.telling import Telling
 from domain.companies import Companies, JoinedCompany
 from domain.identity.acting import Acting
 from domain.identity.joining import Joining
 from domain.identity.login import Login
+from domain.identity.mandate_telling import MandateTelling
+from domain.identity.mandates import Mandates
 from domain.identity.passwords import Passwords
 from domain.identity.people import People
 from domain.identity.phone_codes import TEMPLATE as PHONE_CODE
@@ -170,6 +174,10 @@ def compose(settings: Settings) -> Services:
         paying=Paying(companies, refresher, follower, city, providers),
         posting=BillPosting(companies, accounts, city),
         telling=Telling(city, companies, accounts, intents),
+        sharing=Sharing(city, vault, limiter),
+        mandates=Mandates(city, vault, limiter),
+        mandate_telling=MandateTelling(vault, intents),
+        share_telling=ShareTelling(city, accounts, intents),
         intents=intents,
         delivery=Delivery(_channels(settings, city, vault, mini_program, account, followers, sms), intents, city),
         cashier=Cashier(providers, vault, f"{settings.public_url}/h5/"),

@@ -6,6 +6,8 @@ MODULES = (
     "models.login_attempt",
     "models.joining",
     "models.utility_account",
+    "models.share",
+    "models.mandate",
     "models.bill",
     "models.payment",
     "models.refund",

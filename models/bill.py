@@ -89,8 +89,13 @@ class Quote(Model):
     account_id: Any
     person: Any = fields.ForeignKeyField("models.Person", related_name="quotes", on_delete=fields.RESTRICT)
     person_id: Any
+    """Who asked, for himself or for `organization`; nobody else can use it."""
+    organization: Any = fields.ForeignKeyField(
+        "models.Organization", related_name="quotes", on_delete=fields.RESTRICT, null=True
+    )
+    organization_id: Any
     basis = fields.CharField(max_length=10)
-    """binding or scan: how the asker came to the account."""
+    """How the asker came to the account: binding, family or agent (see :mod:`models.access`), or scan."""
     company_quote_id = fields.CharField(max_length=64)
     lines = fields.JSONField()
     partial_bill_id = fields.UUIDField(null=True)
@@ -103,7 +108,7 @@ class Quote(Model):
         table = "quote"
         constraints = (
             CheckConstraint(name="quote_total_positive", check="total_fen > 0"),
-            CheckConstraint(name="quote_basis_known", check="basis in ('binding', 'scan')"),
+            CheckConstraint(name="quote_basis_known", check="basis in ('binding', 'family', 'agent', 'scan')"),
             CheckConstraint(name="quote_lives_forward", check="expires_at > created_at"),
         )
         indexes = (("account_id",),)

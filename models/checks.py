@@ -6,7 +6,7 @@ moment the caller gave (see :data:`NOW`); work that a job does within moments is
 
 from typing import NamedTuple
 
-from models import bill, message, payment, posting, reconciliation, refund
+from models import bill, mandate, message, payment, posting, reconciliation, refund, share
 from models.lifecycle import LIFECYCLES, Lifecycle
 
 NOW = "lianban.check_now"
@@ -484,16 +484,18 @@ having count(*) filter (where e.kind = 'binding.created') <> 1
     Check(
         "paid_by_a_binder",
         14,
-        "凭绑定缴费的人，缴费时确有对该户号的有效绑定",
-        _counted("payment_part where basis = 'binding'"),
+        "凭绑定缴费的人，缴费时确有对该户号的有效绑定，或者家人给的代缴",
+        _counted("payment_part where basis <> 'scan'"),
         # Ten seconds are the longest transaction: one that read the binding may have been written after another has ended it.
         """
 select p.id::text as id, 'paid on a binding he did not have' as what
 from payment p join payment_part part on part.payment_id = p.id left join quote q on q.id = part.quote_id
-where part.basis = 'binding' and not exists (
+where part.basis <> 'scan' and not exists (
   select 1 from binding b where b.account_id = q.account_id
-    and (b.person_id = p.person_id or b.organization_id = p.organization_id)
-    and b.created_at <= p.created_at + interval '10 seconds' and (b.revoked_at is null or b.revoked_at >= p.created_at - interval '10 seconds'))
+    and b.created_at <= p.created_at + interval '10 seconds' and (b.revoked_at is null or b.revoked_at >= p.created_at - interval '10 seconds')
+    and (b.person_id = p.person_id or b.organization_id = p.organization_id or exists (
+      select 1 from account_share s where s.binding_id = b.id and s.member_id = p.person_id and s.may_pay
+        and s.accepted_at <= p.created_at + interval '10 seconds' and (s.ended_at is null or s.ended_at >= p.created_at - interval '10 seconds'))))
 """,
     ),
 )
@@ -518,5 +520,7 @@ _LAWS = (
     reconciliation.RECONCILIATION_ITEM,
     refund.REFUND,
     message.MESSAGE,
+    share.ACCOUNT_SHARE,
+    mandate.MANDATE,
 )
 assert set(LIFECYCLES.values()) == set(_LAWS), "a lifecycle is registered by importing its module: import it above"

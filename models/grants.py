@@ -12,7 +12,7 @@ _TIDY = _KEEP | {"DELETE"}
 GRANTS: dict[str, frozenset[str]] = {
     **dict.fromkeys(("tortoise_migrations",), _READ),
     **dict.fromkeys(
-        ("journal", "audit", "person_join_row", "disclosure", "ledger_account", "ledger_transaction", "ledger_entry", "reconciliation_row"),
+        ("journal", "audit", "person_join_row", "access_use", "disclosure", "ledger_account", "ledger_transaction", "ledger_entry", "reconciliation_row"),
         _APPEND,
     ),
     **dict.fromkeys(
@@ -27,6 +27,7 @@ GRANTS: dict[str, frozenset[str]] = {
     ),
     "follower": _KEEP,
     "phone_code": _TIDY,
+    **dict.fromkeys(("account_share", "mandate"), _KEEP),
     **dict.fromkeys(
         ("idempotent_answer", "quote", "refresh_token", "company_nonce", "login_attempt", "spent_code"), _TIDY
     ),

@@ -2,12 +2,16 @@
 
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 from tortoise import fields
 from tortoise.migrations.constraints import CheckConstraint, UniqueConstraint
 from tortoise.models import Model
 
+from core import clock
+from core.database import fetch_one
 from core.indexes import PartialIndex
+from models.access import Principal
 from models.lifecycle import Edge, Lifecycle
 
 
@@ -102,12 +106,26 @@ class Payment(Model):
         indexes = (
             ("person_id", "created_at"),
             ("paid_at",),
+            ("organization_id", "created_at"),
             PartialIndex(
                 name="payment_live",
                 fields=("created_at",),
                 condition="status in ('created', 'ordering', 'order_unknown', 'awaiting_payer', 'closing')",
             ),
         )
+
+
+_MAY = """
+select bool_or(may_pay) as may_pay, bool_or(is_actor) as is_actor from payment_access($2, $3, $4) where payment_id = $1 having count(*) > 0
+"""
+
+
+async def payment_for(payment_id: UUID, principal: Principal, *, pays: bool = False) -> Payment | None:
+    """The payment, if `principal` may see it; with `pays`, if he may carry it on: the order at the provider is its actor's."""
+    row = await fetch_one(_MAY, payment_id, *principal, clock.now())
+    if row is None or (pays and not (row["may_pay"] and row["is_actor"])):
+        return None
+    return await Payment.get(id=payment_id)
 
 
 class PaymentPart(Model):

@@ -7,7 +7,7 @@ from tortoise import fields
 from tortoise.migrations.constraints import CheckConstraint, UniqueConstraint
 from tortoise.models import Model
 
-from core.database import fetch
+from models.access import Principal
 
 
 class UtilityAccount(Model):
@@ -77,12 +77,18 @@ class Binding(Model):
             UniqueConstraint(name="binding_reference_once", fields=("reference",)),
             CheckConstraint(name="binding_end_has_author", check="(revoked_at is null) = (revoked_by is null)"),
         )
-        indexes = (("person_id",), ("account_id",))
+        indexes = (("person_id",), ("organization_id",), ("account_id",))
 
     @classmethod
-    async def live(cls, account_id: UUID, person_id: UUID) -> "Binding | None":
-        """The live binding of `person_id` to `account_id`, if any."""
-        return await cls.get_or_none(account_id=account_id, person_id=person_id, revoked_at=None)
+    async def live(cls, account_id: UUID, principal: Principal) -> "Binding | None":
+        """The live binding to `account_id` that is the principal's own, if any."""
+        return await cls.get_or_none(account_id=account_id, revoked_at=None, **principal.owned)
+
+    def belongs_to(self, principal: Principal) -> bool:
+        """True when it is the principal's own."""
+        if principal.organization_id is not None:
+            return self.organization_id == principal.organization_id
+        return self.person_id == principal.person_id
 
 
 class QrCode(Model):
@@ -98,17 +104,3 @@ class QrCode(Model):
     class Meta:
         table = "qr_code"
         indexes = (("account_id",),)
-
-
-async def account_for_person(account_id: UUID, person_id: UUID) -> UtilityAccount | None:
-    """The account, if `person_id` is bound to it; the check is part of the query."""
-    return await UtilityAccount.get_or_none(id=account_id, bindings__person_id=person_id, bindings__revoked_at=None)
-
-
-async def bound_people(account_id: UUID) -> list[UUID]:
-    """Persons with a live binding, in the order they bound."""
-    rows = await fetch(
-        "select person_id from binding where account_id = $1 and revoked_at is null and person_id is not null order by created_at",
-        account_id,
-    )
-    return [row["person_id"] for row in rows]

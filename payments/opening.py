@@ -13,8 +13,9 @@ from core.errors import LianbanError, NotFound
 from core.failpoint import failpoint
 from core.outbound import NotSent, OutboundError, OutcomeUnknown
 from core.queue import defer_sql
+from models.access import Principal
 from models.lifecycle import SYSTEM, Actor, StaleState, move
-from models.payment import PAYMENT, Payment, PaymentStatus
+from models.payment import PAYMENT, Payment, PaymentStatus, payment_for
 from models.person import User
 from payments.parts import order_name, parts_of
 from payments.providers.port import FailureKind, HandleStale, Method, OrderPart, OrderRequest, ProviderRefused
@@ -86,6 +87,7 @@ class Opening:
     most_lately: int
     """How many payments of this person may have named one of these claims since `lately`."""
     lately: datetime
+    organization_id: UUID | None = None
 
     @property
     def total_fen(self) -> int:
@@ -97,11 +99,12 @@ _WATCH = defer_sql(f"'{WATCH_TASK}'", "$9::text::jsonb", at="$10::timestamptz")
 
 _INSERT = f"""
 with payment_row as (
-  insert into payment (id, status, person_id, actor_user_id, provider, method, total_fen, currency, description, created_at, expires_at)
-  select $1, 'created', $2::uuid, $3, $4, $5, $6, 'CNY', $7, $8, $11
+  insert into payment (id, status, person_id, organization_id, actor_user_id, provider, method, total_fen, currency, description, created_at, expires_at)
+  select $1, 'created', case when $26::uuid is null then $2::uuid end, $26::uuid, $3, $4, $5, $6, 'CNY', $7, $8, $11
   where not exists (
     select from payment_line l join payment p on p.id = l.payment_id
-    where l.claim_key = any($21::text[]) and p.person_id = $2::uuid and p.created_at > $24 group by l.claim_key having count(*) >= $25
+    where l.claim_key = any($21::text[]) and (p.organization_id = $26::uuid or ($26::uuid is null and p.person_id = $2::uuid))
+      and p.created_at > $24 group by l.claim_key having count(*) >= $25
   ) returning id
 ), part_rows as (
   insert into payment_part (id, payment_id, provider, payee, merchant, order_number, description, basis, quote_id, amount_fen)
@@ -145,7 +148,7 @@ async def insert(opening: Opening) -> UUID:
         [part.amount_fen for _, part in parts],
         [id_ for id_, _, _ in lines], [part_id for _, part_id, _ in lines], [line.claim_key for _, _, line in lines],
         [line.amount_fen for _, _, line in lines],
-        ids.new_id(), opening.lately, opening.most_lately,
+        ids.new_id(), opening.lately, opening.most_lately, opening.organization_id,
     )  # fmt: skip
     if inserted is None:
         raise TooManyLately
@@ -161,18 +164,20 @@ class Cashier:
         self._vault = vault
         self._return_url = return_url
 
-    async def client_params(self, payment_id: UUID, person_id: UUID, payer_ip: str | None = None) -> dict[str, str]:
+    async def client_params(
+        self, payment_id: UUID, principal: Principal, payer_ip: str | None = None
+    ) -> dict[str, str]:
         """The parameters of the cashier, signed fresh; opens the order at the provider first, if that is still to do.
 
         `payer_ip` is the address the payer's device comes from, for the methods that ask for it.
         May be called again after any failure: the order keeps its number, so it is opened once.
 
         Raises:
-            NotFound: no such payment of this person. PaymentNotPayable: it is over.
+            NotFound: no such payment that he may carry on. PaymentNotPayable: it is over.
             MethodNotOffered: the method needs a login at the provider that this payer has not.
             ProviderBusy: no answer or a temporary refusal. OrderRefused: refused for good.
         """
-        payment = await Payment.get_or_none(id=payment_id, person_id=person_id)
+        payment = await payment_for(payment_id, principal, pays=True)
         if payment is None:
             raise NotFound("payment")
         # Asked for later, the order would be refused as malformed, which is no fault of the payer.
@@ -181,7 +186,7 @@ class Cashier:
         if payment.status in to_open and payment.expires_at - clock.now() > provider.shortest_order:
             order = await self._order(payment, payer_ip)
             if payment.status == PaymentStatus.CREATED:
-                await self._begin(payment)
+                await self._begin(payment, principal)
             if payment.status in to_open:
                 await self._open(payment, order)
         if payment.status != PaymentStatus.AWAITING_PAYER or payment.expires_at <= clock.now() or not payment.handle:
@@ -210,10 +215,10 @@ class Cashier:
         failpoint("payment.handle_renewed_committed")
         return provider.client_params(Method(payment.method), opened.handle)
 
-    async def _begin(self, payment: Payment) -> None:
+    async def _begin(self, payment: Payment, principal: Principal) -> None:
         try:
             async with transaction():
-                await move(PAYMENT, payment, "order", Actor("person", str(payment.person_id)))
+                await move(PAYMENT, payment, "order", Actor("person", str(principal.person_id)))
         except StaleState:
             await payment.refresh_from_db()
         failpoint("payment.ordering_committed")

@@ -3,7 +3,9 @@
 from typing import Any
 from uuid import UUID
 
+from core import clock
 from core.database import fetch
+from models.access import Principal
 from models.refund import MOST_BY_ITSELF
 
 _PROGRESS = """
@@ -18,21 +20,22 @@ join lateral (select array_agg(claim_key order by claim_key) as claim_keys, arra
 left join lateral (select * from posting where part_id = part.id order by created_at desc limit 1) s on true
 left join lateral (select array_agg(status) as statuses, min(reason) as reason, sum(amount_fen) filter (where status = 'succeeded') as refunded_fen
                    from refund where part_id = part.id) r on true
-where p.id = any($1::uuid[]) and p.person_id = $2 order by p.id desc, part.id
+where p.id = any($1::uuid[]) and exists (select 1 from payment_access($2, $3, $4) way where way.payment_id = p.id)
+order by p.id desc, part.id
 """
 
 _MOST_URGENT = ("refund_stuck", "posting", "refunding", "posted", "refunded")
 """The word of a payment whose parts stand apart: that of the part a payer must hear of first."""
 
 
-async def progress(payment_ids: list[UUID], person_id: UUID) -> list[dict[str, Any]]:
-    """Those of the payments that are this person's, newest first, each with ``progress`` in one word and with its ``parts``.
+async def progress(payment_ids: list[UUID], principal: Principal) -> list[dict[str, Any]]:
+    """Those of the payments that this principal may see, newest first, each with ``progress`` in one word and with its ``parts``.
 
     A part has its own ``progress``: waiting, closed, failed, posting, posted, refunding, refunded, refund_stuck. A payment of which
     some is posted and the rest given back is ``posted_in_part``.
     """
     payments: dict[UUID, dict[str, Any]] = {}
-    for row in await fetch(_PROGRESS, payment_ids, person_id):
+    for row in await fetch(_PROGRESS, payment_ids, *principal, clock.now()):
         part = dict(row)
         part["progress"] = _word(part)
         if part["posting_status"] != "posted":

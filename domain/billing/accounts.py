@@ -1,24 +1,29 @@
 """Finding a utility account at its company, binding it with a proof, and ending bindings."""
 
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from cities.schema import City
 from core import clock, ids
 from core.crypto import Vault
-from core.database import fetch_one, transaction, violated_constraint
+from core.database import fetch, fetch_one, transaction, violated_constraint
 from core.errors import LianbanError, NotFound
 from core.failpoint import failpoint
 from core.outbound import FailureKind, OutboundError
 from core.redis import Limiter
 from domain.billing.foreign import Candidate, number_in, recognised
 from domain.companies import Companies, JoinedCompany
+from domain.identity.mandates import ScopeMissing
 from domain.identity.tokens import Caller
 from gateways.companies import Account, CompanyRefusal, Proof
-from models.lifecycle import Actor, announce
+from models.access import Principal, way_to
+from models.lifecycle import Actor, announce, move
+from models.share import ACCOUNT_SHARE, Share
 from models.utility_account import Binding, UtilityAccount
 
+_ONCE = ("binding_live_once_per_person", "binding_live_once_per_organization")
 _NO_SUCH = ("EQ0004", "EQ0006", "EB0001")
 
 
@@ -48,7 +53,7 @@ class ProofMalformed(LianbanError):
 
 @dataclass(frozen=True, slots=True)
 class AccountView:
-    """An account as its binder sees it."""
+    """An account as those see it who may."""
 
     account: UtilityAccount
     number_masked: str
@@ -58,6 +63,31 @@ class AccountView:
 
 COPIED = ("company_state", "holder_masked", "address_masked", "address_index", "balance_fen")
 """What :meth:`Accounts.copy` takes over."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenAccount:
+    """An account one may see, and through what: `via` binding, family or agent. `label` is one's own or, of a family member, none."""
+
+    view: AccountView
+    via: str
+    may_pay: bool
+    binding_id: UUID
+    share_id: UUID | None
+    mandate_id: UUID | None
+    label: str | None
+
+    @property
+    def way(self) -> dict[str, UUID | None]:
+        """What :func:`models.share.note_use` asks."""
+        return {"share_id": self.share_id, "mandate_id": self.mandate_id}
+
+
+_MINE = """
+select distinct on (way.account_id) way.*, b.created_at, case when way.via <> 'family' then b.label end as label
+from account_access($1, $2, $3) way join binding b on b.id = way.binding_id order by way.account_id, way.may_pay desc, way.via, b.created_at
+"""
+_MOST_LISTED = 200
 
 
 class Accounts:
@@ -81,6 +111,7 @@ class Accounts:
             CompanyNotJoined, AccountNumberMalformed, ProofMalformed, RateLimited, LimiterAway, AccountOrProofWrong, CompanyAway.
         """
         company = self._companies.get(company_code)
+        await _may_bind(caller.principal, company.rules.service)
         number = number_in(company.rules, number) or tidy(number)
         proof_value = tidy(proof_value).upper()
         if not company.rules.account.fits(number):
@@ -95,11 +126,11 @@ class Accounts:
                 account = await self.remember(company, number, found)
                 binding = await self._insert_binding(caller, account, label)
         except Exception as error:
-            if violated_constraint(error) != "binding_live_once_per_person":
+            if violated_constraint(error) not in _ONCE:
                 raise
             account = await self.known(company, number)
             assert account is not None
-            binding = await Binding.live(account.id, caller.person_id)
+            binding = await Binding.live(account.id, caller.principal)
             assert binding is not None
         failpoint("binding.committed")
         return binding
@@ -155,15 +186,22 @@ class Accounts:
         async with transaction():
             return await self.remember(company, number, found)
 
-    async def mine(self, person_id: UUID) -> list[tuple[Binding, AccountView]]:
-        """The caller's live bindings with their accounts, oldest first."""
-        bindings = (
-            await Binding.filter(person_id=person_id, revoked_at=None)
-            .prefetch_related("account")
-            .order_by("created_at")
-            .limit(200)
-        )
-        return [(binding, self.view(binding.account)) for binding in bindings]
+    async def mine(self, principal: Principal) -> list[SeenAccount]:
+        """The accounts one may see, each once, by the time of their bindings, oldest first."""
+        ways = sorted(await fetch(_MINE, *principal, clock.now()), key=lambda way: way["created_at"])[:_MOST_LISTED]
+        accounts = await UtilityAccount.in_bulk([way["account_id"] for way in ways], "id")
+        return [
+            SeenAccount(
+                self.view(accounts[way["account_id"]]),
+                way["via"],
+                way["may_pay"],
+                way["binding_id"],
+                way["share_id"],
+                way["mandate_id"],
+                way["label"],
+            )
+            for way in ways
+        ]
 
     def candidates(self, text: str) -> tuple[Candidate, ...]:
         """The joined companies whose own printed codes look like `text`, each with the number in it; nothing is asked of anybody."""
@@ -183,35 +221,36 @@ class Accounts:
         """The account's number in full, for the company only."""
         return self._vault.open(account.number, "utility_account.number", account.id)
 
-    async def binders(self, account_id: UUID, person_id: UUID) -> list[Binding]:
-        """The live bindings of an account that `person_id` is bound to, oldest first.
+    async def binders(self, account_id: UUID, principal: Principal) -> list[Binding]:
+        """The live bindings of an account that the principal has one of, oldest first.
 
         Raises:
-            NotFound: he is not.
+            NotFound: he has none; a family member has none either.
         """
-        bindings = await Binding.filter(account_id=account_id, revoked_at=None).order_by("created_at").limit(200)
-        if not any(binding.person_id == person_id for binding in bindings):
+        way = await way_to(account_id, principal)
+        if way is None or way["via"] == "family":
             raise NotFound("utility_account")
-        return bindings
+        return await Binding.filter(account_id=account_id, revoked_at=None).order_by("created_at").limit(_MOST_LISTED)
 
-    async def revoke(self, binding_id: UUID, person_id: UUID) -> None:
+    async def revoke(self, binding_id: UUID, principal: Principal) -> None:
         """End one's own binding, or one that was made after one's own. Ending it again changes nothing.
 
         Raises:
-            NotFound: no such binding within this person's reach.
+            NotFound: no such binding within his reach.
         """
         async with transaction():
             binding = await Binding.filter(id=binding_id).select_for_update().get_or_none()
             if binding is None:
                 raise NotFound("binding")
-            if binding.person_id != person_id:
-                earlier = await Binding.live(binding.account_id, person_id)
+            own = binding.belongs_to(principal)
+            if not own:
+                earlier = await Binding.live(binding.account_id, principal)
                 if earlier is None or earlier.created_at >= binding.created_at:
                     raise NotFound("binding")
             await end_binding(
                 binding,
-                "owner" if binding.person_id == person_id else "earlier_binder",
-                Actor("person", str(person_id)),
+                "owner" if own else "earlier_binder",
+                Actor("person", str(principal.person_id)),
             )
         failpoint("binding.revoked_committed")
 
@@ -238,7 +277,7 @@ class Accounts:
         binding = await Binding.create(
             id=ids.new_id(),
             account_id=account.id,
-            person_id=caller.person_id,
+            **caller.principal.owned,
             actor_user_id=caller.user_id,
             reference=ids.new_reference(),
             label=label,
@@ -256,12 +295,36 @@ class Accounts:
 
 
 async def end_binding(binding: Binding, by: str, actor: Actor) -> None:
-    """End a locked binding in the caller's transaction; `by` is owner, earlier_binder or holder."""
+    """End a locked binding and all that hangs on it in the caller's transaction; `by` is owner, earlier_binder or holder."""
     if binding.revoked_at is not None:
         return
+    shares = await Share.filter(binding_id=binding.id, status__in=("offered", "active")).select_for_update()
+    await end_shares(shares, "binding", actor)
     binding.revoked_at, binding.revoked_by = clock.now(), by
     await binding.save(update_fields=["revoked_at", "revoked_by"])
     await announce("binding.revoked", "binding", binding.id, actor, {"by": by})
+
+
+async def _may_bind(principal: Principal, service: str) -> None:
+    """An agent binds what all of his organization's agents will see: his mandate must not be for some accounts only."""
+    if principal.organization_id is None:
+        return
+    row = await fetch_one(_MAY_BIND, *principal, clock.now(), service)
+    if row is None:
+        raise ScopeMissing(scope="pay")
+
+
+_MAY_BIND = """
+select 1 from live_mandate($1, $2, $3) m where m.may_pay and m.account_ids is null and (m.services is null or $4 = any(m.services)) limit 1
+"""
+
+
+async def end_shares(shares: Sequence[Share], by: str, actor: Actor) -> None:
+    """End locked shares in the caller's transaction; `by` is owner, member or binding. What is over already stays as it is."""
+    for share in shares:
+        event = {"offered": "withdraw", "active": "end"}.get(str(share.status))
+        if event is not None:
+            await move(ACCOUNT_SHARE, share, event, actor, columns={"ended_at": clock.now(), "ended_by": by})
 
 
 def tidy(text: str) -> str:

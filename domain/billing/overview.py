@@ -17,10 +17,12 @@ from core.database import fetch
 from core.failpoint import failpoint
 from core.log import get_logger
 from core.queue import enqueue_unless_waiting
-from domain.billing.accounts import Accounts, AccountView, CompanyAway
+from domain.billing.accounts import Accounts, CompanyAway, SeenAccount
 from domain.billing.refresh import AccountRefused, Refresher, is_fresh
 from domain.companies import Companies, CompanyNotJoined
-from models.utility_account import Binding, UtilityAccount
+from models.access import Principal
+from models.share import note_use
+from models.utility_account import UtilityAccount
 
 log = get_logger(__name__)
 
@@ -45,8 +47,7 @@ class Part:
     None: unknown, never 0 for that.
     """
 
-    binding: Binding
-    view: AccountView
+    seen: SeenAccount
     state: State
     total_fen: int | None
     last_known_fen: int | None
@@ -56,7 +57,7 @@ class Part:
     @property
     def account(self) -> UtilityAccount:
         """The account."""
-        return self.view.account
+        return self.seen.view.account
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +87,18 @@ class Overview:
         self._city = city
         self._questions: dict[UUID, asyncio.Task[State]] = {}
 
-    async def look(self, person_id: UUID) -> Look:
-        """Every account of the person, by address, in the order in which they were added."""
-        seen = await self._accounts.mine(person_id)
-        states = await self._ask_all([view.account for _, view in seen])
+    async def look(self, principal: Principal) -> Look:
+        """Every account the principal may see, by address, in the order in which they were added."""
+        seen = await self._accounts.mine(principal)
+        states = await self._ask_all([one.view.account for one in seen])
+        for one in seen:
+            await note_use(one.way, principal.person_id, "owed.seen", one.view.account.id)
         late = [account_id for account_id, state in states.items() if state == "asking"]
         if late:
             await self._catch_up_later(late)
         sums = {row["account_id"]: row for row in await fetch(_OPEN, list(states))}
         parts = [
-            self._part(binding, view, states[view.account.id], sums.get(view.account.id)) for binding, view in seen
+            self._part(one, states[one.view.account.id], sums.get(one.view.account.id)) for one in seen
         ]
         return Look(
             sum(part.total_fen or 0 for part in parts),
@@ -186,20 +189,20 @@ class Overview:
         await enqueue_unless_waiting(CATCH_UP_TASK, "account_id", account_ids, at=at)
         failpoint("overview.catch_up_committed")
 
-    def _part(self, binding: Binding, view: AccountView, state: State, open_bills: Any) -> Part:
-        account = view.account
+    def _part(self, seen: SeenAccount, state: State, open_bills: Any) -> Part:
+        account = seen.view.account
         if account.bills_checked_at is None:
-            return Part(binding, view, state, None, None, None, None)
+            return Part(seen, state, None, None, None, None)
         fen, bills = (open_bills["fen"], open_bills["bills"]) if open_bills else (0, 0)
         total_fen = fen if state == "fresh" else None
-        return Part(binding, view, state, total_fen, fen, bills, account.bills_checked_at)
+        return Part(seen, state, total_fen, fen, bills, account.bills_checked_at)
 
 
 def _places(parts: Sequence[Part]) -> tuple[Place, ...]:
     """By address: the same one when companies told it alike in full, else when what they show of it is alike."""
     by_address: dict[object, list[Part]] = {}
     for part in parts:
-        address = bytes(part.account.address_index) if part.account.address_index else part.view.address_masked
+        address = bytes(part.account.address_index) if part.account.address_index else part.seen.view.address_masked
         by_address.setdefault(address, []).append(part)
     return tuple(Place(parts[0].view.address_masked, tuple(parts)) for parts in by_address.values())
 

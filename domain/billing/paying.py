@@ -2,7 +2,7 @@
 
 Who may push whom aside: the same payer replaces his own payment at once; somebody bound to the account displaces somebody who
 only scanned its code, never the reverse; everybody else waits until the time of the first is up. The payment that gives way is
-closed at the provider before the new one exists.
+closed at the provider before the new one exists. A family member who may pay, and an agent, are as the one who is bound.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from uuid import UUID
 from cities.schema import City, PaymentRules
 from core import clock
 from core.database import transaction, violated_constraint
-from core.errors import LianbanError
+from core.errors import LianbanError, NotFound
 from core.failpoint import failpoint
 from core.outbound import OutboundError
 from domain.billing.accounts import CompanyAway
@@ -24,10 +24,12 @@ from domain.billing.quotes import MAX_TOTAL_FEN, AmountTooLarge
 from domain.billing.refresh import Refresher, is_fresh, open_bills
 from domain.companies import Companies
 from domain.identity.tokens import Caller
+from models.access import way_to
 from models.bill import Bill
 from models.idempotency import Once
 from models.lifecycle import Actor
 from models.payment import Payment, PaymentStatus
+from models.share import note_use
 from models.utility_account import UtilityAccount
 from payments import opening
 from payments.following import Follower
@@ -166,7 +168,7 @@ class Paying:
                 if kept := await once.begin():
                     return kept[1]
                 since = clock.now() - rules.creation_limit.window
-                quoted = await lock(quote_ids, caller.person_id, bill_ids, since)
+                quoted = await lock(quote_ids, caller.principal, bill_ids, since)
                 for one in quoted:  # before anything gives way for a payment that cannot be made so
                     self._merchant(one.company, way)
                 expires_at = min(
@@ -198,6 +200,7 @@ class Paying:
         several = f"{self._companies.get(parts[0].payee).rules.short_name}等{len(parts)}项缴费"
         wanted = Opening(
             person_id=caller.person_id,
+            organization_id=caller.organization_id,
             user_id=caller.user_id,
             provider=way.provider,
             method=way.method,
@@ -212,8 +215,18 @@ class Paying:
             payment_id = await opening.insert(wanted)
         except TooManyLately:
             raise _too_many(rules) from None
+        for one in quoted:
+            if one.basis in ("family", "agent"):
+                await self._note(caller, one.account_id, payment_id)
         made = (CreatedPart(one.company, sum(one.amounts.values()), tuple(one.amounts.items())) for one in quoted)
         return Created(payment_id, total_fen, tuple(made), expires_at)
+
+    async def _note(self, caller: Caller, account_id: UUID, payment_id: UUID) -> None:
+        """For whoever gave him the right; it is asked for once more, and with it gone nothing is created."""
+        way = await way_to(account_id, caller.principal)
+        if way is None or not way["may_pay"]:
+            raise NotFound("quote")
+        await note_use(way, caller.person_id, "payment.created", account_id, payment_id)
 
     def _merchant(self, company: str, way: Way) -> str:
         """The company's own number at the provider."""
@@ -274,13 +287,13 @@ class Paying:
         self, caller: Caller, quote_ids: Sequence[UUID], bill_ids: Sequence[UUID] | None, held: _Held
     ) -> None:
         """Close the payments that hold these claims, once it is sure that this caller may push every one of them aside."""
-        quoted = await read(quote_ids, caller.person_id, bill_ids)
+        quoted = await read(quote_ids, caller.principal, bill_ids)
         basis = {f"bill:{bill_id}": one.basis for one in quoted for bill_id in one.amounts}
         for holder in held.holders:
-            own = holder["person_id"] == caller.person_id
+            own = _is_own(holder, caller)
             if holder["status"] in _DONE:
                 raise AlreadyPaid(payment_id=str(holder["id"]) if own else None)
-            if not own and not (basis.get(holder["claim_key"]) == "binding" and holder["basis"] == "scan"):
+            if not own and not (basis.get(holder["claim_key"]) not in (None, "scan") and holder["basis"] == "scan"):
                 left = (holder["expires_at"] - clock.now()).total_seconds()
                 raise PaymentInProgress(retry_after_s=max(1, int(left) + 1))
         if held.refusal is not None:
@@ -299,6 +312,12 @@ class Paying:
             raise AlreadyPaid(payment_id=str(payment.id) if own else None)
         if payment.status != PaymentStatus.CLOSED:
             raise PaymentClosing
+
+
+def _is_own(holder: Any, caller: Caller) -> bool:
+    if caller.organization_id is not None:
+        return holder["organization_id"] == caller.organization_id
+    return holder["person_id"] == caller.person_id
 
 
 def _too_many(rules: PaymentRules) -> TooManyPayments:

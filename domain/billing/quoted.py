@@ -8,8 +8,10 @@ from uuid import UUID
 
 import msgspec
 
+from core import clock
 from core.database import fetch
 from core.errors import LianbanError, NotFound
+from models.access import Principal
 
 
 class BillNotInQuote(LianbanError):
@@ -46,8 +48,8 @@ class Quoted:
 
 _QUOTE = """
 select q.id, q.account_id, q.basis, q.lines, q.partial_bill_id, q.expires_at, a.company from quote q join utility_account a on a.id = q.account_id
-where q.id {which} and q.person_id = $2
-  and (q.basis = 'scan' or exists (select 1 from binding b where b.account_id = q.account_id and b.person_id = $2 and b.revoked_at is null))
+where q.id {which} and q.person_id = $2 and q.organization_id is not distinct from $3
+  and (q.basis = 'scan' or exists (select 1 from account_access($2, $3, $4) way where way.account_id = q.account_id and way.may_pay))
 """
 
 # A hot path: quotes, accounts and bills read and locked in one statement. The bills come out of the quotes' own rows: an array from
@@ -60,15 +62,15 @@ with quoted as (
   select b.id, b.account_id, b.period, b.bill_no, b.payable_fen, b.status from bill b
   where b.account_id in (select account_id from quoted)
     and b.id in (select key::uuid from quoted, jsonb_object_keys(quoted.lines) as key)
-    and ($3::uuid[] is null or b.id = any($3)) order by b.id for update of b
+    and ($5::uuid[] is null or b.id = any($5)) order by b.id for update of b
 )
 select quoted.*, locked.id as bill_id, locked.payable_fen, locked.status,
   exists (select 1 from claim c where c.claim_key = 'bill:' || locked.id and c.freed_at is null) as held,
   (select count(*) from payment_line l join payment p on p.id = l.payment_id
-   where l.claim_key = 'bill:' || locked.id and p.person_id = $2 and p.created_at > $4) as lately,
-  $3::uuid[] is not null and exists (
+   where l.claim_key = 'bill:' || locked.id and (p.organization_id = $3 or $3 is null and p.person_id = $2) and p.created_at > $6) as lately,
+  $5::uuid[] is not null and exists (
     select 1 from bill o where o.account_id = locked.account_id and o.status = 'open' and o.payable_fen > 0
-      and (o.period, o.bill_no) < (locked.period, locked.bill_no) and o.id <> all($3)
+      and (o.period, o.bill_no) < (locked.period, locked.bill_no) and o.id <> all($5)
       and not exists (select 1 from claim c where c.claim_key = 'bill:' || o.id and c.freed_at is null)) as skips
 from quoted left join locked on locked.account_id = quoted.account_id
 """
@@ -77,37 +79,37 @@ _QUOTE_ONE, _QUOTE_SEVERAL = _QUOTE.replace("{which}", _ONE), _QUOTE.replace("{w
 _LOCK_ONE, _LOCK_SEVERAL = _LOCK.replace("{quote}", _QUOTE_ONE), _LOCK.replace("{quote}", _QUOTE_SEVERAL)
 
 _HOLDERS = """
-select c.claim_key, p.id, p.person_id, part.basis, p.status, p.expires_at
+select c.claim_key, p.id, p.person_id, p.organization_id, part.basis, p.status, p.expires_at
 from claim c join payment p on p.id = c.payment_id join payment_line l on l.id = c.id join payment_part part on part.id = l.part_id
 where c.claim_key = any($1::text[]) and c.freed_at is null
 """
 
 
 async def lock(
-    quote_ids: Sequence[UUID], person_id: UUID, bill_ids: Sequence[UUID] | None, since: datetime
+    quote_ids: Sequence[UUID], principal: Principal, bill_ids: Sequence[UUID] | None, since: datetime
 ) -> list[Quoted]:
     """What is to be paid, with its accounts and bills locked, in the caller's transaction.
 
     Raises:
-        NotFound: not all quotes are this person's. QuoteTwice, BillNotInQuote.
+        NotFound: not all quotes are his, or he may not pay any more. QuoteTwice, BillNotInQuote.
     """
     if len(quote_ids) == 1:
-        rows = await fetch(_LOCK_ONE, quote_ids[0], person_id, bill_ids or None, since)
+        rows = await fetch(_LOCK_ONE, quote_ids[0], *principal, clock.now(), bill_ids or None, since)
     else:
-        rows = await fetch(_LOCK_SEVERAL, list(quote_ids), person_id, bill_ids or None, since)
+        rows = await fetch(_LOCK_SEVERAL, list(quote_ids), *principal, clock.now(), bill_ids or None, since)
     return _chosen(quote_ids, bill_ids, rows)
 
 
-async def read(quote_ids: Sequence[UUID], person_id: UUID, bill_ids: Sequence[UUID] | None) -> list[Quoted]:
+async def read(quote_ids: Sequence[UUID], principal: Principal, bill_ids: Sequence[UUID] | None) -> list[Quoted]:
     """What is to be paid, without any lock and without judging whether it stands.
 
     Raises:
-        NotFound: not all quotes are this person's. QuoteTwice, BillNotInQuote.
+        NotFound: not all quotes are his, or he may not pay any more. QuoteTwice, BillNotInQuote.
     """
     if len(quote_ids) == 1:
-        rows = await fetch(_QUOTE_ONE, quote_ids[0], person_id)
+        rows = await fetch(_QUOTE_ONE, quote_ids[0], *principal, clock.now())
     else:
-        rows = await fetch(_QUOTE_SEVERAL, list(quote_ids), person_id)
+        rows = await fetch(_QUOTE_SEVERAL, list(quote_ids), *principal, clock.now())
     return _chosen(quote_ids, bill_ids, rows)
 
 

@@ -21,8 +21,10 @@ from domain.billing.qr import QrCodes
 from domain.billing.refresh import AccountRefused, Refresher, is_fresh, open_bills
 from domain.companies import CompanyNotJoined
 from domain.identity.tokens import Caller
+from models.access import Principal, way_to
 from models.bill import Bill, Quote
-from models.utility_account import UtilityAccount, account_for_person
+from models.share import note_use
+from models.utility_account import UtilityAccount
 
 log = get_logger(__name__)
 
@@ -43,6 +45,12 @@ class PartialNotAllowed(LianbanError):
     """The company takes whole bills only, and the amount is not that of its oldest bills. data: ``company``."""
 
     code = "partial_not_allowed"
+
+
+class MayOnlyRead(LianbanError):
+    """A family member who may look at the account and not pay it, or an agent without the scope to."""
+
+    code = "may_only_read"
 
 
 class AmountTooLarge(LianbanError):
@@ -77,22 +85,25 @@ class OpenQuote:
 
 
 _LAST_BILLS = """
-select a.bills_checked_at, a.company, b.id, b.bill_no, b.period, b.status, b.issued_on, b.due_on, b.principal_fen, b.late_fee_fen,
+select way.share_id, way.mandate_id, a.bills_checked_at, a.company, b.id, b.bill_no, b.period, b.status, b.issued_on, b.due_on, b.principal_fen, b.late_fee_fen,
        b.payable_fen, b.usage, b.unit, b.paid_at
-from binding bi join utility_account a on a.id = bi.account_id
+from utility_account a
+join lateral (select * from account_access($2, $3, $4) where account_id = $1 order by may_pay desc, via limit 1) way on true
 left join lateral (
-  select * from bill where account_id = a.id and (period, id) < ($3, $4) order by period desc, id desc limit $5
+  select * from bill where account_id = a.id and (period, id) < ($5, $6) order by period desc, id desc limit $7
 ) b on true
-where bi.account_id = $1 and bi.person_id = $2 and bi.revoked_at is null
+where a.id = $1
 """
 
 
-async def last_bills(account_id: UUID, person_id: UUID, before: tuple[str, UUID], limit: int) -> list[asyncpg.Record]:
-    """An owner's page of bills, newest first; one row without a bill when the account has none, none when he is not bound.
+async def last_bills(
+    account_id: UUID, principal: Principal, before: tuple[str, UUID], limit: int
+) -> list[asyncpg.Record]:
+    """A page of bills, newest first; one row without a bill when the account has none, none when he may not see it.
 
-    A hot path: the check of the binding, the account and its bills in one statement, no models.
+    A hot path: the check of his access, the account and its bills in one statement, no models.
     """
-    return await fetch(_LAST_BILLS, account_id, person_id, *before, limit)
+    return await fetch(_LAST_BILLS, account_id, *principal, clock.now(), *before, limit)
 
 
 class Quotes:
@@ -126,21 +137,30 @@ class Quotes:
         """Which companies may have printed a code that is none of ours, and for which number: nothing more without a proof."""
         return () if self._qr_codes.looks_ours(text) else self._accounts.candidates(text)
 
-    async def owed(self, account_id: UUID, person_id: UUID) -> Owed:
-        """What is owed on an account one is bound to.
+    async def owed(self, account_id: UUID, principal: Principal) -> Owed:
+        """What is owed on an account one may see.
 
         Raises:
-            NotFound: one is not.
+            NotFound: one may not.
         """
-        return await self._owed(await self._bound(account_id, person_id))
+        way = await way_to(account_id, principal)
+        if way is None:
+            raise NotFound("utility_account")
+        await note_use(way, principal.person_id, "owed.seen", account_id)
+        return await self._owed(await UtilityAccount.get(id=account_id))
 
     async def for_binding(self, caller: Caller, account_id: UUID, amount_fen: int | None = None) -> OpenQuote:
-        """A quote for an account one is bound to: of everything, or of `amount_fen`, which goes to the oldest bills first.
+        """A quote for an account one may pay: of everything, or of `amount_fen`, which goes to the oldest bills first.
 
         Raises:
-            NotFound, CompanyAway, NothingOwed, AccountNotPayable, PartialNotAllowed.
+            NotFound: he may not see it. MayOnlyRead, CompanyAway, NothingOwed, AccountNotPayable, PartialNotAllowed.
         """
-        return await self._quote(caller, await self._bound(account_id, caller.person_id), "binding", amount_fen)
+        way = await way_to(account_id, caller.principal)
+        if way is None:
+            raise NotFound("utility_account")
+        if not way["may_pay"]:
+            raise MayOnlyRead
+        return await self._quote(caller, await UtilityAccount.get(id=account_id), way["via"], amount_fen)
 
     async def for_accounts(self, caller: Caller, account_ids: Sequence[UUID]) -> list[OpenQuote | LianbanError]:
         """A quote, or why there is none, for each of several accounts one is bound to, in their order.
@@ -173,20 +193,14 @@ class Quotes:
         return error
 
     async def for_scan(self, caller: Caller, token: str, amount_fen: int | None = None) -> OpenQuote:
-        """A quote for the account a code leads to; whoever is bound to it quotes as its binder.
+        """A quote for the account a code leads to; whoever may pay it anyhow quotes as its binder.
 
         Raises:
             QrCodeRefused, CompanyAway, NothingOwed, AccountNotPayable, PartialNotAllowed.
         """
         account = await self._qr_codes.account_of(token)
-        bound = await account_for_person(account.id, caller.person_id)
-        return await self._quote(caller, account, "binding" if bound else "scan", amount_fen)
-
-    async def _bound(self, account_id: UUID, person_id: UUID) -> UtilityAccount:
-        account = await account_for_person(account_id, person_id)
-        if account is None:
-            raise NotFound("utility_account")
-        return account
+        way = await way_to(account.id, caller.principal)
+        return await self._quote(caller, account, way["via"] if way and way["may_pay"] else "scan", amount_fen)
 
     async def _owed(self, account: UtilityAccount) -> Owed:
         known = await self.keep_fresh(account)
@@ -225,6 +239,7 @@ class Quotes:
             id=ids.new_id(),
             account_id=account.id,
             person_id=caller.person_id,
+            organization_id=caller.organization_id,
             basis=basis,
             company_quote_id=answer.quote.quote_id,
             lines={str(bill_id): fen for bill_id, fen in lines.items()},

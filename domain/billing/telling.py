@@ -15,6 +15,7 @@ from domain.companies import Companies
 from gateways.companies import CompanyRefusal, HolderNotice
 from models.acting import ActingSession
 from models.lifecycle import Event
+from models.mandate import agents_of
 from models.payment import Payment
 from models.posting import POSTING, Posting
 from models.refund import MOST_BY_ITSELF, Refund
@@ -116,8 +117,9 @@ class Telling:
             "account_id": str(account.id),
         }
         for earlier in await Binding.filter(account_id=account.id, revoked_at=None, created_at__lt=binding.created_at):
-            if earlier.person_id not in (None, binding.person_id):
-                await self._intents.intend("binding.created", event.id, earlier.person_id, values)
+            for person_id in await _people_of(earlier):
+                if person_id != binding.person_id:
+                    await self._intents.intend("binding.created", event.id, person_id, values)
 
     async def holder_of_binding(self, event: Event) -> None:
         """The company tells the holder on its record; raises what the gateway raises, so the job is tried again."""
@@ -141,7 +143,7 @@ class Telling:
         """The binder, unless he ended it himself."""
         binding = await Binding.get(id=event.subject_id).prefetch_related("account")
         reason = _REVOKED_BY.get(binding.revoked_by or "")
-        if reason is None or binding.person_id is None:
+        if reason is None:
             return
         account: UtilityAccount = binding.account
         values = {
@@ -150,7 +152,8 @@ class Telling:
             "at": binding.revoked_at,
             "revocation_reason": reason,
         }
-        await self._intents.intend("binding.revoked", event.id, binding.person_id, values)
+        for person_id in await _people_of(binding):
+            await self._intents.intend("binding.revoked", event.id, person_id, values)
 
     async def session_reuse(self, event: Event) -> None:
         """The owner of a session whose refresh token was used twice."""
@@ -179,7 +182,7 @@ class Telling:
         """Tell the payer about a payment, or about one of its parts; of several companies at once the message names the first."""
         payment = await Payment.get(id=payment_id)
         rows = await fetch(_PARTS, payment.id, part_id)
-        if not rows or payment.person_id is None:
+        if not rows:
             log.error("telling.no_account", payment_id=str(payment.id))
             return
         account = await UtilityAccount.get(id=rows[0]["account_id"])
@@ -193,8 +196,15 @@ class Telling:
             "at": at or event.at,
             "payment_id": str(payment.id),
         }
-        person_id: UUID = payment.person_id
-        await self._intents.intend(kind, event.id, person_id, values | more)
+        for person_id in await _people_of(payment, payment.actor_user_id):
+            await self._intents.intend(kind, event.id, person_id, values | more)
 
     def _short_name(self, account: UtilityAccount) -> str:
         return self._city.company(account.company).short_name
+
+
+async def _people_of(row: Payment | Binding, actor_user_id: UUID | None = None) -> list[UUID]:
+    """Whom something concerns: the person it belongs to, or those who act for the organization now."""
+    if row.organization_id is not None:
+        return await agents_of(row.organization_id, actor_user_id)
+    return [row.person_id]

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
+from core import clock
 from core.database import fetch, fetch_one
 from core.errors import NotFound
+from models.access import Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +22,9 @@ class UsageMonth:
 
 
 _BOUNDS = """
-select min(b.period) as oldest, max(b.period) as newest, count(bi.id) as bound
-from binding bi left join bill b on b.account_id = bi.account_id and b.status <> 'void'
-where bi.account_id = $1 and bi.person_id = $2 and bi.revoked_at is null
+select min(b.period) as oldest, max(b.period) as newest, count(a.id) as seen
+from utility_account a left join bill b on b.account_id = a.id and b.status <> 'void'
+where a.id = $1 and exists (select 1 from account_access($2, $3, $4) way where way.account_id = a.id)
 """
 _MONTHS = """
 select period, count(*) as bills, sum(principal_fen)::bigint as amount_fen, min(unit) as unit,
@@ -32,7 +34,7 @@ from bill where account_id = $1 and period >= $2 and period < $3 and status <> '
 
 
 async def usage_history(
-    account_id: UUID, person_id: UUID, last_month: str, before: str | None, months: int
+    account_id: UUID, principal: Principal, last_month: str, before: str | None, months: int
 ) -> tuple[list[UsageMonth], str | None]:
     """At most `months` months before `before`, newest first, and where the next page begins (None: there is none).
 
@@ -40,10 +42,10 @@ async def usage_history(
     oldest bill. Amounts are those of the use alone, without late fees.
 
     Raises:
-        NotFound: the person is not bound to the account.
+        NotFound: the account is not one he may see.
     """
-    bounds = await fetch_one(_BOUNDS, account_id, person_id)
-    if bounds is None or not bounds["bound"]:
+    bounds = await fetch_one(_BOUNDS, account_id, *principal, clock.now())
+    if bounds is None or not bounds["seen"]:
         raise NotFound("utility_account")
     if bounds["oldest"] is None:
         return [], None

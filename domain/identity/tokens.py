@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from core import clock
 from core.errors import LianbanError
+from models.access import Principal
 
 LIFE = timedelta(minutes=10)
 _CACHE_SIZE = 20_000
@@ -38,6 +39,13 @@ class Caller:
     level: int
     proved_at: float
     """When this session last proved who it is, seconds since the epoch."""
+    organization_id: UUID | None = None
+    """For whom he acts in this call; None: for himself. Whether he may is asked at each use."""
+
+    @property
+    def principal(self) -> Principal:
+        """Whose objects the call is about."""
+        return Principal(self.person_id, self.organization_id)
 
 
 class TokenKeys:

@@ -111,9 +111,19 @@ def test_a_rule_is_in_force_on_its_first_day() -> None:
     assert CITY.payment_rules(date(2026, 1, 1)).view.fresh_for == timedelta(minutes=5)
 
 
-def test_the_catalogue_covers_the_events_of_paying_binding_and_logging_in() -> None:
+def test_the_catalogue_covers_the_events_of_paying_binding_sharing_and_logging_in() -> None:
     assert set(CITY.messages) == {
         "payment.succeeded",
+        "share.accepted",
+        "share.received_to_read",
+        "share.received_to_pay",
+        "share.ended",
+        "share.left",
+        "share.paid",
+        "mandate.accepted",
+        "mandate.resigned",
+        "mandate.revoked",
+        "mandate.expired",
         "payment.posted",
         "payment.posting_delayed",
         "payment.refund_started",

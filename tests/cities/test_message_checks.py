@@ -272,7 +272,7 @@ FAULTS: list[tuple[str, Fault, str, str]] = [
         "an audience it does not concern",
         put("told.0.otherwise", {"holder": "无关"}),
         "$.told[0]",
-        "payment concerns payer; here stand payer, holder",
+        "payment concerns payer, owner; here stand payer, owner, holder",
     ),
 ]
 

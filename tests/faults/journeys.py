@@ -238,6 +238,24 @@ async def pays_late(customer: Customer) -> Outcome:
     return LATE
 
 
+async def shares_with_the_family(customer: Customer) -> Outcome:
+    """The owner invites somebody, who takes it, looks at the bills, and is sent away again."""
+    await customer.company_opens_account()
+    await customer.enter()
+    await customer.bind()
+    shares = f"/v1/utility-accounts/{customer.account_id}/shares"
+    invitation = await customer.call("POST", shares, {"label": "妈妈", "may_pay": False})
+    async with Customer(customer.world) as member:
+        await member.enter()
+        taken = await member.call("POST", "/v1/shares", {"code": invitation["code"]})
+        await member.call("GET", f"/v1/utility-accounts/{customer.account_id}/bills")
+        uses = await customer.call("GET", f"/v1/shares/{taken['share_id']}/uses")
+        assert {use["action"] for use in uses["uses"]} == {"bills.listed"}
+        await customer.call("DELETE", f"/v1/shares/{taken['share_id']}")
+        assert await member.refused("GET", f"/v1/utility-accounts/{customer.account_id}/bills") == "not_found"
+    return Outcome(told=("share.accepted",))
+
+
 async def lets_it_expire(customer: Customer) -> Outcome:
     """The person goes away: after ten minutes the payment is closed and the bill is free."""
     payment = await _about_to_pay(customer)

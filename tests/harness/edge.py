@@ -88,6 +88,12 @@ class Edge:
             person.token = (await self.told("POST", "/v1/me/phone", {"code": code}, by=person))["access_token"]
         return person
 
+    async def agent(self, person: Person) -> str:
+        """An organization that `person` is the first agent of; its id."""
+        organization_id = await self.spine.organization()
+        await self.spine.services.mandates.first_agent(person.citizen.caller, organization_id)
+        return str(organization_id)
+
     async def bound(self, person: Person, *fens: int) -> dict[str, str]:
         """A new account with open bills, bound to `person` through the API: binding_id, account_id, bill_id, number."""
         number = await self.spine.account(*(fens or (4199,)))

@@ -13,7 +13,7 @@ async def test_a_paid_bill_ends_posted_with_all_books_agreeing_and_one_posting_c
     await spine.pay(citizen, payment)
     await spine.until_inbox(1)
     await spine.jobs.run()
-    (view,) = await progress([payment.id], citizen.id)
+    (view,) = await progress([payment.id], citizen.principal)
     assert (view["progress"], view["status"]) == ("posted", "succeeded")
     assert [bill.status for bill in await Bill.all()] == ["posted"]
     assert (await spine.balance("clearing"), await spine.balance("suspense"), await spine.balance("posted")) == (

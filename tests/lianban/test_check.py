@@ -42,7 +42,7 @@ async def _live(spine: Spine) -> None:
     await spine.until(returned, "the refund")
     await spine.jobs.pass_time(timedelta(minutes=10))
     binding = await spine.bind(passer_by, await spine.account(500))
-    await spine.services.accounts.revoke(binding.id, passer_by.id)
+    await spine.services.accounts.revoke(binding.id, passer_by.principal)
     await spine.jobs.run()
     day = clock.today()
     await morning_after(spine, day)

@@ -30,6 +30,8 @@ LEAVING_AN_END = {
         ("unknown", "receipt_delivered"): "the receipt came after its day",
         ("unknown", "receipt_failed"): "the receipt came after its day",
     },
+    "account_share": {},
+    "mandate": {},
 }
 """Lifecycle → (terminal state, event) → why somebody leaves it after all."""
 
@@ -41,6 +43,8 @@ ENDS = {
     "reconciliation_run": {"matched"},
     "refund": {"succeeded", "closed"},
     "message": {"delivered", "failed", "skipped", "unknown"},
+    "account_share": {"ended", "lapsed"},
+    "mandate": {"revoked", "expired", "lapsed"},
 }
 
 each = pytest.mark.parametrize("law", LIFECYCLES.values(), ids=list(LIFECYCLES))

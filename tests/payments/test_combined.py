@@ -66,7 +66,7 @@ async def test_a_payment_of_three_companies_is_one_order_with_three_parts(
     assert payment.status == "succeeded"
     assert await posted(payment) == {"water": "posted", "gas": "posted", "power": "posted"}
     assert (await spine.balance("posted"), await spine.balance("suspense")) == (payment.total_fen, 0)
-    (view,) = await progress([payment.id], citizen.id)
+    (view,) = await progress([payment.id], citizen.principal)
     assert view["progress"] == "posted"
     assert {part["payee"]: part["progress"] for part in view["parts"]} == dict.fromkeys(
         ["water", "gas", "power"], "posted"
@@ -159,7 +159,7 @@ async def test_only_the_part_that_its_company_refuses_goes_back(
     assert await spine.balance("posted") == WATER_FEN + POWER_FEN
     assert await spine.balance("suspense") == 0
     assert await live_claims() == 2, "the gas bill is free again, the others are paid"
-    (view,) = await progress([payment.id], citizen.id)
+    (view,) = await progress([payment.id], citizen.principal)
     assert (view["progress"], view["refunded_fen"]) == ("posted_in_part", GAS_FEN)
     await refuse(spine, accounts[1], None)
     again = await spine.combined(citizen, accounts[1])
@@ -312,7 +312,7 @@ async def test_whatever_is_paid_and_refused_the_sums_hold(spine: Spine, citizen:
     total = sum(map(sum, fens))
     assert (await spine.balance("posted"), await spine.balance("suspense")) == (total - back, 0)
     assert sum(refund.amount_fen for refund in await Refund.filter(status="succeeded")) == back
-    (view,) = await progress([payment.id], citizen.id)
+    (view,) = await progress([payment.id], citizen.principal)
     assert sum(part["amount_fen"] for part in view["parts"]) == view["total_fen"] == total
     assert sum(part["refunded_fen"] for part in view["parts"]) == view["refunded_fen"] == back
     words = {0: "posted", len(accounts): "refunded"}

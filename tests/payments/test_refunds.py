@@ -32,7 +32,7 @@ async def refused(spine: Spine, citizen: Citizen) -> Payment:
 
 
 async def _word(payment: Payment, citizen: Citizen) -> str:
-    (view,) = await progress([payment.id], citizen.id)
+    (view,) = await progress([payment.id], citizen.principal)
     return view["progress"]
 
 

@@ -34,8 +34,12 @@ async def test_the_right_proof_binds_and_again_gives_the_same_binding(
 ) -> None:
     first = await spine.bind(citizen, number)
     assert (await spine.bind(citizen, f" {number[:4]} {number[4:]}-", "１２３x")).id == first.id
-    ((binding, view),) = await spine.services.accounts.mine(citizen.id)
-    assert (binding.id, view.number_masked, view.holder_masked) == (first.id, f"******{number[-4:]}", "张*")
+    (seen,) = await spine.services.accounts.mine(citizen.principal)
+    assert (seen.binding_id, seen.view.number_masked, seen.view.holder_masked) == (
+        first.id,
+        f"******{number[-4:]}",
+        "张*",
+    )
     await spine.jobs.run()
 
 
@@ -137,11 +141,11 @@ async def test_an_earlier_binder_ends_a_later_one_and_never_the_reverse(
     later = await spine.bind(other, number)
     revoke = spine.services.accounts.revoke
     with pytest.raises(NotFound):
-        await revoke(earlier.id, other.id)
+        await revoke(earlier.id, other.principal)
     with pytest.raises(NotFound):
-        await revoke(later.id, (await spine.citizen()).id)
-    await revoke(later.id, citizen.id)
-    await revoke(later.id, citizen.id)
+        await revoke(later.id, (await spine.citizen()).principal)
+    await revoke(later.id, citizen.principal)
+    await revoke(later.id, citizen.principal)
     await spine.jobs.run()
     assert (await Binding.get(id=later.id)).revoked_by == "earlier_binder"
     assert (await Binding.get(id=earlier.id)).revoked_at is None
@@ -156,14 +160,14 @@ async def test_who_ended_his_own_binding_has_lost_his_say_over_later_ones(
     other = await spine.citizen()
     later = await spine.bind(other, number)
     await spine.jobs.run()
-    await spine.services.accounts.revoke(first.id, citizen.id)
+    await spine.services.accounts.revoke(first.id, citizen.principal)
     with pytest.raises(NotFound):
-        await spine.services.accounts.revoke(later.id, citizen.id)
+        await spine.services.accounts.revoke(later.id, citizen.principal)
     await spine.travel(MINUTE)
     again = await spine.bind(citizen, number)
     assert again.id != first.id
     with pytest.raises(NotFound):
-        await spine.services.accounts.revoke(later.id, citizen.id)
+        await spine.services.accounts.revoke(later.id, citizen.principal)
     await spine.jobs.run()
     assert await spine.told(citizen) == ["binding.created"], "of the other's; his own end is no news"
 
@@ -182,12 +186,12 @@ async def test_the_holder_objects_through_his_company_and_the_binder_sees_nothin
     await spine.jobs.run()
     assert (await Binding.get(id=binding.id)).revoked_by == "holder"
     assert await spine.told(citizen) == ["binding.revoked"]
-    assert await spine.services.accounts.mine(citizen.id) == []
+    assert await spine.services.accounts.mine(citizen.principal) == []
     account = await spine.row_of(number)
     for look in (
-        spine.services.quotes.owed(account.id, citizen.id),
+        spine.services.quotes.owed(account.id, citizen.principal),
         spine.services.quotes.for_binding(citizen.caller, account.id),
-        spine.services.accounts.binders(account.id, citizen.id),
+        spine.services.accounts.binders(account.id, citizen.principal),
     ):
         with pytest.raises(NotFound):
             await look
@@ -211,9 +215,9 @@ async def test_a_stranger_sees_no_account(spine: Spine, citizen: Citizen, number
     account = await spine.row_of(number)
     stranger = await spine.citizen()
     for look in (
-        spine.services.quotes.owed(account.id, stranger.id),
+        spine.services.quotes.owed(account.id, stranger.principal),
         spine.services.quotes.for_binding(stranger.caller, account.id),
-        spine.services.accounts.binders(account.id, stranger.id),
+        spine.services.accounts.binders(account.id, stranger.principal),
     ):
         with pytest.raises(NotFound):
             await look

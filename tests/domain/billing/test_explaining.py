@@ -14,6 +14,7 @@ from core.errors import NotFound
 from domain.billing.explaining import explained
 from domain.billing.explanation import Note
 from domain.billing.usage import UsageMonth, month_before, usage_history
+from models.access import Principal
 from models.bill import Bill
 from tests.harness.spine import Citizen, Spine
 
@@ -46,7 +47,7 @@ async def issued(spine: Spine, number: str, period: str = "2026-10", **said: Any
 async def only(spine: Spine, citizen: Citizen, number: str) -> Bill:
     """The newest bill of an account, after the company has been asked."""
     binding = await spine.bind(citizen, number)
-    await spine.services.quotes.owed(binding.account_id, citizen.id)
+    await spine.services.quotes.owed(binding.account_id, citizen.principal)
     return (await Bill.filter(account_id=binding.account_id).order_by("-period").limit(1))[0]
 
 
@@ -141,7 +142,7 @@ class TestUsage:
 
     async def test_a_month_without_a_bill_is_missing_and_not_0(self, spine: Spine, citizen: Citizen) -> None:
         account_id = await self.account(spine, citizen, "2026-06", "2026-08", "2026-09")
-        months, next_before = await usage_history(account_id, citizen.id, "2026-10", None, 12)
+        months, next_before = await usage_history(account_id, citizen.principal, "2026-10", None, 12)
         fen = water()["fen"]
         billed = {
             period: UsageMonth(period, 1, Decimal("17.00"), "m3", fen) for period in ("2026-06", "2026-08", "2026-09")
@@ -158,13 +159,13 @@ class TestUsage:
         account_id = await self.account(spine, citizen, *periods)
         found, before, pages = [], None, 0
         while pages == 0 or before is not None:
-            months, before = await usage_history(account_id, citizen.id, "2026-04", before, 3)
+            months, before = await usage_history(account_id, citizen.principal, "2026-04", before, 3)
             found += [month.period for month in months]
             pages += 1
         assert found == ["2026-05", "2026-04", "2026-03", "2026-02", "2026-01", "2025-12", "2025-11"]
         assert pages == 3
-        assert await usage_history(account_id, citizen.id, "2026-04", "2025-11", 3) == ([], None)
-        assert await usage_history(account_id, citizen.id, "2026-04", "2020-01", 3) == ([], None)
+        assert await usage_history(account_id, citizen.principal, "2026-04", "2025-11", 3) == ([], None)
+        assert await usage_history(account_id, citizen.principal, "2026-04", "2020-01", 3) == ([], None)
 
     async def test_bills_of_one_month_are_one_and_a_void_one_is_none(self, spine: Spine, citizen: Citizen) -> None:
         number = await spine.account()
@@ -172,7 +173,7 @@ class TestUsage:
             await issued(spine, number, period, status=status)
         account_id = (await only(spine, citizen, number)).account_id
         assert await Bill.filter(account_id=account_id, status="void").count() == 1
-        months, _ = await usage_history(account_id, citizen.id, "2026-09", None, 12)
+        months, _ = await usage_history(account_id, citizen.principal, "2026-09", None, 12)
         assert months == [UsageMonth("2026-09", 2, Decimal("34.00"), "m3", 2 * water()["fen"])]
 
     async def test_a_bill_that_names_no_usage_leaves_it_unknown_but_not_its_amount(
@@ -180,24 +181,24 @@ class TestUsage:
     ) -> None:
         number = await spine.account(4199)
         bill = await only(spine, citizen, number)
-        months, _ = await usage_history(bill.account_id, citizen.id, bill.period, None, 12)
+        months, _ = await usage_history(bill.account_id, citizen.principal, bill.period, None, 12)
         assert months == [UsageMonth(bill.period, 1, None, None, 4199)]
 
     async def test_units_that_differ_are_not_added(self, spine: Spine, citizen: Citizen) -> None:
         account_id = await self.account(spine, citizen, "2026-09", "2026-09")
         (first, _) = await Bill.filter(account_id=account_id)
         await Bill.filter(id=first.id).update(unit="t")
-        months, _ = await usage_history(account_id, citizen.id, "2026-09", None, 12)
+        months, _ = await usage_history(account_id, citizen.principal, "2026-09", None, 12)
         assert (months[0].usage, months[0].unit) == (None, None)
 
     async def test_an_account_without_bills_has_no_months_and_a_stranger_no_account(
         self, spine: Spine, citizen: Citizen
     ) -> None:
         binding = await spine.bind(citizen, await spine.account())
-        assert await usage_history(binding.account_id, citizen.id, "2026-10", None, 12) == ([], None)
+        assert await usage_history(binding.account_id, citizen.principal, "2026-10", None, 12) == ([], None)
         for account_id, person_id in ((binding.account_id, uuid4()), (uuid4(), citizen.id)):
             with pytest.raises(NotFound):
-                await usage_history(account_id, person_id, "2026-10", None, 12)
+                await usage_history(account_id, Principal(person_id), "2026-10", None, 12)
 
 
 def test_the_month_before_january_is_december() -> None:

@@ -32,7 +32,7 @@ async def household(spine: Spine) -> Citizen:
 
 
 async def _look(spine: Spine, citizen: Citizen) -> tuple[Look, dict[str, Part]]:
-    look = await spine.services.overview.look(citizen.id)
+    look = await spine.services.overview.look(citizen.principal)
     return look, {part.account.company: part for place in look.places for part in place.parts}
 
 
@@ -184,7 +184,7 @@ async def test_a_hanging_company_with_very_many_accounts_takes_few_places(
         await spine.bind(citizen, await spine.account(100))
     await spine.fault("company:water", "query_bills", "hang", times=None)
     side = next(one for one in spine.services.counterparts if one.name == "company:water")
-    look = asyncio.create_task(spine.services.overview.look(citizen.id))
+    look = asyncio.create_task(spine.services.overview.look(citizen.principal))
     await asyncio.sleep(0.2)
     assert 0 < side.calls <= overview.PER_COMPANY
     found = await look
@@ -193,7 +193,7 @@ async def test_a_hanging_company_with_very_many_accounts_takes_few_places(
     await spine.services.overview.aclose()
     await spine.all_well()
     await spine.jobs.pass_time(MINUTE)
-    found = await spine.services.overview.look(citizen.id)
+    found = await spine.services.overview.look(citizen.principal)
     assert (found.known_fen, found.is_partial) == (1000, False)
 
 

@@ -142,7 +142,7 @@ async def test_a_quote_is_its_askers_only(spine: Spine, citizen: Citizen, number
 async def test_a_quote_of_a_binder_ends_with_his_binding(spine: Spine, citizen: Citizen, number: str) -> None:
     binding = await spine.bind(citizen, number)
     quote = await spine.quote(citizen, number)
-    await spine.services.accounts.revoke(binding.id, citizen.id)
+    await spine.services.accounts.revoke(binding.id, citizen.principal)
     with pytest.raises(NotFound):
         await spine.create(citizen, quote)
 

@@ -48,7 +48,7 @@ async def test_two_people_return_what_the_provider_has_closed_three_times(spine:
     (audited,) = await fetch("select * from audit where action = 'refund.requested_by_hand'")
     assert (audited["subject_id"], audited["actor_id"]) == (str(refund_id), "console:alice")
     await spine.jobs.run()
-    (view,) = await progress([payment.id], citizen.id)
+    (view,) = await progress([payment.id], citizen.principal)
     assert (view["progress"], view["refund_reason"]) == ("refunding", "amount_changed")
     await spine.end_refunds("SUCCESS")
     await spine.jobs.pass_time(10 * MINUTE)
@@ -66,7 +66,7 @@ async def test_a_fourth_that_is_closed_too_is_followed_by_none(spine: Spine, cit
     await return_again(payment.id, HAND)
     await spine.close_refunds(1)
     assert await Refund.all().count() == 4
-    (view,) = await progress([payment.id], citizen.id)
+    (view,) = await progress([payment.id], citizen.principal)
     assert view["progress"] == "refund_stuck"
     assert (await spine.told(citizen)).count("payment.refund_stuck") == 2
 
