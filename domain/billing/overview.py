@@ -97,9 +97,7 @@ class Overview:
         if late:
             await self._catch_up_later(late)
         sums = {row["account_id"]: row for row in await fetch(_OPEN, list(states))}
-        parts = [
-            self._part(one, states[one.view.account.id], sums.get(one.view.account.id)) for one in seen
-        ]
+        parts = [self._part(one, states[one.view.account.id], sums.get(one.view.account.id)) for one in seen]
         return Look(
             sum(part.total_fen or 0 for part in parts),
             any(part.state != "fresh" for part in parts),
@@ -204,7 +202,7 @@ def _places(parts: Sequence[Part]) -> tuple[Place, ...]:
     for part in parts:
         address = bytes(part.account.address_index) if part.account.address_index else part.seen.view.address_masked
         by_address.setdefault(address, []).append(part)
-    return tuple(Place(parts[0].view.address_masked, tuple(parts)) for parts in by_address.values())
+    return tuple(Place(parts[0].seen.view.address_masked, tuple(parts)) for parts in by_address.values())
 
 
 def _start(work: Coroutine[Any, Any, State]) -> asyncio.Task[State]:

@@ -13,8 +13,8 @@ from api import web
 from api.calls import Route
 from api.fields import filled, placeholders
 from core import clock
-from models.person import Person as Row
 from domain.identity import totp
+from models.person import Person as Row
 from tests.harness import staff
 from tests.harness.edge import Caller, Edge, Person
 from tests.harness.senders import Signed
@@ -105,12 +105,8 @@ class Operations:
                 return "002X"
             case "qr_token":
                 return await edge.spine.qr(await edge.spine.account(4199))
-            case "appointment_code":
-                return await _appointment(edge, await _name(edge, person))
-            case "invitation_code":
-                owner = await edge.person()
-                path = f"/v1/utility-accounts/{await _account(edge, owner)}/shares"
-                return (await edge.told("POST", path, {"label": "妈妈", "may_pay": True}, by=owner))["code"]
+            case "appointment_code" | "invitation_code":
+                return await (_appointment if name == "appointment_code" else _invitation)(edge, person)
             case "quote_id":
                 token = await self._value("qr_token", person)
                 return (await edge.told("POST", "/v1/quotes", {"token": token}, by=person))["quote_id"]
@@ -215,11 +211,17 @@ async def _name(edge: Edge, person: Person) -> str:
     return edge.spine.services.vault.open(row.name, "person.name", row.id)
 
 
-async def _appointment(edge: Edge, name: str) -> str:
+async def _invitation(edge: Edge, _person: Person) -> str:
+    owner = await edge.person()
+    path = f"/v1/utility-accounts/{await _account(edge, owner)}/shares"
+    return (await edge.told("POST", path, {"label": "妈妈", "may_pay": True}, by=owner))["code"]
+
+
+async def _appointment(edge: Edge, person: Person) -> str:
     appointer = await edge.person(3)
     headers = {"On-Behalf-Of": await edge.agent(appointer)}
     ends_at = (clock.now() + timedelta(days=30)).isoformat()
-    body = {"agent_name": name, "scopes": ["read"], "ends_at": ends_at}
+    body = {"agent_name": await _name(edge, person), "scopes": ["read"], "ends_at": ends_at}
     return (await edge.told("POST", "/v1/mandates", body, by=appointer, headers=headers))["code"]
 
 

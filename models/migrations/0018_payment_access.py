@@ -20,6 +20,6 @@ $$;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("models", "0015_family")]
+    dependencies = [("models", "0017_family")]
 
     operations = [ops.RunSQL(PAYMENT_ACCESS)]

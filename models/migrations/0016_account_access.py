@@ -53,7 +53,7 @@ grant select, insert on access_use to lianban_app;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("models", "0013_followers_and_phone_codes")]
+    dependencies = [("models", "0015_unified_login")]
 
     operations = [
         ops.CreateModel(
