@@ -1,18 +1,22 @@
 """Two identities of one human joined: whose rows became whose, so that it can be taken back row by row."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import asyncpg
 from tortoise import fields
 from tortoise.migrations.constraints import CheckConstraint, UniqueConstraint
 from tortoise.models import Model
 
-from core import ids
+from core import clock, ids
 from core.database import fetch
+from models.lifecycle import SYSTEM, move
+from models.share import ACCOUNT_SHARE, Share, ShareStatus
 
 
 class Owned(NamedTuple):
-    """A table whose rows belong to a person by `person_id`.
+    """A table whose rows belong to a person by `column`.
 
     A row stays with the absorbed person where the survivor has one with the same `same` columns already (`while_` says which rows
     count): it would break a unique constraint, and says nothing the survivor does not have.
@@ -21,11 +25,14 @@ class Owned(NamedTuple):
     table: str
     same: tuple[str, ...] = ()
     while_: str = "true"
+    column: str = "person_id"
 
 
 OWNED = (
     Owned("login_user"),
     Owned("binding", ("account_id",), "revoked_at is null"),
+    Owned("account_share", ("binding_id",), "status = 'active'", "member_id"),
+    Owned("mandate", ("organization_id",), "parent_id is null and status = 'active'"),
     Owned("quote"),
     Owned("payment"),
     Owned("message", ("event_id", "channel")),
@@ -33,6 +40,7 @@ OWNED = (
 """What moves. Every foreign key to a person stands here or in `STAYS`; a test compares both with the live catalogue."""
 
 STAYS = {
+    "access_use.person_id": "who did it then; it is never changed",
     "session.person_id": "the sessions of before have ended; they say who he was then",
     "counter_code.person_id": "a code for a counter lives minutes, and was shown as who he was then",
     "acting_session.person_id": "who stood at the counter then",
@@ -81,6 +89,26 @@ class PersonJoinRow(Model):
         constraints = (UniqueConstraint(name="person_join_row_once", fields=("join_id", "table_name", "row_id")),)
 
 
+_SHARES = "account_share.binding"
+_BOTH_BOUND = """
+binding x join binding y on y.account_id = x.account_id and y.person_id = $2 and y.revoked_at is null
+where x.person_id = $1 and x.revoked_at is null
+"""
+_SHARES_OVER = f"""
+update account_share s set binding_id = b.survivors from (select x.id, y.id as survivors from {_BOTH_BOUND}) b
+where s.binding_id = b.id and s.status in ('offered', 'active') and not exists (
+  select 1 from account_share z where z.binding_id = b.survivors and z.member_id = s.member_id and z.status = 'active')
+returning s.id
+"""
+_SHARES_TWICE = f"""
+select s.id from (select x.id from {_BOTH_BOUND}) b join account_share s on s.binding_id = b.id where s.status in ('offered', 'active') for update of s
+"""
+_SHARES_BACK = f"""
+update account_share s set binding_id = b.id from (select x.id, y.id as survivors from {_BOTH_BOUND}) b
+where s.binding_id = b.survivors and s.id in (select row_id from person_join_row where join_id = $3 and table_name = $4)
+"""
+
+
 async def present(person_id: UUID) -> UUID:
     """Who this person is now: himself, or whom he has been joined with."""
     row = await _absorbed_by(person_id)
@@ -95,22 +123,42 @@ async def hand_over(join: PersonJoin) -> int:
     moved = 0
     for owned in OWNED:
         rows = await fetch(_MOVE[owned.table], join.absorbed_id, join.survivor_id)
-        for row in rows:
-            await fetch(
-                "insert into person_join_row (id, join_id, table_name, row_id) values ($1, $2, $3, $4)",
-                ids.new_id(), join.id, owned.table, row["id"],
-            )  # fmt: skip
+        await _write_down(join, owned.table, rows)
         moved += len(rows)
-    return moved
+    return moved + await _hand_over_shares(join)
 
 
 async def hand_back(join: PersonJoin) -> None:
     """Every row that went over belongs to the absorbed person again, unless it has gone further or is no more."""
+    await fetch(_SHARES_BACK, join.absorbed_id, join.survivor_id, join.id, _SHARES)
     for owned in OWNED:
         await fetch(
-            f"update {owned.table} set person_id = $1 where person_id = $2"
+            f"update {owned.table} set {owned.column} = $1 where {owned.column} = $2"
             " and id in (select row_id from person_join_row where join_id = $3 and table_name = $4)",
             join.absorbed_id, join.survivor_id, join.id, owned.table,
+        )  # fmt: skip
+
+
+async def _hand_over_shares(join: PersonJoin) -> int:
+    """What the absorbed person lets family members do with an account to which the survivor has a binding of his own.
+
+    His binding stays behind, where nobody could take the shares back any more: they hang on the survivor's from now on, and end
+    where the same member has one there already.
+    """
+    rows = await fetch(_SHARES_OVER, join.absorbed_id, join.survivor_id)
+    await _write_down(join, _SHARES, rows)
+    for row in await fetch(_SHARES_TWICE, join.absorbed_id, join.survivor_id):
+        share = await Share.get(id=row["id"])
+        event = "end" if share.status == ShareStatus.ACTIVE else "withdraw"
+        await move(ACCOUNT_SHARE, share, event, SYSTEM, columns={"ended_at": clock.now(), "ended_by": "binding"})
+    return len(rows)
+
+
+async def _write_down(join: PersonJoin, table: str, rows: Sequence[asyncpg.Record]) -> None:
+    for row in rows:
+        await fetch(
+            "insert into person_join_row (id, join_id, table_name, row_id) values ($1, $2, $3, $4) on conflict do nothing",
+            ids.new_id(), join.id, table, row["id"],
         )  # fmt: skip
 
 
@@ -122,13 +170,11 @@ async def _absorbed_by(person_id: UUID) -> UUID | None:
 def _move(owned: Owned) -> str:
     same = " and ".join(f"y.{column} = x.{column}" for column in owned.same)
     there = (
-        f" and not (x.{owned.while_} and exists (select 1 from {owned.table} y where y.person_id = $2 and {same} and y.{owned.while_}))"
+        f" and not (x.{owned.while_} and exists (select 1 from {owned.table} y where y.{owned.column} = $2 and {same} and y.{owned.while_}))"
         if owned.while_ != "true"
-        else f" and not exists (select 1 from {owned.table} y where y.person_id = $2 and {same})"
+        else f" and not exists (select 1 from {owned.table} y where y.{owned.column} = $2 and {same})"
     )
-    return (
-        f"update {owned.table} x set person_id = $2 where x.person_id = $1{there if owned.same else ''} returning x.id"
-    )
+    return f"update {owned.table} x set {owned.column} = $2 where x.{owned.column} = $1{there if owned.same else ''} returning x.id"
 
 
 _MOVE = {owned.table: _move(owned) for owned in OWNED}

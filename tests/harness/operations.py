@@ -81,6 +81,8 @@ class Operations:
 
     async def _value(self, name: str, person: Person) -> str:
         edge, citizen = self.edge, person.citizen
+        if name in _CODES:
+            return await _CODES[name](edge, person)
         match name:
             case "login_code":
                 return await edge.spine.login_code(citizen.phone_id)
@@ -99,14 +101,10 @@ class Operations:
                 return edge.spine.services.settings.return_urls[0]
             case "handover":
                 return await self._handover()
-            case "join_handover":
-                return await _join_handover(self.edge, person)
             case "proof":
                 return "002X"
             case "qr_token":
                 return await edge.spine.qr(await edge.spine.account(4199))
-            case "appointment_code" | "invitation_code":
-                return await (_appointment if name == "appointment_code" else _invitation)(edge, person)
             case "quote_id":
                 token = await self._value("qr_token", person)
                 return (await edge.told("POST", "/v1/quotes", {"token": token}, by=person))["quote_id"]
@@ -263,6 +261,9 @@ async def _link(edge: Edge, _person: Person) -> str:
     body = {"source": "ehuiban", "return_url": page, "client_id": "4f9c2b7a61d84e0f"}
     started = await edge.told("POST", "/v1/identities/start", body, by=await edge.person(1))
     return started["login_url"].rpartition("/")[2]
+
+
+_CODES = {"join_handover": _join_handover, "appointment_code": _appointment, "invitation_code": _invitation}
 
 
 OBJECTS: dict[str, Callable[[Edge, Person], Awaitable[str]]] = {

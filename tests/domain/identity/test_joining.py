@@ -22,6 +22,7 @@ from domain.identity.tokens import Caller, TokenRefused
 from models.joining import OWNED, STAYS, present
 from models.person import Person, User
 from models.session import Session
+from models.share import Share
 from tests.harness.spine import Citizen, Spine
 
 OWNERSHIP = ("binding", "payment", "quote", "login_user", "person")
@@ -248,5 +249,40 @@ async def test_every_key_to_a_person_moves_or_says_why_not(spine: Spine) -> None
         " join pg_attribute on attrelid = conrelid and attnum = conkey[1]"
         " where contype = 'f' and confrelid = 'person'::regclass"
     )
-    assert {f"{row['t']}.{row['c']}" for row in rows} == {f"{owned.table}.person_id" for owned in OWNED} | set(STAYS)
+    assert {f"{row['t']}.{row['c']}" for row in rows} == {f"{owned.table}.{owned.column}" for owned in OWNED} | set(
+        STAYS
+    )
     assert await Person.all().count() == 0
+
+
+async def test_shares_and_mandates_go_over_and_come_back_and_none_is_left_where_nobody_could_end_it(
+    spine: Spine,
+) -> None:
+    resident, known = await spine.resident()
+    citizen, member, both = await spine.citizen(), await spine.citizen(), await spine.citizen()
+    number, sharing = await spine.account(4199), spine.services.sharing
+    mine, his = await spine.bind(citizen, number), await spine.bind(resident, number)
+    others = await spine.bind(member, await spine.account(100))
+    shares: list[UUID] = []
+    for owner, binding, taker in (
+        (citizen, mine, member), (citizen, mine, both), (resident, his, both), (member, others, citizen)
+    ):  # fmt: skip
+        invitation = await sharing.offer(owner.caller, binding.account_id, "家人", True)
+        shares.append((await sharing.accept(taker.caller, invitation.code)).id)
+    mandate = await spine.services.mandates.first_agent(citizen.caller, await spine.organization())
+    caller, join_id = await join(spine, citizen, known)
+    given = await sharing.given(mine.account_id, caller.principal)
+    assert [one.share.id for one in given] == [shares[0], shares[2]]
+    assert [one.status for one in await Share.filter(binding_id=mine.id)] == ["ended"]
+    assert {one.view.account.id for one in await spine.services.accounts.mine(caller.principal)} == {
+        mine.account_id,
+        others.account_id,
+    }
+    assert [one.mandate_id for one in await spine.services.mandates.represented(resident.id)] == [mandate.id]
+    await spine.services.joining.undo(caller, join_id)
+    assert [one.share.id for one in await sharing.given(mine.account_id, citizen.principal)] == [shares[0]]
+    assert [one.share.id for one in await sharing.given(his.account_id, resident.principal)] == [shares[2]]
+    assert (await Share.get(id=shares[3])).member_id == citizen.id
+    assert await spine.services.mandates.represented(resident.id) == []
+    assert len(await spine.services.mandates.represented(citizen.id)) == 1
+    await spine.jobs.run()

@@ -53,7 +53,7 @@ grant select, insert on access_use to lianban_app;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("models", "0015_unified_login")]
+    dependencies = [("models", "0016_person_join")]
 
     operations = [
         ops.CreateModel(

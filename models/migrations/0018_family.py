@@ -7,7 +7,7 @@ from tortoise.migrations.constraints import CheckConstraint
 
 
 class Migration(migrations.Migration):
-    dependencies = [("models", "0016_account_access")]
+    dependencies = [("models", "0017_account_access")]
 
     operations = [
         ops.RemoveConstraint(model_name="Quote", name="quote_basis_known"),

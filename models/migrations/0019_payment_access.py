@@ -20,6 +20,6 @@ $$;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("models", "0017_family")]
+    dependencies = [("models", "0018_family")]
 
     operations = [ops.RunSQL(PAYMENT_ACCESS)]
