@@ -337,7 +337,7 @@ async def caller_for(edge: Edge, route: Route) -> Caller | None:
     """Somebody whom the route's row lets in; None where nobody logs in."""
     if route.access.who == "staff":
         return await member_for(edge.spine.services, route.access)
-    return await edge.person() if route.access.who == "person" else None
+    return await edge.person(max(2, route.access.level)) if route.access.who == "person" else None
 
 
 _PATH = {**OBJECTS, "token": _token, "name": _script, "source": _source, "link": _link}

@@ -20,6 +20,7 @@ from tests.payments.reconciliation.days import morning_after, reconcile, spoil_b
 
 async def _live(spine: Spine) -> None:
     """One payment on a binding that the company records, one by scanning that it refuses, one that nobody pays, a binding that ends."""
+    day = clock.today()  # before time passes, perhaps over midnight
     payer = await spine.citizen()
     await spine.credit(payer, "payment_received")
     await spine.credit(payer, "payment_posted")
@@ -44,7 +45,6 @@ async def _live(spine: Spine) -> None:
     binding = await spine.bind(passer_by, await spine.account(500))
     await spine.services.accounts.revoke(binding.id, passer_by.principal)
     await spine.jobs.run()
-    day = clock.today()
     await morning_after(spine, day)
     await spoil_bill(spine, day, drop=[order_no])
     await reconcile(spine, day)
