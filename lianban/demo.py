@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -13,37 +12,21 @@ from core import clock
 from core import settings as settings_module
 from core.settings import Settings
 from lianban import check
+from lianban.family import family
 from lianban.phone import CallFailed, Phone
+from lianban.story import Running, StoryFailed, Teller, World, at, until, yuan
 
 STORY = "pay"
 COMPANY, ACCOUNT = "water", "0203001234"
-_PATIENCE_S = 30.0
-_LOOK_EVERY_S = 0.2
 
 
-class StoryFailed(Exception):
-    """The journey did not end as it should."""
-
-
-class Teller:
-    """Prints numbered steps."""
-
-    def __init__(self) -> None:
-        self._number = 0
-
-    def step(self, who: str, what: str, came_back: str) -> None:
-        self._number += 1
-        print(f"{self._number:>3}. {who}：{what}\n       ← {came_back}", flush=True)
-
-
-async def play(story: str, settings: Settings, sandbox_url: str) -> int:
+async def play(story: str, world: World) -> int:
     """Play one story; 0 when it ended well. What fails is printed with the step."""
     print(f"\n—— 演示：{TITLES[story]} ——", flush=True)
     started = clock.monotonic()
     try:
-        async with Phone(settings.public_url, sandbox_url, settings.wechat.appid) as phone:
-            await STORIES[story](phone, settings, Teller())
-        await _checked(settings)
+        await STORIES[story](world, Teller())
+        await _checked(world.settings)
     except (CallFailed, StoryFailed) as error:
         print(f"  ✗ {error}", flush=True)
         return 1
@@ -51,8 +34,14 @@ async def play(story: str, settings: Settings, sandbox_url: str) -> int:
     return 0
 
 
-async def pay(phone: Phone, settings: Settings, tell: Teller) -> None:
+async def pay(world: World, tell: Teller) -> None:
     """From the printed bill to the posted payment, the company's own record and the message on the phone."""
+    async with world.device() as phone:
+        await _scanned_and_paid(world, phone, tell)
+
+
+async def _scanned_and_paid(world: World, phone: Phone, tell: Teller) -> None:
+    settings = world.settings
     token = await _printed_bill(phone, tell)
     person = await phone.become("小明", "13800000001")
     tokens = await phone.log_in()
@@ -68,17 +57,17 @@ async def pay(phone: Phone, settings: Settings, tell: Teller) -> None:
     ]
     await phone.allow_messages(templates)
     tell.step("市民", "同意接收缴费结果消息", f"{len(templates)} 个模板各一次")
-    seen = await _until_owed(phone, token)
+    seen = await _until_owed(world, phone, token)
     tell.step(
         "市民",
         "扫账单上的二维码",
-        f"{seen['company_name']} {seen['holder_masked']} 应缴 {_yuan(seen['total_fen'])}",
+        f"{seen['company_name']} {seen['holder_masked']} 应缴 {yuan(seen['total_fen'])}",
     )
     quote = await phone.call("POST", "/v1/quotes", {"token": token})
     tell.step(
         "市民",
         "核对金额",
-        f"报价 {quote['quote_id'][:8]}… 合计 {_yuan(quote['total_fen'])}，{quote['notice']}，{_clock(quote['expires_at'])} 前有效",
+        f"报价 {quote['quote_id'][:8]}… 合计 {yuan(quote['total_fen'])}，{quote['notice']}，{at(quote['expires_at'])} 前有效",
     )
     key = str(uuid4())
     payment = await phone.call("POST", "/v1/payments", {"quote_ids": [quote["quote_id"]]}, key=key)
@@ -94,16 +83,16 @@ async def pay(phone: Phone, settings: Settings, tell: Teller) -> None:
     tell.step("市民", "在微信里输入密码付款", f"微信支付：{paid['result']}")
     if paid["result"] != "ok":
         raise StoryFailed(f"微信支付没有接受：{paid.get('reason')}")
-    view = await _until_posted(phone, payment["payment_id"])
+    view = await _until_posted(world, phone, payment["payment_id"])
     tell.step(
         "联办", "收到通知、验签、记账、销账", f"{view['progress']}，企业流水号 {view['parts'][0]['posting_serial']}"
     )
     await _company_agrees(phone, view, tell)
-    await _told(phone, view, tell)
+    await _told(world, phone, view, tell)
     nothing = await _refused(phone, "POST", "/v1/quotes", {"token": token})
     tell.step("市民", "再扫一次", f"{nothing['title']}（{nothing['code']}）")
     print(
-        f"     {person['nickname']} 付了 {_yuan(payment['total_fen'])}，企业记了 {_yuan(view['total_fen'])}，两边一致。"
+        f"     {person['nickname']} 付了 {yuan(payment['total_fen'])}，企业记了 {yuan(view['total_fen'])}，两边一致。"
     )
 
 
@@ -138,32 +127,30 @@ async def _printed_bill(phone: Phone, tell: Teller) -> str:
     if issued["status"] != 200 or issued["signature_error"]:
         raise StoryFailed(f"企业没有领到二维码：{issued}")
     token = issued["answer"]["token"]
-    tell.step("水务", f"出账 {bill['bill_no']} {_yuan(4199)}，向联办领二维码印在账单上", f"{token[:12]}…")
+    tell.step("水务", f"出账 {bill['bill_no']} {yuan(4199)}，向联办领二维码印在账单上", f"{token[:12]}…")
     return token
 
 
-async def _until_owed(phone: Phone, token: str) -> dict[str, Any]:
+async def _until_owed(world: World, phone: Phone, token: str) -> dict[str, Any]:
     """Scan until the company's word about its new bill has arrived; it sends an event the moment it issues one."""
-    end = clock.monotonic() + _PATIENCE_S
-    while clock.monotonic() < end:
+
+    async def look() -> dict[str, Any] | None:
         seen = await phone.call("POST", "/v1/scans", {"token": token})
-        if seen["total_fen"]:
-            return seen
-        await asyncio.sleep(_LOOK_EVERY_S)
-    raise StoryFailed("没有看到新账单")
+        return seen if seen["total_fen"] else None
+
+    return await until(world, look, "没有看到新账单")
 
 
-async def _until_posted(phone: Phone, payment_id: str) -> dict[str, Any]:
+async def _until_posted(world: World, phone: Phone, payment_id: str) -> dict[str, Any]:
     """Look at the payment as the page does, until the company has recorded it."""
-    end = clock.monotonic() + _PATIENCE_S
-    while clock.monotonic() < end:
+
+    async def look() -> dict[str, Any] | None:
         view = await phone.call("GET", f"/v1/payments/{payment_id}")
-        if view["progress"] == "posted":
-            return view
-        if view["progress"] not in ("waiting", "posting"):
+        if view["progress"] not in ("waiting", "posting", "posted"):
             raise StoryFailed(f"缴费单没有入账：{view['status']}/{view['progress']}")
-        await asyncio.sleep(_LOOK_EVERY_S)
-    raise StoryFailed("缴费单还没有入账")
+        return view if view["progress"] == "posted" else None
+
+    return await until(world, look, "缴费单还没有入账")
 
 
 async def _company_agrees(phone: Phone, view: dict[str, Any], tell: Teller) -> None:
@@ -177,24 +164,23 @@ async def _company_agrees(phone: Phone, view: dict[str, Any], tell: Teller) -> N
     tell.step(
         "水务",
         "查自己的账",
-        f"{posting['serial']} {_yuan(posting['content']['total_fen'])} {posting['status']}，收到销账请求 {times} 次",
+        f"{posting['serial']} {yuan(posting['content']['total_fen'])} {posting['status']}，收到销账请求 {times} 次",
     )
 
 
-async def _told(phone: Phone, view: dict[str, Any], tell: Teller) -> None:
-    end = clock.monotonic() + _PATIENCE_S
-    while clock.monotonic() < end:
+async def _told(world: World, phone: Phone, view: dict[str, Any], tell: Teller) -> None:
+    async def look() -> tuple[list[dict[str, Any]], list[dict[str, Any]]] | None:
         inbox = await phone.call("GET", "/v1/messages?limit=5")
         about = [message for message in inbox["messages"] if view["payment_id"] in (message["page"] or "")]
         on_phone = [
             message for message in await phone.messages() if view["payment_id"] in message["content"].get("page", "")
         ]
-        if {message["kind"] for message in about} >= {"payment.succeeded", "payment.posted"} and len(on_phone) >= 2:
-            tell.step("市民", "看消息", f"站内信“{about[0]['title']}”：{about[0]['body']}")
-            tell.step("市民", "看微信", f"收到 {len(on_phone)} 条订阅消息")
-            return
-        await asyncio.sleep(_LOOK_EVERY_S)
-    raise StoryFailed("消息没有送到")
+        kinds = {message["kind"] for message in about}
+        return (about, on_phone) if kinds >= {"payment.succeeded", "payment.posted"} and len(on_phone) >= 2 else None
+
+    about, on_phone = await until(world, look, "消息没有送到")
+    tell.step("市民", "看消息", f"站内信“{about[0]['title']}”：{about[0]['body']}")
+    tell.step("市民", "看微信", f"收到 {len(on_phone)} 条订阅消息")
 
 
 async def _refused(phone: Phone, method: str, path: str, body: Any) -> dict[str, Any]:
@@ -205,16 +191,8 @@ async def _refused(phone: Phone, method: str, path: str, body: Any) -> dict[str,
     raise StoryFailed(f"{path} 应当被拒绝")
 
 
-def _clock(moment: str) -> str:
-    return f"{datetime.fromisoformat(moment).astimezone(clock.SHANGHAI):%H:%M:%S}"
-
-
-def _yuan(fen: int | None) -> str:
-    return "未知" if fen is None else f"{fen // 100}.{fen % 100:02}元"
-
-
-STORIES: dict[str, Callable[[Phone, Settings, Teller], Awaitable[None]]] = {"pay": pay}
-TITLES = {"pay": "扫码缴一张水费"}
+STORIES: dict[str, Callable[[World, Teller], Awaitable[None]]] = {"pay": pay, "family": family}
+TITLES = {"pay": "扫码缴一张水费", "family": "一家人的水电气网，一次缴清"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -228,6 +206,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Play it; 1 when it did not end well."""
-    environ = {"LIANBAN_SETTINGS": str(arguments.var / "keys" / "settings.json"), **os.environ}
-    settings = settings_module.load(environ)
-    return asyncio.run(play(arguments.story, settings, arguments.sandbox_url))
+    path = Path(os.environ.get("LIANBAN_SETTINGS") or arguments.var / "keys" / "settings.json")
+    settings = settings_module.load({**os.environ, "LIANBAN_SETTINGS": str(path)})
+    if settings.clock_file:
+        clock.follow(Path(settings.clock_file))
+    return asyncio.run(play(arguments.story, Running(settings, path, arguments.sandbox_url)))

@@ -25,6 +25,7 @@ from core.settings import Settings
 from lianban import app, demo, engines, migrate
 from lianban.keys import Ports, ensure_dev_keys
 from lianban.sandbox import SandboxProcess
+from lianban.story import Running
 
 _WATCH_S = 1.0
 
@@ -87,7 +88,7 @@ async def _run(
             async with app.running(settings, port=arguments.port):
                 _say_where(settings, sandbox, settings_path, city, applied)
                 if not arguments.no_demo:
-                    await demo.play(demo.STORY, settings, sandbox.url)
+                    await demo.play(demo.STORY, Running(settings, settings_path, sandbox.url))
                 return await _serve(stop, sandbox)
         except asyncio.CancelledError:
             if not stop.is_set():
@@ -136,7 +137,7 @@ def _say_where(settings: Settings, sandbox: SandboxProcess, path: Path, city: st
         ("日志", f"{path.parents[1] / 'lianban.log'} 和 {sandbox.log}"),
         ("数据库", f"psql '{settings.database_url}'"),
         ("设置", f"LIANBAN_SETTINGS={path}"),
-        ("演示", "另开一个终端：make demo STORY=pay；核对：make check"),
+        ("演示", "另开一个终端：make demo STORY=pay 或 STORY=family；核对：make check"),
         ("结构", f"本次应用 {len(applied)} 个迁移" if applied else "已是最新"),
     ]
     print(f"\n联办·{city} 已启动，Ctrl-C 停止", *(f"  {name}\t{value}" for name, value in rows), sep="\n", flush=True)

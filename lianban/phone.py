@@ -145,6 +145,14 @@ class Phone:
         """Subscription messages that reached this phone."""
         return (await self.control("GET", f"/people/{self.person['person_id']}/messages"))["messages"]
 
+    async def follow(self, appid: str) -> Any:
+        """Follow this official account."""
+        return await self.control("POST", f"/people/{self.person['person_id']}/follow", {"appid": appid})
+
+    async def official_messages(self, appid: str) -> list[dict[str, Any]]:
+        """Template messages of this official account that reached this phone."""
+        return (await self.control("GET", f"/people/{self.person['person_id']}/official/{appid}"))["messages"]
+
     async def pay_for(
         self, account_ids: list[str], *, method: str = "jsapi", provider: str = "wechat_pay"
     ) -> tuple[dict[str, Any], dict[str, Any]]:

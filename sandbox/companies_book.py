@@ -142,7 +142,7 @@ class Company:
             },
             accounts=tuple(config.get("accounts", ())),
             partial_payment=bool(config.get("partial_payment", False)),
-            latency_s=_latency(quirks.get("latency_s", (0.0, 0.0))),
+            latency_s=latency(quirks.get("latency_s", (0.0, 0.0))),
             errors_inside=quirks.get("errors", "status") == "inside",
         )
         if not company.private_keys or company.proof_kind not in PROOF_KINDS:
@@ -324,6 +324,11 @@ class Book:
         wanted = self.setting("signing_key", self.company.private_keys[0].keyid)
         return next((key for key in self.company.private_keys if key.keyid == wanted), self.company.private_keys[0])
 
+    def latency_s(self) -> tuple[float, float]:
+        """How long an answer takes, between two numbers: the company's quirk, unless a control call has chosen otherwise."""
+        chosen = self.setting("latency_s", "")
+        return latency(json.loads(chosen)) if chosen else self.company.latency_s
+
     def _new_bill_no(self, number: str, period: str) -> str:
         base = f"{self.company.code[:1].upper()}{period.replace('-', '')}-{number}"
         rows = self.state.all(
@@ -356,7 +361,8 @@ def document(row: Mapping[str, Any]) -> dict[str, Any]:
     return shown | measured | basis | {"lines": json.loads(row["lines"])}
 
 
-def _latency(span: Any) -> tuple[float, float]:
+def latency(span: Any) -> tuple[float, float]:
+    """Two numbers of seconds, the smaller first. Raises ``ValueError``, ``TypeError``."""
     least, most = (float(value) for value in span)
     if not 0 <= least <= most <= 60:
         raise ValueError("latency_s: two numbers of seconds, the smaller first")

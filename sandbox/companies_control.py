@@ -8,7 +8,7 @@ from sanic import Request, Sanic
 
 from sandbox import companies_posting_files as posting_files
 from sandbox import spoiling
-from sandbox.companies_book import Book, document
+from sandbox.companies_book import Book, document, latency
 from sandbox.companies_codes import CODES, Refusal
 from sandbox.companies_events import Outbox, ask_platform
 from sandbox.companies_postings import answer
@@ -113,6 +113,12 @@ def _pace(book: Book, outbox: Outbox, body: dict[str, Any]) -> dict[str, Any]:
     return {"factor": factor}
 
 
+def _latency(book: Book, _: Outbox, body: dict[str, Any]) -> dict[str, Any]:
+    chosen = body["seconds"]
+    book.set("latency_s", "" if chosen is None else json.dumps(latency(chosen)))
+    return {"seconds": book.latency_s()}
+
+
 def _posting_file(book: Book, _: Outbox, body: dict[str, Any]) -> dict[str, Any]:
     day, spoilt = body["date"], {name: value for name, value in body.items() if name != "date"}
     spoiling.choose(book.state, posting_files.SOURCE, book.company.code, day, spoilt, posting_files.FAULTS)
@@ -133,6 +139,7 @@ _ACTIONS = {
     "events": _event,
     "refuse": _refuse,
     "processing": _processing,
+    "latency": _latency,
     "pace": _pace,
     "posting-file": _posting_file,
     "signing-key": _signing_key,

@@ -85,8 +85,8 @@ class Door:
             return self._error(book, request, refusal, forge=False)
 
         async def work(forge: bool) -> HTTPResponse:
-            if book.company.latency_s[1]:
-                await asyncio.sleep(random.uniform(*book.company.latency_s))  # noqa: S311  no secret
+            if (latency_s := book.latency_s())[1]:
+                await asyncio.sleep(random.uniform(*latency_s))  # noqa: S311  no secret
             return self._work(book, request, operation, argument, forge)
 
         def failed(status: int) -> HTTPResponse:

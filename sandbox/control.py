@@ -38,8 +38,8 @@ def mount(app: Sanic, context: Context) -> None:
         return json_reply({"faults": context.faults.planned()})
 
     @app.delete("/control/faults", name="control_faults_clear")
-    async def clear(_: Request) -> Reply:
-        context.faults.clear()
+    async def clear(request: Request) -> Reply:
+        context.faults.clear(request.args.get("counterpart"))
         return empty_reply()
 
     @app.get("/control/calls", name="control_calls")

@@ -126,9 +126,9 @@ class Faults:
         """All faults still to come."""
         return [_described(row) for row in self._state.all("SELECT * FROM fault ORDER BY id")]
 
-    def clear(self) -> None:
-        """Let all be well again."""
-        self._state.run("DELETE FROM fault")
+    def clear(self, counterpart: str | None = None) -> None:
+        """Let all be well again, or all at one counterpart."""
+        self._state.run("DELETE FROM fault WHERE ?1 IS NULL OR counterpart = ?1", (counterpart,))
 
     def count(self, counterpart: str, operation: str, call_id: str) -> None:
         """Remember that a call came in, whatever becomes of it."""

@@ -1,6 +1,7 @@
 """The official account at WeChat: who follows it, template messages with their result events, codes with a scene."""
 
 import io
+import json
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -109,7 +110,7 @@ class Account:
         msgid = str(secrets.randbelow(9 * 10**17) + 10**17)
         if outcome in ("success", ""):
             text = {key: entry["value"] for key, entry in body["data"].items()} | {"page": page.get("pagepath", "")}
-            values = (msgid, owner.openid, template.template_id, client_id, repr(text), now)
+            values = (msgid, owner.openid, template.template_id, client_id, json.dumps(text, ensure_ascii=False), now)
             self._state.run("INSERT INTO wechat_template_message VALUES (?, ?, ?, ?, ?, ?)", values)
         if outcome:
             self._pusher.add_plain(app, owner.openid, "TEMPLATESENDJOBFINISH", {"MsgID": msgid, "Status": outcome})
@@ -190,7 +191,7 @@ class Account:
         openid = self._people.openid(person_id, app.appid)
         rows = self._state.all("SELECT * FROM wechat_template_message WHERE openid = ? ORDER BY rowid", (openid,))
         return {
-            "messages": [dict(row) for row in rows],
+            "messages": [dict(row) | {"content": json.loads(row["content"])} for row in rows],
             "replies": self._pusher.replies(openid),
             "follows": self._follows(openid),
         }

@@ -1,0 +1,85 @@
+"""The stories of ``lianban demo``, played over HTTP against everything composed: people and time are the test's, the rest is real."""
+
+import argparse
+import io
+from collections.abc import Awaitable, Callable
+from contextlib import redirect_stdout
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from core import clock
+from core.database import fetch
+from lianban import demo, reconcile
+from lianban.phone import Phone
+from lianban.story import Teller
+from tests.harness.spine import Spine
+
+
+class _Device(Phone):
+    """A device in a town whose worker is quicker than people: whatever a call has set going is done before the next."""
+
+    def __init__(self, spine: Spine, sandbox_url: str) -> None:
+        super().__init__(spine.services.settings.public_url, sandbox_url, spine.services.settings.wechat.appid)
+        self._spine = spine
+
+    async def call(self, method: str, path: str, body: Any = None, *, key: str | None = None) -> Any:
+        answer = await super().call(method, path, body, key=key)
+        await self._spine.jobs.run()
+        return answer
+
+
+class _Town:
+    """The world of a story, in which a second passes at each look."""
+
+    def __init__(self, spine: Spine) -> None:
+        self.settings = spine.services.settings
+        self._spine = spine
+
+    def device(self) -> Phone:
+        return _Device(self._spine, self.settings.endpoints.wechat)
+
+    async def wait(self) -> None:
+        await self._spine.jobs.pass_time(timedelta(seconds=1))
+
+    async def travel_to(self, moment: datetime) -> None:
+        await self._spine.travel(moment - clock.now())
+
+    async def reconcile(self, day: date) -> list[str]:
+        parser = argparse.ArgumentParser()
+        reconcile.add_arguments(parser)
+        with redirect_stdout(io.StringIO()) as printed:
+            await reconcile.perform(self._spine.services, parser.parse_args([day.isoformat()]))
+        return printed.getvalue().splitlines()
+
+
+@pytest.fixture
+async def told(spine: Spine, capsys: pytest.CaptureFixture[str]) -> Callable[[str], Awaitable[str]]:
+    """Plays a story to its end; what it has printed."""
+    await spine.let_speak()
+    await spine.control("POST", "/wechat-pay/pace", {"factor": 60})
+    await spine.control("POST", "/companies/telecom_cm/latency", {"seconds": [0, 0]})
+
+    async def play(story: str) -> str:
+        await demo.STORIES[story](_Town(spine), Teller())
+        return capsys.readouterr().out
+
+    return play
+
+
+async def test_a_family_pays_four_companies_at_once_on_a_bad_day(
+    spine: Spine, told: Callable[[str], Awaitable[str]]
+) -> None:
+    assert "两边一致" in await told("pay")
+    said = await told("family")
+    assert "登录方式 wechat_mini_program、ehuiban" in said
+    assert "5 个户号，已知 456.89元" in said
+    assert "同一编号收到销账 2 次、查询 2 次，只记一笔" in said
+    assert "缴费单 posted_in_part，鄂汇办上看到的一样" in said
+    assert "合计未说明 0.00 元，差异 0 笔" in said
+    (refund,) = await fetch("select amount_fen, status, reason from refund")
+    assert tuple(refund) == (8900, "succeeded", "already_paid")
+    assert await spine.balance("suspense") == 0
+    again = await told("family")
+    assert "合计未说明 0.00 元，差异 0 笔" in again, "another day, another household"
