@@ -17,7 +17,7 @@ from domain.billing.accounts import SeenAccount
 from domain.billing.explaining import explained
 from domain.billing.quotes import Owed, last_bills
 from models.access import Principal, way_to
-from models.bill import Bill
+from models.bill import Bill, Standing
 from models.share import note_use
 from models.utility_account import Binding, UtilityAccount
 
@@ -122,7 +122,7 @@ class BillQuery(Input, frozen=True):
 
 
 class BillView(Output, frozen=True):
-    """One bill in a list."""
+    """One bill in a list. `paid_fen`, `left_fen`: what has been paid of it and what is left, of a bill paid in parts too."""
 
     bill_id: UUID
     bill_no: str
@@ -133,6 +133,8 @@ class BillView(Output, frozen=True):
     principal_fen: Fen
     late_fee_fen: Fen
     payable_fen: Fen
+    paid_fen: Fen
+    left_fen: Fen
     usage: str | None
     unit: str | None
     paid_at: datetime | None
@@ -225,6 +227,7 @@ async def show_bill(call: Call) -> Answer:
         raise NotFound("bill")
     await note_use(way, call.caller.person_id, "bill.opened", bill.account_id, bill.id)
     found, basis = await explained(call.services.city, bill)
+    stands = Standing.of(bill.status, bill.principal_fen, bill.late_fee_fen, bill.paid_fen, bill.payable_fen)
     return Answer(
         BillDetail(
             bill.id,
@@ -236,6 +239,8 @@ async def show_bill(call: Call) -> Answer:
             bill.principal_fen,
             bill.late_fee_fen,
             bill.payable_fen,
+            stands.paid_fen,
+            stands.left_fen,
             bill.usage,
             bill.unit,
             bill.paid_at,
@@ -268,9 +273,10 @@ async def _position(bill_id: UUID, account_id: UUID) -> tuple[str, UUID]:
 
 
 def _bill_row(r: asyncpg.Record) -> BillView:
+    stands = Standing.of(r["status"], r["principal_fen"], r["late_fee_fen"], r["paid_fen"], r["payable_fen"])
     return BillView(
         r["id"], r["bill_no"], r["period"], r["status"], r["issued_on"], r["due_on"], r["principal_fen"], r["late_fee_fen"],
-        r["payable_fen"], r["usage"], r["unit"], r["paid_at"],
+        r["payable_fen"], stands.paid_fen, stands.left_fen, r["usage"], r["unit"], r["paid_at"],
     )  # fmt: skip
 
 

@@ -123,6 +123,8 @@ class Bill(msgspec.Struct):
     principal_fen: int
     late_fee_fen: int
     payable_fen: int
+    paid_fen: int
+    left_fen: int
     usage: str | None
     unit: str | None
     paid_at: datetime | None
@@ -350,7 +352,7 @@ def new_id() -> UUID:
 
 LAST_BILLS = """
 select a.bills_checked_at, b.id, b.bill_no, b.period, b.status, b.issued_on, b.due_on, b.principal_fen, b.late_fee_fen,
-       b.payable_fen, b.usage, b.unit, b.paid_at
+       b.payable_fen, b.paid_fen, case b.status when 'open' then b.payable_fen else 0 end as left_fen, b.usage, b.unit, b.paid_at
 from binding bi join utility_account a on a.id = bi.account_id
 left join lateral (select * from bill where account_id = a.id order by period desc, id desc limit $3) b on true
 where bi.account_id = $1 and bi.person_id = $2 and bi.revoked_at is null

@@ -1,7 +1,7 @@
 """Bills: what a company says is owed for a utility account and a period, and quotes that fix their amounts for a payment."""
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from tortoise import fields
 from tortoise.migrations.constraints import CheckConstraint, UniqueConstraint
@@ -79,6 +79,20 @@ class Bill(Model):
             ),
         )
         indexes = (("account_id", "period"),)
+
+
+class Standing(NamedTuple):
+    """What has been paid of a bill and what is left of it, in fen, for those who only look."""
+
+    paid_fen: int
+    left_fen: int
+
+    @classmethod
+    def of(cls, status: str, principal_fen: int, late_fee_fen: int, paid_fen: int, payable_fen: int) -> Self:
+        """A bill that is over has nothing left, whatever it said last while it was open."""
+        if status in (BillStatus.POSTED, BillStatus.PAID_ELSEWHERE):
+            return cls(principal_fen + late_fee_fen, 0)
+        return cls(paid_fen, payable_fen if status == BillStatus.OPEN else 0)
 
 
 class Quote(Model):

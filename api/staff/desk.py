@@ -9,6 +9,7 @@ from msgspec import Meta
 from api.calls import Answer, Call
 from api.texts import Input, Output, Page
 from domain.billing.accounts import AccountView
+from models.bill import Bill, Standing
 
 RevealPurpose = Literal["refund_contact", "complaint", "correction", "authority_request"]
 Note = Annotated[str, Meta(min_length=4, max_length=200)]
@@ -39,6 +40,8 @@ class DeskBill(Output, frozen=True):
     period: str
     status: str
     payable_fen: int
+    paid_fen: int
+    left_fen: int
     paid_at: datetime | None
 
 
@@ -147,7 +150,7 @@ async def find_account(call: Call) -> Answer:
 async def list_bills(call: Call) -> Answer:
     query: Page = call.query
     rows = await call.services.desk.bills(call.staff, call.path["account_id"], query.after, query.limit)
-    views = [DeskBill(row.id, row.bill_no, row.period, row.status, row.payable_fen, row.paid_at) for row in rows]
+    views = [_bill(row) for row in rows]
     return Answer(DeskBills(views, views[-1].bill_id if len(rows) == query.limit else None))
 
 
@@ -209,6 +212,13 @@ def _account(view: AccountView) -> DeskAccount:
     return DeskAccount(
         account.id, view.number_masked, view.holder_masked, view.address_masked, account.company_state, account.bills_checked_at
     )  # fmt: skip
+
+
+def _bill(row: Bill) -> DeskBill:
+    stands = Standing.of(row.status, row.principal_fen, row.late_fee_fen, row.paid_fen, row.payable_fen)
+    return DeskBill(
+        row.id, row.bill_no, row.period, row.status, row.payable_fen, stands.paid_fen, stands.left_fen, row.paid_at
+    )
 
 
 def _payments(rows: list[dict[str, Any]], limit: int) -> DeskPayments:

@@ -86,7 +86,7 @@ class OpenQuote:
 
 _LAST_BILLS = """
 select way.share_id, way.mandate_id, a.bills_checked_at, a.company, b.id, b.bill_no, b.period, b.status, b.issued_on, b.due_on, b.principal_fen, b.late_fee_fen,
-       b.payable_fen, b.usage, b.unit, b.paid_at
+       b.payable_fen, b.paid_fen, b.usage, b.unit, b.paid_at
 from utility_account a
 join lateral (select * from account_access($2, $3, $4) where account_id = $1 order by may_pay desc, via limit 1) way on true
 left join lateral (

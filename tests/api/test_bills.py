@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -52,6 +53,26 @@ async def test_what_is_not_known_is_null_and_has_a_reason(edge: Edge) -> None:
     assert (found["tiers"], found["reading"], found["household_size"]) == (None, None, None)
     line = found["lines"][0]
     assert (line["agrees"], line["result_fen"], line["note"]["code"]) == (None, None, "used_before_unknown")
+
+
+async def test_a_bill_says_what_has_been_paid_of_it_and_what_is_left(edge: Edge) -> None:
+    person = await edge.person()
+    number = await edge.spine.account(1000, company="power")
+    body = {"company": "power", "number": number, "proof": "123X"}
+    account_id = (await edge.told("POST", "/v1/bindings", body, by=person))["account_id"]
+    seen = []
+    for fen in (300, None, None):
+        page = await edge.told("GET", f"/v1/utility-accounts/{account_id}/bills", by=person)
+        (bill,) = page["bills"]
+        detail = await edge.told("GET", f"/v1/bills/{bill['bill_id']}", by=person)
+        assert all(detail[name] == bill[name] for name in bill)
+        seen.append((bill["status"], bill["paid_fen"], bill["left_fen"]))
+        if bill["left_fen"]:
+            quote = await edge.spine.services.quotes.for_binding(person.citizen.caller, UUID(account_id), fen)
+            payment = await edge.spine.created(await edge.spine.create(person.citizen, quote))
+            await edge.spine.notify(await edge.spine.pay(person.citizen, payment))
+            await edge.spine.jobs.run()
+    assert seen == [("open", 0, 1000), ("open", 300, 700), ("posted", 1000, 0)]
 
 
 async def test_months_of_usage(edge: Edge) -> None:

@@ -18,12 +18,14 @@ PATIENCE_S = 60.0
 _LOOK_EVERY_S = 0.15
 _AGAIN = ("idempotency_in_flight", "payment_closing", "stale_state", "request_timed_out")
 PROOF = "0041"
+ELSEWHERE = {"gas": "Q2{:08}", "power": "42900{:08}"}
+"""Companies that a combined payment pays as well, and how they number their accounts."""
 _BILL_FEN = 4199
 _CREDITS = "select count(*) from subscription_credit c join session s on s.user_id = c.user_id where s.id = %s"
 
 
 class Customer(Phone):
-    """One person, one account at one company, one bill, all new."""
+    """One person, one account at one company, one bill, all new; on some journeys one more at each of two other companies."""
 
     def __init__(self, world: World, arm_at: str | None = None, point: str | None = None) -> None:
         super().__init__(world.settings.public_url, world.sandbox.url, world.settings.wechat.appid)
@@ -32,6 +34,8 @@ class Customer(Phone):
         self.number = f"03{random.randrange(10**8):08}"
         self.bill_no = f"W-{self.number}"
         self.qr_token = ""
+        self.elsewhere: dict[str, tuple[str, str]] = {}
+        """Company → (account number, the code it has printed)."""
         self.account_id = ""
         self.payments: list[str] = []
         self._allowed = 0
@@ -101,13 +105,30 @@ class Customer(Phone):
 
     async def company_gets_qr_code(self) -> None:
         """The company asks for a code until it gets one."""
+        self.qr_token = await self._qr_code(COMPANY, self.number)
 
+    async def _qr_code(self, company: str, number: str) -> str:
         async def ask() -> str | None:
-            asked = {"account_number": self.number, "label": "账单"}
-            issued = await self.control("POST", f"/companies/{COMPANY}/qr-codes", asked)
+            asked = {"account_number": number, "label": "账单"}
+            issued = await self.control("POST", f"/companies/{company}/qr-codes", asked)
             return issued["answer"]["token"] if issued["status"] == 200 else None
 
-        self.qr_token = await self.until(ask, "a QR code")
+        return await self.until(ask, "a QR code")
+
+    async def others_print_bills(self) -> None:
+        """Two other companies each open an account, print its code and issue a bill of another amount."""
+        for place, (company, form) in enumerate(ELSEWHERE.items(), 1):
+            number = form.format(random.randrange(10**8))
+            account = {
+                "number": number, "holder_name": "陈小红", "holder_id_last4": PROOF, "holder_mobile": "13800000002",
+            }  # fmt: skip
+            await self.control("POST", f"/companies/{company}/accounts", account)
+            bill = {
+                "account_number": number, "bill_no": f"{company}-{number}", "period": "2026-10", "principal_fen": _BILL_FEN + place,
+                "event": False,
+            }  # fmt: skip
+            await self.control("POST", f"/companies/{company}/bills", bill)
+            self.elsewhere[company] = (number, await self._qr_code(company, number))
 
     async def company_issues_bill(self, *, event: bool, **more: str) -> None:
         """One bill of 41.99 yuan."""
@@ -120,9 +141,9 @@ class Customer(Phone):
         }
         await self.control("POST", f"/companies/{COMPANY}/bills", bill | more)
 
-    async def company_ledger(self) -> dict[str, Any]:
-        """The company's own record."""
-        return await self.control("GET", f"/companies/{COMPANY}/ledger")
+    async def company_ledger(self, company: str = COMPANY) -> dict[str, Any]:
+        """A company's own record."""
+        return await self.control("GET", f"/companies/{company}/ledger")
 
     async def fault(self, counterpart: str, operation: str, fault: str, **more: Any) -> None:
         """Let something go wrong outside."""
@@ -234,14 +255,17 @@ class Customer(Phone):
 
         await self.until(look, "the bill behind the code")
 
-    async def quote(self) -> str:
-        """Ask what is to be paid."""
-        return (await self.call("POST", "/v1/quotes", {"token": self.qr_token}))["quote_id"]
+    async def quote(self, token: str) -> str:
+        """Ask what is to be paid of the account behind a code."""
+        return (await self.call("POST", "/v1/quotes", {"token": token}))["quote_id"]
 
     async def create_payment(self, **way: str) -> str:
         """Press the button; every try carries the same key. `way`: method and provider, when not in the mini-program."""
         self.stage("quoting")
-        quote = {"quote_ids": [await self.quote()], **way}
+        quotes = [
+            await self.quote(token) for token in (self.qr_token, *(token for _, token in self.elsewhere.values()))
+        ]
+        quote = {"quote_ids": quotes, **way}
         self.stage("creating")
         payment = await self.call("POST", "/v1/payments", quote, key=str(uuid4()))
         self.payments.append(payment["payment_id"])

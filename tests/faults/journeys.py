@@ -40,6 +40,9 @@ POSTED = Outcome(("succeeded",), 1, 1, 0, ("payment.succeeded", "payment.posted"
 REFUNDED = Outcome(("refunded",), 1, 0, 1, ("payment.succeeded", "payment.refund_started", "payment.refunded"))
 LATE = Outcome(("refunded",), 1, 0, 1, ("payment.refund_started", "payment.refunded"))
 CLOSED = Outcome(("closed",))
+POSTED_IN_PART = Outcome(
+    ("succeeded",), 3, 2, 1, ("payment.succeeded", "payment.posted", "payment.posted", "payment.refund_started", "payment.refunded")
+)  # fmt: skip
 _ALIPAY = {"provider": "alipay", "method": "wap"}
 
 
@@ -653,6 +656,50 @@ async def _reconciled(customer: Customer, day: date, posting_id: object, status:
     await customer.until(stands, f"the difference {status}")
 
 
+async def one_of_three_refuses(customer: Customer) -> Outcome:
+    """One payment of three companies; the second refuses its part, which goes back alone."""
+    payment = await _about_to_pay_three(customer)
+    await _refuses_its_part(customer)
+    await customer.pay_in_wechat(await customer.params(payment))
+    await customer.until_progress(payment, "posted_in_part")
+    return POSTED_IN_PART
+
+
+async def one_of_three_refuses_unheard(customer: Customer) -> Outcome:
+    """The same without WeChat Pay's notice: the app asks when the person returns to it."""
+    payment = await _about_to_pay_three(customer)
+    await _refuses_its_part(customer)
+    await customer.fault("wechat_pay", "notice", "silence", times=1)
+    await customer.pay_in_wechat(await customer.params(payment))
+    await customer.call("POST", f"/v1/payments/{payment}/check")
+    await customer.until_progress(payment, "posted_in_part")
+    return POSTED_IN_PART
+
+
+async def answer_to_the_order_of_three_is_lost(customer: Customer) -> Outcome:
+    """WeChat Pay's answer to a combined order is lost: the next try finds the same order, and it is not wanted any more."""
+    payment = await _about_to_pay_three(customer)
+    await customer.fault("wechat_pay", "order", "drop", times=1, after=True)
+    await customer.params(payment)
+    await customer.call("POST", f"/v1/payments/{payment}/close")
+    await customer.until_progress(payment, "closed")
+    return CLOSED
+
+
+async def pays_three_late(customer: Customer) -> Outcome:
+    """Money for three companies comes after the close: each part goes back."""
+    payment = await _about_to_pay_three(customer)
+    await customer.switches_messages_off()
+    await customer.params(payment)
+    await customer.call("POST", f"/v1/payments/{payment}/close")
+    await customer.until_progress(payment, "closed")
+    customer.stage("paying")
+    order = payment.replace("-", "")
+    await customer.control("POST", f"/wechat-pay/combined/{order}/force", {"trade_state": "SUCCESS"})
+    await customer.until_progress(payment, "refunded")
+    return Outcome(("refunded",), 3, 0, 3, LATE.told * 3, unsent=True)
+
+
 async def _about_to_scan(customer: Customer) -> None:
     """A person before a bill."""
     await customer.company_prints_bill()
@@ -672,6 +719,20 @@ async def _about_to_pay_and_be_refunded(customer: Customer) -> str:
     await asyncio.sleep(1.1)
     await customer.allow_all_messages()
     return payment
+
+
+async def _about_to_pay_three(customer: Customer) -> str:
+    """One payment for three companies, which waits for its payer; messages of each kind may be sent twice."""
+    await _about_to_scan(customer)
+    await customer.others_print_bills()
+    await asyncio.sleep(1.1)
+    await customer.allow_all_messages()
+    return await customer.create_payment()
+
+
+async def _refuses_its_part(customer: Customer) -> None:
+    (company, (number, _)), *_others = customer.elsewhere.items()
+    await customer.control("POST", f"/companies/{company}/refuse", {"account_number": number, "code": "EP0002"})
 
 
 async def _expires(customer: Customer, payment: str) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from core.database import fetch, fetch_one
 from lianban.check import examine
-from tests.faults.customer import Customer
+from tests.faults.customer import COMPANY, Customer
 from tests.faults.journeys import Outcome
 from tests.faults.world import World
 from tests.harness.invariants import violations
@@ -99,11 +99,12 @@ async def _assert_money(customer: Customer, outcome: Outcome) -> None:
     returned = [refund["status"] for refund in refunds if refund["out_trade_no"] in numbers]
     returned += ["SUCCESS" if refund["moved"] else "waits" for trade in paid for refund in trade["refunds"]]
     assert returned == ["SUCCESS"] * outcome.refunds
-    ledger = await customer.company_ledger()
+    own = {COMPANY: customer.number, **{company: number for company, (number, _) in customer.elsewhere.items()}}
     posted = [
-        posting
-        for posting in ledger["postings"]
-        if posting["status"] == "posted" and posting["content"]["account_number"] == customer.number
+        posting["posting_id"]
+        for company, number in own.items()
+        for posting in (await customer.company_ledger(company))["postings"]
+        if posting["status"] == "posted" and posting["content"]["account_number"] == number
     ]
     assert len(posted) == outcome.posted
     (ours,) = await fetch(
@@ -117,7 +118,7 @@ async def _assert_claims(customer: Customer, outcome: Outcome) -> None:
     rows = await fetch(
         "select freed_at is null as live from claim where payment_id = any($1::uuid[])", _uuids(customer)
     )
-    assert len(rows) == len(customer.payments)
+    assert len(rows) == len(customer.payments) * (1 + len(customer.elsewhere))
     assert sum(row["live"] for row in rows) == outcome.posted
 
 
@@ -133,7 +134,7 @@ async def _assert_told(customer: Customer, outcome: Outcome, *, maybe_unknown: b
     inbox = [row for row in rows if row["channel"] == "inbox"]
     sent = [row for row in rows if row["channel"] == "mini_program"]
     assert sorted(row["kind"] for row in inbox) == sorted(outcome.told)
-    assert sorted(row["kind"] for row in sent) == sorted(set(outcome.told) - _INBOX_ONLY)
+    assert sorted(row["kind"] for row in sent) == sorted(kind for kind in outcome.told if kind not in _INBOX_ONLY)
     assert {row["status"] for row in inbox} <= {"delivered"}
     arrived = len(await customer.messages()) - outcome.arrived_for_others
     statuses = [row["status"] for row in sent]

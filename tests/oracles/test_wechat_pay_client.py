@@ -72,6 +72,12 @@ def foreign(folder: Path | None = None) -> Any:
             {"scene_info": {"payer_client_ip": "14.17.22.32", "h5_info": {"type": "Wap"}}, "amount": {"total": 4660}},
         ),
         ("GET", "/v3/pay/partner/transactions/out-trade-no/LB1234?sp_mchid=1&sub_mchid=2", None),
+        (
+            "POST",
+            "/v3/combine-transactions/jsapi",
+            {"sub_orders": [{"description": "水费", "amount": {"total_amount": 4660}}]},
+        ),
+        ("POST", "/v3/combine-transactions/out-trade-no/LB1234/close", {"sub_orders": [{"sub_mchid": "2"}]}),
     ],
 )
 def test_it_would_write_the_same_authorization(
@@ -93,18 +99,22 @@ def test_it_would_sign_the_parameters_of_the_cashier_alike() -> None:
 
 
 @pytest.mark.parametrize("by_certificate", [False, True])
-@pytest.mark.parametrize("kind", ["transaction", "refund"])
+@pytest.mark.parametrize("kind", ["transaction", "combined", "refund"])
 def test_both_believe_and_open_the_same_notice(tmp_path: Path, by_certificate: bool, kind: str) -> None:
-    resource, event = (trade(), "TRANSACTION.SUCCESS") if kind == "transaction" else (_refunded(), "REFUND.SUCCESS")
-    body = notice(resource, event, kind)
+    resource = {"transaction": trade, "combined": _combined, "refund": _refunded}[kind]()
+    of_refund = kind == "refund"
+    body = notice(
+        resource, "REFUND.SUCCESS" if of_refund else "TRANSACTION.SUCCESS", "refund" if of_refund else "transaction"
+    )
     headers = signed_headers(body, **(BY_CERTIFICATE if by_certificate else {}))
     theirs = foreign(tmp_path if by_certificate else None).callback(headers, body)
     ours = WeChatPayNotices(make_config()).verify_notice(headers, body, clock.now())
     assert theirs["id"] == ours.id
     assert theirs["resource"] == resource
     assert ours.resource is not None
-    told = ours.resource.trades[0] if isinstance(ours.resource, OrderTrades) else ours.resource
-    assert told.order_no == theirs["resource"]["out_trade_no"]
+    told = list(ours.resource.trades) if isinstance(ours.resource, OrderTrades) else [ours.resource]
+    said = theirs["resource"].get("sub_orders", [theirs["resource"]])
+    assert [one.order_no for one in told] == [one["out_trade_no"] for one in said]
 
 
 @pytest.mark.parametrize(
@@ -134,6 +144,26 @@ def test_both_open_what_the_platform_seals_and_nothing_sealed_with_another_key()
     assert utils.aes_decrypt(*parts, "x" * 32) is None
     with pytest.raises(ValueError, match="does not open"):
         signing.decrypt(b"x" * 32, box["nonce"], box["associated_data"], box["ciphertext"])
+
+
+def _combined() -> dict[str, Any]:
+    sub_orders = [
+        {
+            name: value
+            for name, value in trade(out_trade_no=f"LB2026112300000{place}").items()
+            if not name.startswith("sp_")
+        }
+        | {
+            "mchid": SP_MCHID,
+            "transaction_id": f"42000020261123{place}",
+            "amount": {"total_amount": place, "currency": "CNY"},
+        }
+        for place in (1, 2)
+    ]
+    return {
+        "combine_appid": SP_APPID, "combine_mchid": SP_MCHID, "combine_out_trade_no": "LBC20261123000001", "sub_orders": sub_orders,
+        "combine_payer_info": {"openid": "oPayer"},
+    }  # fmt: skip
 
 
 def _refunded() -> dict[str, Any]:

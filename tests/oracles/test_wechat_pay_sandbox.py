@@ -98,6 +98,75 @@ async def test_a_foreign_client_opens_pays_queries_refunds_and_reads_the_notices
     assert (code, json.loads(text)["status"]) == (200, "SUCCESS")
 
 
+def _sub_orders(*amounts: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "mchid": SP_MCHID, "sub_mchid": SUB_MCHID, "attach": "ORACLE-C", "amount": {"total_amount": fen, "currency": "CNY"},
+            "out_trade_no": f"ORACLE-SUB-{place}", "description": "2026-10 水费",
+        }
+        for place, fen in enumerate(amounts, 1)
+    ]  # fmt: skip
+
+
+async def test_a_foreign_client_pays_a_combined_order_and_refunds_one_part(judged: tuple[World, Any]) -> None:
+    running, client = judged
+    person = await running.person()
+    await running.control("POST", "/wechat-pay/pace", {"factor": 60})
+    code, text = await client.combine_pay(
+        combine_out_trade_no="ORACLE-C-0001",
+        sub_orders=_sub_orders(4660, 801),
+        combine_payer_info={"openid": person["openid"]},
+        notify_url=f"{running.product.url}/notify",
+    )
+    assert code == 200, text
+    given = {
+        "appId": APPID,
+        "timeStamp": "1795000000",
+        "nonceStr": "abc",
+        "package": f"prepay_id={json.loads(text)['prepay_id']}",
+    }
+    paid = given | {"signType": "RSA", "paySign": client.sign(list(given.values()))}
+    assert await running.control("POST", f"/people/{person['person_id']}/pay", paid) == {"result": "ok"}
+
+    received = await running.product.next()
+    notice = client.callback(received.headers, received.body)
+    assert notice is not None
+    parts = notice["resource"]["sub_orders"]
+    assert [(part["out_trade_no"], part["amount"]["total_amount"], part["trade_state"]) for part in parts] == [
+        ("ORACLE-SUB-1", 4660, "SUCCESS"), ("ORACLE-SUB-2", 801, "SUCCESS"),
+    ]  # fmt: skip
+    code, text = await client.combine_query("ORACLE-C-0001")
+    assert (code, json.loads(text)) == (200, notice["resource"])
+
+    code, text = await client.refund(
+        out_refund_no="ORACLE-CR1",
+        amount={"refund": 801, "total": 801, "currency": "CNY"},
+        out_trade_no="ORACLE-SUB-2",
+        notify_url=f"{running.product.url}/refunds",
+        sub_mchid=SUB_MCHID,
+    )
+    assert (code, json.loads(text)["status"]) == (200, "PROCESSING")
+    received = await running.product.next()
+    assert client.callback(received.headers, received.body)["resource"]["out_trade_no"] == "ORACLE-SUB-2"
+
+
+async def test_a_foreign_client_closes_a_combined_order(judged: tuple[World, Any]) -> None:
+    running, client = judged
+    person = await running.person()
+    code, text = await client.combine_pay(
+        combine_out_trade_no="ORACLE-C-0002",
+        sub_orders=_sub_orders(1, 2),
+        combine_payer_info={"openid": person["openid"]},
+        notify_url=f"{running.product.url}/notify",
+    )
+    assert code == 200, text
+    subs = [{"mchid": SP_MCHID, "out_trade_no": f"ORACLE-SUB-{place}"} for place in (1, 2)]
+    code, text = await client.combine_close("ORACLE-C-0002", subs)
+    assert code == 204, text
+    code, text = await client.combine_query("ORACLE-C-0002")
+    assert {part["trade_state"] for part in json.loads(text)["sub_orders"]} == {"CLOSED"}
+
+
 async def test_a_foreign_client_closes_an_order(judged: tuple[World, Any]) -> None:
     running, client = judged
     person = await running.person()
