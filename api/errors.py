@@ -38,14 +38,16 @@ from domain.identity.joining import (
 )
 from domain.identity.login import IdentityProofRefused, IdentitySourceAway, LoginCodeRefused, PhoneCodeRefused
 from domain.identity.mandates import MandateExceeds, MandateRefused, ScopeMissing, TooManyAgents
+from domain.identity.official_account import SnapshotUserRefused
 from domain.identity.passwords import PasswordWeak
 from domain.identity.people import RealNameContradicts
 from domain.identity.phone_codes import PhoneMalformed, SmsAway, SmsCodeRefused
 from domain.identity.sessions import RefreshRefused
-from domain.identity.sso import HandoverRefused, LoginStateRefused, ReturnUrlNotAllowed
+from domain.identity.sso import HandoverRefused, LoginCodeReplayed, LoginStateRefused, ReturnUrlNotAllowed
 from domain.identity.staff import GrantRefused, LoginTaken
 from domain.identity.staff_login import SetupRefused, StaffLoginRefused
 from domain.identity.tokens import TokenRefused
+from gateways.unified_identity import ReturnRefused
 from models.idempotency import KeyInFlight, KeyReused
 from models.lifecycle import IllegalMove, StaleState
 from payments.following import PaymentUnclear
@@ -145,6 +147,9 @@ STATUS: dict[type[LianbanError], int] = {
     SetupRefused: 401,
     HandoverRefused: 401,
     LoginStateRefused: 401,
+    LoginCodeReplayed: 401,
+    ReturnRefused: 401,
+    SnapshotUserRefused: 403,
     LevelTooLow: 403,
     ScopeMissing: 403,
     PermissionMissing: 403,

@@ -29,6 +29,11 @@ def new_code() -> str:
     return f"{text[:4]}-{text[4:8]}-{text[8:]}"
 
 
+def new_state() -> str:
+    """256 random bits in hexadecimal (64 characters): WeChat's ``state`` holds letters and digits only."""
+    return secrets.token_hex(32)
+
+
 def new_reference() -> str:
     """A reference people can read aloud, such as ``B7K2-M9QD`` (39 bits)."""
     text = "".join(secrets.choice(_HUMAN) for _ in range(8))

@@ -56,6 +56,12 @@ class WeChatApp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Template name of the city pack → template id of this account."""
 
 
+class OfficialAccount(WeChatApp, frozen=True, forbid_unknown_fields=True):
+    """An official account. `web_scope` is how its web pages ask who is there; null: nobody logs in by them."""
+
+    web_scope: Literal["snsapi_base", "snsapi_userinfo"] | None = "snsapi_userinfo"
+
+
 class WeChatPay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The city's service-provider number at WeChat Pay, partner mode. PEM strings; `api_v3_key` has 32 characters."""
 
@@ -137,6 +143,8 @@ class Endpoints(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base addresses of the platforms; the sandbox stands in for them in dev."""
 
     wechat: str = "https://api.weixin.qq.com"
+    wechat_pages: str = "https://open.weixin.qq.com"
+    """Where browsers inside WeChat are asked who they are."""
     wechat_pay: str = "https://api.mch.weixin.qq.com"
     alipay: str = "https://openapi.alipay.com"
     sms: str = "https://sms.tencentcloudapi.com"
@@ -164,7 +172,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     companies: dict[str, CompanyKeys]
     alipay: Alipay | None = None
     """None: nobody is paid through Alipay."""
-    official_account: WeChatApp | None = None
+    official_account: OfficialAccount | None = None
     """Without it nobody is told there; codes and pushes of the official account do not exist."""
     sms: Sms | None = None
     """Without it no text messages leave, and phone numbers are proved by WeChat only."""
@@ -275,12 +283,15 @@ def _check_alipay(alipay: Alipay, companies: Mapping[str, CompanyKeys]) -> None:
 
 
 def _check_identity_sources(settings: Settings) -> None:
-    if settings.identity_sources and not settings.return_urls:
+    account = settings.official_account
+    if (settings.identity_sources or (account and account.web_scope)) and not settings.return_urls:
         raise SettingsInvalid("return_urls: a login has nowhere to come back to")
     issuers = [source.issuer for source in settings.identity_sources.values()]
     if len(set(issuers)) != len(issuers):
         raise SettingsInvalid("identity_sources: two sources name one issuer")
     for code, source in settings.identity_sources.items():
+        if code.startswith("wechat_"):
+            raise SettingsInvalid(f"identity_sources.{code}: WeChat's own logins have these names")
         if not _CODE.fullmatch(code) or not 1 <= len(source.issuer) <= 64:
             raise SettingsInvalid(f"identity_sources.{code}: a code of 1 to 30 characters, an issuer of at most 64")
         if source.protocol == "code" and not source.public_key:
@@ -328,6 +339,7 @@ def _check_open_world(settings: Settings) -> None:
     addresses = [
         settings.public_url,
         settings.endpoints.wechat,
+        settings.endpoints.wechat_pages,
         settings.endpoints.wechat_pay,
         settings.endpoints.sms,
         settings.wechat_pay.notify_url,

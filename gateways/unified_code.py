@@ -51,6 +51,7 @@ class CodeSource:
     """One source of the protocol ``code``."""
 
     real_name: str | None = "unified_identity"
+    takes_organizations = True
 
     def __init__(
         self,

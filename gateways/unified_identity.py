@@ -91,6 +91,8 @@ class IdentitySource(Protocol):
     """The space in which its subjects are unique."""
     real_name: str | None
     """Under which entry of `REAL_NAME_SOURCES` it vouches for names; None: it never does."""
+    takes_organizations: bool
+    """Whether somebody can log in there for an organization."""
 
     def login_url(self, trip: Trip) -> str:
         """Where the browser goes to log in."""

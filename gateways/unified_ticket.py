@@ -56,6 +56,7 @@ class TicketSource:
     """One source of the protocol ``ticket``."""
 
     real_name: str | None = "unified_identity"
+    takes_organizations = True
 
     def __init__(
         self, code: str, issuer: str, login_url: str, client_id: str, secret: str, counterpart: Counterpart

@@ -14,6 +14,7 @@ from core.log import bound, get_logger
 from domain.billing.overview import CATCH_UP_TASK
 from domain.billing.posting import POST_TASK
 from domain.identity.joining import SETTLE_TASK
+from domain.identity.official_account import LEARN_TASK, learn_follower
 from domain.identity.phone_codes import SEND_CODE_TASK
 from domain.services import Services
 from jobs import events, inbox, timetable
@@ -62,6 +63,7 @@ def tasks(services: Services) -> dict[str, Callable[..., Awaitable[None]]]:
         CATCH_UP_TASK: lambda account_id: services.overview.catch_up(UUID(account_id)),
         POST_TASK: lambda posting_id, step: services.posting.post(UUID(posting_id), step),
         SETTLE_TASK: lambda join_id: services.joining.settle(UUID(join_id)),
+        LEARN_TASK: lambda user_id: learn_follower(services.followers, services.vault, UUID(user_id)),
         DELIVER_TASK: lambda message_id: services.delivery.deliver(UUID(message_id)),
         SEND_CODE_TASK: lambda code_id: services.phone_codes.send(UUID(code_id)),
         ASK_TASK: lambda message_id, step: services.delivery.ask(UUID(message_id), step),

@@ -33,6 +33,7 @@ from domain.identity.joining import Joining
 from domain.identity.login import Login
 from domain.identity.mandate_telling import MandateTelling
 from domain.identity.mandates import Mandates
+from domain.identity.official_account import OfficialAccountSource
 from domain.identity.passwords import Passwords
 from domain.identity.people import People
 from domain.identity.phone_codes import TEMPLATE as PHONE_CODE
@@ -78,6 +79,7 @@ from wechat.client import MiniProgram
 from wechat.official_account import OfficialAccount
 from wechat.push import PushReceiver
 from wechat.token import TokenKeeper
+from wechat.web_login import WebLogin
 
 AUDIENCE = "lianban:people"
 
@@ -105,8 +107,12 @@ def compose(settings: Settings) -> Services:
     )
 
     people = People(vault)
+    account, followers = _official_account(settings, wechat_side, redis, vault)
     sso = Sso(
-        [_identity_source(code, settings.identity_sources[code], side) for code, side in identity_sides.items()],
+        [
+            *(_identity_source(code, settings.identity_sources[code], side) for code, side in identity_sides.items()),
+            *_web_login(settings, wechat_side, account),
+        ],
         sessions,
         people,
         vault,
@@ -119,7 +125,6 @@ def compose(settings: Settings) -> Services:
     refresher = Refresher(companies, accounts)
     qr_codes = QrCodes([(key.keyid, key.raw()) for key in settings.qr_keys], settings.public_url, accounts, limiter)
     intents = Intents(city, vault)
-    account, followers = _official_account(settings, wechat_side, redis, vault)
     sms_side = Counterpart("sms", settings.endpoints.sms, timeout=timedelta(seconds=8)) if settings.sms else None
     sms = _sms(settings, sms_side)
 
@@ -215,6 +220,17 @@ def _official_account(
         return None, None
     account = OfficialAccount(app.appid, side, TokenKeeper(app.appid, app.secret, side, redis, vault))
     return account, Followers(account, vault)
+
+
+def _web_login(
+    settings: Settings, side: Counterpart, account: OfficialAccount | None
+) -> tuple[OfficialAccountSource, ...]:
+    """The official account as an identity source, where its web pages may ask who is there."""
+    app = settings.official_account
+    if account is None or app is None or app.web_scope is None:
+        return ()
+    web = WebLogin(app.appid, app.secret, app.web_scope, settings.endpoints.wechat_pages, side)
+    return (OfficialAccountSource(web, account),)
 
 
 def _official_push(settings: Settings) -> PushReceiver | None:

@@ -128,7 +128,7 @@ def _settings(
         qr_keys=[settings.Key(**ring.symmetric("qr"))],
         gateway_keys=[settings.Key(key["keyid"], key["private"]) for key in ring.signers("lianban")],
         wechat=settings.WeChatApp(**app),
-        official_account=settings.WeChatApp(**_official_account(ring, pack)),
+        official_account=settings.OfficialAccount(**_official_account(ring, pack)),
         sms=settings.Sms(**_sms(ring, pack)),
         wechat_pay=settings.WeChatPay(
             sp_appid=app["appid"],
@@ -154,6 +154,7 @@ def _settings(
         alipay=alipay,
         endpoints=settings.Endpoints(
             wechat=f"http://127.0.0.1:{ports.sandbox}",
+            wechat_pages=f"http://127.0.0.1:{ports.sandbox}",
             wechat_pay=f"http://127.0.0.1:{ports.sandbox + 1}",
             alipay=f"http://127.0.0.1:{ports.sandbox + 3}",
             sms=f"http://127.0.0.1:{ports.sandbox}/tencent-sms",
@@ -182,7 +183,8 @@ def _sandbox(ring: _Ring, pack: City, ports: Ports, var_dir: Path) -> dict[str, 
                     _official_account(ring, pack),
                     f"{callbacks}/official-account",
                     pack.official_templates,
-                ),
+                )
+                | {"web_host": f"127.0.0.1:{ports.api}"},
             ]
         },
         "wechat_pay": {

@@ -44,6 +44,7 @@ OPERATIONS: Final = {
         "template_send",
         "user_info",
         "qrcode_create",
+        "web_token",
     },
     "sms": {"send", "pull"},
 }

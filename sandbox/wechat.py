@@ -11,7 +11,7 @@ from typing import Any, Final
 import segno
 from sanic import HTTPResponse, Request, Sanic
 
-from sandbox import wechat_control, wechat_official
+from sandbox import wechat_control, wechat_official, wechat_web
 from sandbox.context import Context
 from sandbox.replies import Reply, encode, json_reply
 from sandbox.wechat_apps import COUNTERPART, Codes, WechatError, body_of, read_apps
@@ -34,6 +34,7 @@ def mount(app: Sanic, context: Context, people: People) -> None:
     serve = _server(context)
     wechat_control.mount(app, context, apps, people, codes, pusher, subscriptions)
     wechat_official.mount(app, context, apps, people, tokens, pusher, serve)
+    wechat_web.mount(app, context, apps, people, serve)
 
     @app.get("/sns/jscode2session", name="wechat_code2session")
     async def code2session(request: Request) -> HTTPResponse:

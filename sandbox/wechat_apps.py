@@ -63,6 +63,8 @@ class App:
     push: Push | None
     templates: Mapping[str, Template]
     kind: str = "mini_program"
+    web_host: str = ""
+    """The one host whose pages may ask who their user is, as set in the console."""
 
     @classmethod
     def read(cls, config: Mapping[str, Any]) -> "App":
@@ -73,7 +75,14 @@ class App:
             item["id"]: Template(item["id"], tuple(item["keys"]), item.get("kind") == "long_term")
             for item in config.get("templates", ())
         }
-        return cls(config["appid"], config["secret"], push, templates, config.get("kind", "mini_program"))
+        return cls(
+            config["appid"],
+            config["secret"],
+            push,
+            templates,
+            config.get("kind", "mini_program"),
+            config.get("web_host", ""),
+        )
 
 
 def read_apps(context: Context) -> dict[str, App]:

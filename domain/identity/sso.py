@@ -29,7 +29,9 @@ from core.errors import LianbanError, NotFound
 from core.failpoint import failpoint
 from core.log import get_logger
 from core.outbound import OutboundError
+from core.queue import enqueue
 from domain.identity.login import IdentityProofRefused, IdentitySourceAway
+from domain.identity.official_account import LEARN_TASK, OfficialAccountSource
 from domain.identity.people import People
 from domain.identity.sessions import Opened, Sessions
 from gateways.unified_identity import ActingAs, IdentitySource, ReturnRefused, Trip, Vouched, VouchingRefused
@@ -41,6 +43,7 @@ log = get_logger(__name__)
 TRIP_LIFE = timedelta(minutes=10)
 HANDOVER_LIFE = timedelta(minutes=2)
 _SECRET = re.compile(r"[0-9A-Za-z_-]{43}")
+_STATE = re.compile(r"[0-9a-f]{64}")
 
 
 class ReturnUrlNotAllowed(LianbanError):
@@ -107,14 +110,16 @@ class Sso:
         """Begin a trip. `browser` is what the cookie holds already, if anything: two trips of one browser do not disturb each other.
 
         Raises:
-            NotFound: no such source. ReturnUrlNotAllowed: not one of our pages.
+            NotFound: no such source, or not for organizations. ReturnUrlNotAllowed: not one of our pages.
         """
         source = self._source(source_code)
+        if acting_as == "organization" and not source.takes_organizations:
+            raise NotFound("source")
         if return_url not in self._return_urls:
             raise ReturnUrlNotAllowed
         browser = browser if browser and _SECRET.fullmatch(browser) else ids.new_secret()
         attempt_id, now = ids.new_id(), clock.now()
-        trip = Trip(ids.new_secret(), ids.new_secret(), ids.new_secret(), self._callback_url(source), acting_as)
+        trip = Trip(ids.new_state(), ids.new_secret(), ids.new_secret(), self._callback_url(source), acting_as)
         await LoginAttempt.create(
             id=attempt_id,
             source=source.code,
@@ -168,7 +173,7 @@ class Sso:
             LoginStateRefused: unknown, opened before, or too late.
         """
         browser = browser if browser and _SECRET.fullmatch(browser) else ids.new_secret()
-        state, now = ids.new_secret(), clock.now()
+        state, now = ids.new_state(), clock.now()
         row = await fetch_one(
             "update login_attempt set state_hash = $2, browser_hash = $3, opened_at = $4"
             " where state_hash = $1 and purpose = 'join' and opened_at is null and expires_at > $4 returning id",
@@ -239,7 +244,7 @@ class Sso:
 
     async def _returned(self, source_code: str, state: str, browser: str | None) -> LoginAttempt:
         """Spend the state: it serves the browser that began, at the source it was made for, once."""
-        if browser is None or not _SECRET.fullmatch(state):
+        if browser is None or not _STATE.fullmatch(state):
             raise LoginStateRefused("no state or no cookie")
         row = await fetch_one(
             "update login_attempt set returned_at = $4 where state_hash = $1 and browser_hash = $2 and source = $3"
@@ -305,6 +310,8 @@ class Sso:
         vouched, source = self._open(attempt), self._source(attempt.source)
         user, person = await self._people.recognise(source.code, source.realm, vouched.person.subject, vouched.union)
         await self._people.believe(user, person, vouched.person, source.real_name)
+        if isinstance(source, OfficialAccountSource):
+            await enqueue(LEARN_TASK, user_id=user.id)
         attempt.finished_at, attempt.vouched = clock.now(), None
         await attempt.save(update_fields=["finished_at", "vouched"])
         return user, person

@@ -51,6 +51,18 @@ def production(good: Settings) -> Settings:
     )  # fmt: skip
 
 
+def test_nobody_logs_in_by_web_pages_that_have_nowhere_to_come_back_to(good: Settings) -> None:
+    replace = msgspec.structs.replace
+    alone = replace(good, identity_sources={}, return_urls=[])
+    with pytest.raises(SettingsInvalid, match="return_urls"):
+        check(alone)
+    assert good.official_account is not None
+    check(replace(alone, official_account=replace(good.official_account, web_scope=None)))
+    named = {"wechat_official_account": next(iter(good.identity_sources.values()))}
+    with pytest.raises(SettingsInvalid, match="wechat_official_account"):
+        check(replace(good, identity_sources=named))
+
+
 def _environ(file: Path, **more: str) -> dict[str, str]:
     return {"LIANBAN_SETTINGS": str(file), "DATABASE_URL": "postgresql:///x", "REDIS_URL": "unix:///x", **more}
 

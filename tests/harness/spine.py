@@ -40,6 +40,7 @@ from tests.harness.invariants import violations
 from tests.harness.jobs import Jobs, Travel
 
 WATER = "water"
+OFFICIAL = "wechat_official_account"
 JSAPI = Way("wechat_pay", "jsapi")
 _NUMBERS = {"water": "02090{:05}", "power": "42900000{:05}", "gas": "Q290{:05}", "telecom": "0711900{:05}"}
 MINUTE = timedelta(minutes=1)
@@ -187,6 +188,12 @@ class Spine:
         }  # fmt: skip
         return await self.control("POST", "/unified/people", {**usual, **facts})
 
+    async def known_at(self, source: str, **facts: Any) -> dict[str, Any]:
+        """Somebody new whom this source knows."""
+        if source != OFFICIAL:
+            return await self.known(**facts)
+        return await self.control("POST", "/people", {"nickname": "网页用户", "phone": None, **facts})
+
     async def log_in_at(
         self, source: str, known: dict[str, Any], client_id: str, *, as_organization: bool = False
     ) -> Opened:
@@ -200,13 +207,14 @@ class Spine:
         return await sso.finish(handover, client_id, "测试浏览器", started.browser)
 
     async def at_the_source(
-        self, known: dict[str, Any], login_url: str, *, as_organization: bool = False
+        self, known: dict[str, Any], login_url: str, *, as_organization: bool = False, **how: Any
     ) -> dict[str, str]:
-        """He logs in at the source; what his browser brings back."""
-        body = {"login_url": login_url}
+        """He logs in at the source; what his browser brings back. `how` is for the sandbox's page."""
+        body = {"login_url": login_url, **how}
         if as_organization:
             body["credit_code"] = known["organizations"][0]["credit_code"]
-        back = await self.control("POST", f"/unified/people/{known['person_id']}/login", body)
+        path = "/people/{}/web-login" if "/connect/oauth2/authorize" in login_url else "/unified/people/{}/login"
+        back = await self.control("POST", path.format(known["person_id"]), body)
         return dict(parse_qsl(urlsplit(back["location"]).query))
 
     async def real_name(self, citizen: Citizen, name: str) -> Caller:

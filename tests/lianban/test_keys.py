@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
@@ -96,6 +97,7 @@ def test_the_sandbox_knows_every_template_under_the_id_that_we_send(tmp_path: Pa
         push = (app["push"]["token"], app["push"]["encoding_aes_key"])
         assert push == (found.push_token, found.push_encoding_aes_key)
         assert all(template["keys"] for template in app["templates"])
+    assert apps[1]["web_host"] == urlsplit(settings.public_url).netloc
 
 
 def test_the_demo_accounts_reach_the_sandbox(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from cryptography.x509.oid import NameOID
 from sandbox.server import Sandbox
 
 APPID, OTHER_APPID, SECRET = "wx0123456789abcdef", "wxfedcba9876543210", "0123456789abcdef0123456789abcdef"
+WEB_APPID, WEB_HOST = "wxaaaaaaaaaaaaaaaa", "lianban.example:8000"
 SP_MCHID, SUB_MCHID = "1900000001", "1900000101"
 API_V3_KEY = secrets.token_hex(16)
 PUSH_TOKEN = "push-token"
@@ -60,7 +61,7 @@ PLATFORM_SERIAL = f"{PLATFORM_CERTIFICATE.serial_number:X}"
 
 
 def configuration(folder: Path, product: str = "http://127.0.0.1:1", answer_with: str = "public_key") -> dict[str, Any]:
-    """One mini-program with a push address, one without; one service provider, two sub-merchants."""
+    """One mini-program with a push address, one without, an account with web pages; one service provider, two sub-merchants."""
     templates = [
         {"id": ONE_OFF, "keys": ["amount1", "thing2", "time3"]},
         {"id": OTHER_ONE_OFF, "keys": ["thing1"]},
@@ -72,7 +73,13 @@ def configuration(folder: Path, product: str = "http://127.0.0.1:1", answer_with
     return {
         "clock_file": str(folder / "clock"),
         "state_file": str(folder / "sandbox.sqlite3"),
-        "wechat": {"apps": [app, {"appid": OTHER_APPID, "secret": SECRET, "kind": "mini_program", "templates": []}]},
+        "wechat": {
+            "apps": [
+                app,
+                {"appid": OTHER_APPID, "secret": SECRET, "kind": "mini_program", "templates": []},
+                {"appid": WEB_APPID, "secret": SECRET, "kind": "official_account", "web_host": WEB_HOST},
+            ]
+        },
         "wechat_pay": {
             "platform_private_key": private_pem(PLATFORM_KEY),
             "platform_certificate": PLATFORM_CERTIFICATE.public_bytes(Encoding.PEM).decode(),
