@@ -38,7 +38,7 @@ class Household(NamedTuple):
 
 async def family(world: World, tell: Teller) -> None:
     """From two logins to one payment of four companies, and to the reconciliation of the day."""
-    async with world.device() as phone, world.device() as app:
+    async with world.device() as phone, world.device() as app, world.device() as spouse:
         home = await _moved_in(phone, tell)
         await _on_the_phone(world, phone, home, tell)
         await _at_the_app(world, app, home, tell)
@@ -50,7 +50,9 @@ async def family(world: World, tell: Teller) -> None:
         await _down_and_back(world, phone, home, payment_id, tell)
         view = await _ended(world, phone, app, payment_id, tell)
         await _refunded(phone, view, tell)
+        await _spouse_pays(world, phone, spouse, home, ids[SLOW], tell)
         await _messages(world, phone, home, payment_id, tell)
+        await _spouse_is_told(spouse, tell)
     await _morning_after(world, view, tell)
 
 
@@ -277,6 +279,40 @@ async def _refunded(phone: Phone, view: dict[str, Any], tell: Teller) -> None:
         raise StoryFailed("退的不是这一份")
 
 
+async def _spouse_pays(
+    world: World, phone: Phone, spouse: Phone, home: Household, account_id: str, tell: Teller
+) -> None:
+    """A member of the family takes a share, pays the fifth company with his own money, and the owner sees what was done."""
+    share = await phone.call("POST", f"/v1/utility-accounts/{account_id}/shares", {"label": "爱人", "may_pay": True})
+    tell.step(
+        "市民·手机", "让爱人代缴移动宽带，邀请码念给他", f"{share['code'][:4]}…，{at(share['expires_at'])} 前有效"
+    )
+    await spouse.become(f"爱人{home.phone[-4:]}", f"139{home.phone[3:]}")
+    await spouse.log_in()
+    await spouse.prove_phone()
+    await spouse.call("POST", "/v1/shares", {"code": share["code"]})
+    quote = await spouse.call("POST", "/v1/quotes", {"account_id": account_id})
+    payment = await spouse.call("POST", "/v1/payments", {"quote_ids": [quote["quote_id"]]}, key=str(uuid4()))
+    paid = await spouse.pay(await spouse.call("POST", f"/v1/payments/{payment['payment_id']}/pay-params"))
+
+    async def posted() -> dict[str, Any] | None:
+        view = await spouse.call("GET", f"/v1/payments/{payment['payment_id']}")
+        return view if view["progress"] == "posted" else None
+
+    view = await until(world, posted, "家人缴的没有入账")
+    tell.step("爱人·手机", "登录，输入邀请码，用自己的微信付", f"微信支付：{paid['result']}", *_parts(view))
+    uses = (await phone.call("GET", f"/v1/shares/{share['share_id']}/uses"))["uses"]
+    done = [f"{at(use['at'])} {use['action']}" for use in reversed(uses)]
+    tell.step("市民·手机", "看爱人用它做了什么", *done)
+    if "payment.created" not in [use["action"] for use in uses]:
+        raise StoryFailed("家人做了什么没有记下来")
+
+
+async def _spouse_is_told(spouse: Phone, tell: Teller) -> None:
+    inbox = (await spouse.call("GET", "/v1/messages?limit=50"))["messages"]
+    tell.step("爱人", "看站内信", *(f"{one['title']}：{one['body']}" for one in reversed(inbox)))
+
+
 async def _messages(world: World, phone: Phone, home: Household, payment_id: str, tell: Teller) -> None:
     """Everything that everybody has been told, on each channel."""
     wanted = {"payment.succeeded": 1, "payment.posted": 3, "payment.refund_started": 1, "payment.refunded": 1}
@@ -284,6 +320,8 @@ async def _messages(world: World, phone: Phone, home: Household, payment_id: str
     async def look() -> list[dict[str, Any]] | None:
         found = (await phone.call("GET", "/v1/messages?limit=50"))["messages"]
         kinds = [message["kind"] for message in found if payment_id in (message["page"] or "")]
+        if "share.paid" not in [message["kind"] for message in found]:
+            return None
         return found if all(kinds.count(kind) >= count for kind, count in wanted.items()) else None
 
     async def outside() -> tuple[list[str], list[str]] | None:
@@ -326,7 +364,7 @@ async def _morning_after(world: World, view: dict[str, Any], tell: Teller) -> No
         "联办", "把时钟拨到第二天上午", f"{clock.now().astimezone(clock.SHANGHAI):%Y-%m-%d %H:%M}，以后接着从这时起走"
     )
     lines = await world.reconcile(day)
-    companies = {part["company"] for part in view["parts"]}
+    companies = {*_FENS}
     shown = [line for line in lines if line.split(" ")[0] in companies and " wechat_pay " in line]
     head = next(line for line in lines if line.startswith("商户"))
     tell.step("联办", f"对 {day} 的账：支付账单 × 我方的账 × 企业入账文件", head, *shown, lines[-1])

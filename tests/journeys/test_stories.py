@@ -77,6 +77,7 @@ async def test_a_family_pays_four_companies_at_once_on_a_bad_day(
     assert "5 个户号，已知 456.89元" in said
     assert "同一编号收到销账 2 次、查询 2 次，只记一笔" in said
     assert "缴费单 posted_in_part，鄂汇办上看到的一样" in said
+    assert "爱人替您缴了网费" in said
     assert "合计未说明 0.00 元，差异 0 笔" in said
     (refund,) = await fetch("select amount_fen, status, reason from refund")
     assert tuple(refund) == (8900, "succeeded", "already_paid")
