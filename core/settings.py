@@ -147,6 +147,7 @@ class Endpoints(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where browsers inside WeChat are asked who they are."""
     wechat_pay: str = "https://api.mch.weixin.qq.com"
     alipay: str = "https://openapi.alipay.com"
+    alipay_bills: str = "https://dwbillcenter.alipay.com"
     sms: str = "https://sms.tencentcloudapi.com"
 
 
@@ -349,7 +350,7 @@ def _check_open_world(settings: Settings) -> None:
     addresses += [url for source in settings.identity_sources.values() for url in (source.login_url, source.api_url)]
     addresses += [company.base_url for company in settings.companies.values()]
     if settings.alipay is not None:
-        addresses += [settings.endpoints.alipay, settings.alipay.notify_url]
+        addresses += [settings.endpoints.alipay, settings.endpoints.alipay_bills, settings.alipay.notify_url]
     for address in addresses:
         if urlsplit(address).scheme != "https":
             raise SettingsInvalid(f"{urlsplit(address).hostname}: only https is allowed")

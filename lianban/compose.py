@@ -13,6 +13,7 @@ from cities.schema import ChoiceValue, City, Company, Gateway
 from core import redis as redis_module
 from core.crypto import Vault
 from core.outbound import CircuitSettings, Counterpart
+from core.settings import Alipay as AlipaySettings
 from core.settings import CompanyKeys, Settings
 from core.settings import IdentitySource as IdentitySourceSettings
 from domain.billing.accounts import Accounts
@@ -61,6 +62,7 @@ from notifications.intents import Intents
 from payments.following import Follower
 from payments.opening import Cashier
 from payments.providers.alipay import client as alipay_client
+from payments.providers.alipay.bills import AlipayBills
 from payments.providers.alipay.client import Alipay
 from payments.providers.alipay.config import AlipayConfig
 from payments.providers.alipay.notices import AlipayNotices
@@ -141,12 +143,18 @@ def compose(settings: Settings) -> Services:
     )
     wechat_pay = WeChatPay(pay_config, wechat_pay_side)
     alipay_side = Counterpart("alipay", settings.endpoints.alipay)
+    # The files stand at a host of their own, whose being away says nothing about the gateway.
+    alipay_files_side = Counterpart("alipay_bills", settings.endpoints.alipay_bills)
+    alipay = _alipay(settings, city)
     providers = Providers(
         (
             Connected(wechat_pay, WeChatPayNotices(pay_config), pay.notify_url, pay.refund_notify_url),
-            *_alipay(settings, city, alipay_side),
+            *((_connected_alipay(settings.alipay, alipay, alipay_side),) if settings.alipay and alipay else ()),
         )
     )
+    bills: dict[str, BillSource] = {wechat_pay.name: WeChatPayBills(pay_config, wechat_pay_side)}
+    if alipay is not None:
+        bills[alipay_client.NAME] = AlipayBills(alipay, alipay_side, alipay_files_side)
     settling = Settling(providers)
     follower = Follower(providers, settling, city)
     reasons = city.values["refund_reason"]
@@ -190,7 +198,7 @@ def compose(settings: Settings) -> Services:
         settling=settling,
         refunding=Refunding(providers, reasons.options, city),
         providers=providers,
-        reconciling=_reconciling(companies, WeChatPayBills(pay_config, wechat_pay_side), follower, city),
+        reconciling=_reconciling(companies, bills, follower, city),
         wechat_pay=wechat_pay,
         push=PushReceiver(app.appid, app.push_token, app.push_encoding_aes_key),
         official_push=_official_push(settings),
@@ -205,6 +213,7 @@ def compose(settings: Settings) -> Services:
             wechat_side,
             wechat_pay_side,
             alipay_side,
+            alipay_files_side,
             *identity_sides.values(),
             *company_sides.values(),
             *([sms_side] if sms_side else []),
@@ -287,29 +296,26 @@ def _companies(settings: Settings, city: City, sides: Mapping[str, Counterpart])
     return Companies(joined)
 
 
-def _reconciling(companies: Companies, wechat_pay: WeChatPayBills, follower: Follower, city: City) -> Reconciling:
-    sources: dict[str, BillSource] = {
-        wechat_pay.name: wechat_pay,
-        COMPANY: CompanyPostings({company.code: company.gateway for company in companies}),
-    }
+def _reconciling(companies: Companies, bills: Mapping[str, BillSource], follower: Follower, city: City) -> Reconciling:
+    """`bills`: of every connected provider, by its name."""
+    sources = {**bills, COMPANY: CompanyPostings({company.code: company.gateway for company in companies})}
     parties = [
         Party(provider, merchant, company.code)
         for company in companies
         for provider, merchant in company.merchants.items()
-        if provider in sources
     ]
     parties += [Party(COMPANY, company.code, company.code) for company in companies]
     return Reconciling(sources, parties, follower.query, city)
 
 
-def _alipay(settings: Settings, city: City, side: Counterpart) -> tuple[Connected, ...]:
+def _alipay(settings: Settings, city: City) -> AlipayConfig | None:
     """Alipay, when it is configured, in the name of every joined company that is a merchant there."""
     alipay = settings.alipay
     if alipay is None:
-        return ()
+        return None
     sellers = {company.code: _alipay_seller(settings, company) for company in city.joined_companies()}
     stated = {code: keys.alipay for code, keys in settings.companies.items() if keys.alipay is not None}
-    config = AlipayConfig.load(
+    return AlipayConfig.load(
         app_id=alipay.app_id,
         gateway=f"{settings.endpoints.alipay}{alipay_client.GATEWAY_PATH}",
         private_key=alipay.private_key,
@@ -320,7 +326,10 @@ def _alipay(settings: Settings, city: City, side: Counterpart) -> tuple[Connecte
         root_certificates=alipay.root_certificates,
         service_provider=alipay.service_provider,
     )
-    return (Connected(Alipay(config, side), AlipayNotices(config), alipay.notify_url, alipay.notify_url),)
+
+
+def _connected_alipay(alipay: AlipaySettings, config: AlipayConfig, side: Counterpart) -> Connected:
+    return Connected(Alipay(config, side), AlipayNotices(config), alipay.notify_url, alipay.notify_url)
 
 
 def _alipay_seller(settings: Settings, company: Company) -> str | None:

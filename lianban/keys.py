@@ -157,6 +157,7 @@ def _settings(
             wechat_pages=f"http://127.0.0.1:{ports.sandbox}",
             wechat_pay=f"http://127.0.0.1:{ports.sandbox + 1}",
             alipay=f"http://127.0.0.1:{ports.sandbox + 3}",
+            alipay_bills=f"http://127.0.0.1:{ports.sandbox + 3}",
             sms=f"http://127.0.0.1:{ports.sandbox}/tencent-sms",
         ),
         identity_sources={code: _identity_source(ring, code, ports) for code in _IDENTITY_SOURCES},

@@ -1,7 +1,7 @@
 """Alipay: ``mount`` opens its port (the gateway and the cashier) and its control endpoints.
 
 The parts: :mod:`sandbox.alipay_parties` (who takes part), :mod:`sandbox.alipay_fields` (shapes), :mod:`sandbox.alipay_trades`,
-:mod:`sandbox.alipay_notices`, :mod:`sandbox.alipay_cashier` (the payer's side), :mod:`sandbox.alipay_control`.
+:mod:`sandbox.alipay_notices`, :mod:`sandbox.alipay_cashier` (the payer's side), :mod:`sandbox.alipay_bills`, :mod:`sandbox.alipay_control`.
 """
 
 import re
@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from sanic import HTTPResponse, Request, Sanic
 
-from sandbox import alipay_cashier, alipay_control
+from sandbox import alipay_bills, alipay_cashier, alipay_control
 from sandbox import alipay_crypto as crypto
+from sandbox.alipay_bills import Bills
 from sandbox.alipay_cashier import Cashier
 from sandbox.alipay_errors import AlipayError, invalid, missing
 from sandbox.alipay_fields import METHODS, check, is_address, read_object, read_time
@@ -30,6 +31,7 @@ _OPERATIONS: Final = {
     "alipay.trade.close": "close",
     "alipay.trade.refund": "refund",
     "alipay.trade.fastpay.refund.query": "refund_query",
+    alipay_bills.METHOD: "bill_link",
 }
 _COMMON: Final = frozenset(
     {"app_id", "method", "format", "charset", "sign_type", "sign", "timestamp", "version", "biz_content", "notify_url",
@@ -58,9 +60,11 @@ def mount(app: Sanic, control_app: Sanic, context: Context) -> None:
         context.clock,
         lambda trade, refund: notices.add(trade, trades.status(trade), refund, trades.refunded_fen(trade)),
     )
-    gateway = Gateway(context, parties, trades)
+    bills = Bills(context, trades)
+    gateway = Gateway(context, parties, trades, bills)
     cashier = Cashier(context, trades, notices, gateway.read)
     alipay_cashier.mount(app, cashier)
+    alipay_bills.mount(app, control_app, context, bills)
     alipay_control.mount(control_app, context, trades, notices)
     context.browsers.append(cashier.open)
 
@@ -86,14 +90,15 @@ def parameters(request: Request) -> dict[str, str]:
 class Gateway:
     """Reads, verifies and answers calls."""
 
-    def __init__(self, context: Context, parties: Parties, trades: Trades) -> None:
+    def __init__(self, context: Context, parties: Parties, trades: Trades, bills: Bills) -> None:
         self._context = context
         self._parties = parties
-        self._work: dict[str, Callable[[Seller, Mapping[str, Any]], dict[str, Any]]] = {
-            "alipay.trade.query": trades.query,
-            "alipay.trade.close": trades.close,
-            "alipay.trade.refund": trades.refund,
-            "alipay.trade.fastpay.refund.query": trades.query_refund,
+        self._work: dict[str, Callable[[Seller, Mapping[str, Any], str], dict[str, Any]]] = {
+            "alipay.trade.query": lambda seller, body, _: trades.query(seller, body),
+            "alipay.trade.close": lambda seller, body, _: trades.close(seller, body),
+            "alipay.trade.refund": lambda seller, body, _: trades.refund(seller, body),
+            "alipay.trade.fastpay.refund.query": lambda seller, body, _: trades.query_refund(seller, body),
+            alipay_bills.METHOD: bills.link,
         }
 
     async def answer(self, request: Request, given: Mapping[str, str]) -> HTTPResponse:
@@ -106,7 +111,8 @@ class Gateway:
                 asked = self.read(given)
                 self._check_time(given)
                 with self._context.state.transaction():
-                    result = {"code": "10000", "msg": "Success", **self._work[method](asked.seller, asked.body)}
+                    found = self._work[method](asked.seller, asked.body, request.headers.get("host") or "")
+                result = {"code": "10000", "msg": "Success", **found}
             except AlipayError as error:
                 result = error.body()
             return self._signed(node, result, given.get("app_id", ""), forge)
@@ -193,4 +199,5 @@ def _number(given: Mapping[str, str]) -> str:
         body = read_object(given.get("biz_content", ""))
     except AlipayError:
         return ""
-    return str(body.get("out_request_no") or body.get("out_trade_no") or body.get("trade_no") or "")[:64]
+    named = ("out_request_no", "out_trade_no", "trade_no", "bill_date")
+    return str(next((body[name] for name in named if body.get(name)), ""))[:64]

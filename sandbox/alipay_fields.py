@@ -166,5 +166,6 @@ _SHAPES: Final[dict[str, tuple[dict[str, Check], dict[str, Check]]]] = {
         {**_EITHER, "out_request_no": _text(1, 64), "refund_reason": _text(1, 256)},
     ),
     "alipay.trade.fastpay.refund.query": ({"out_request_no": _text(1, 64)}, _EITHER),
+    "alipay.data.dataservice.bill.downloadurl.query": ({"bill_type": _one_of("trade"), "bill_date": _text(10, 10)}, {}),
 }
 METHODS: Final = frozenset(_SHAPES)

@@ -22,7 +22,7 @@ OPERATIONS: Final = {
         "bill_download",
         "notice",
     },
-    "alipay": {"cashier", "query", "close", "refund", "refund_query", "notice"},
+    "alipay": {"cashier", "query", "close", "refund", "refund_query", "bill_link", "bill_download", "notice"},
     "unified_identity": {"token", "user_info", "ticket"},
     "company": {
         "find_account",

@@ -1,6 +1,7 @@
 """Alipay's error codes as data: the gateway's ``code``, and the ``sub_code`` that says what it means.
 
-From the error tables of the gateway and of trade.wap.pay, trade.query, trade.close, trade.refund and trade.fastpay.refund.query.
+From the error tables of the gateway and of trade.wap.pay, trade.query, trade.close, trade.refund and trade.fastpay.refund.query; those
+of bill.downloadurl.query as merchants have met them, which is not how its table spells them.
 """
 
 from core.log import get_logger
@@ -13,6 +14,8 @@ _TECHNICAL, _UNKNOWN = FailureKind.TECHNICAL, FailureKind.UNKNOWN
 
 SUCCESS = "10000"
 TRADE_NOT_EXIST = "ACQ.TRADE_NOT_EXIST"
+BILL_NOT_EXIST = "isp.bill_not_exist"
+"""No bill of that day, or none yet."""
 NOT_IN_THIS_STATE = frozenset(
     {"ACQ.TRADE_STATUS_ERROR", "ACQ.REASON_TRADE_STATUS_INVALID", "ACQ.REASON_ILLEGAL_STATUS"}
 )
@@ -66,6 +69,9 @@ SUB_CODES: dict[str, FailureKind] = {
     "isv.insufficient-isv-permissions": _TECHNICAL,
     "isv.insufficient-user-permissions": _TECHNICAL,
     "isv.app-call-limited": _TEMPORARY,
+    BILL_NOT_EXIST: _TEMPORARY,
+    "isv.invalid_arguments": _TECHNICAL,
+    "invalid_arguments": _TECHNICAL,
     "ACQ.SYSTEM_ERROR": _UNKNOWN,
     "ACQ.INVALID_PARAMETER": _TECHNICAL,
     "ACQ.ACCESS_FORBIDDEN": _TECHNICAL,

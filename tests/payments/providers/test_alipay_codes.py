@@ -7,11 +7,19 @@ import pytest
 import structlog
 
 from core.outbound import FailureKind
-from payments.providers.alipay.codes import CODES, NOT_IN_THIS_STATE, SUB_CODES, SUCCESS, TRADE_NOT_EXIST, kind_of
+from payments.providers.alipay.codes import (
+    BILL_NOT_EXIST,
+    CODES,
+    NOT_IN_THIS_STATE,
+    SUB_CODES,
+    SUCCESS,
+    TRADE_NOT_EXIST,
+    kind_of,
+)
 
 SANDBOX = Path(__file__).parents[3] / "sandbox"
 _CODE = re.compile(r"\A[0-9]{5}\Z")
-_SUB_CODE = re.compile(r"\A(isv|isp|aop)\.[a-z0-9-]+\Z|\AACQ\.[A-Z_]+\Z")
+_SUB_CODE = re.compile(r"\A(isv|isp|aop)\.[a-z0-9_-]+\Z|\AACQ\.[A-Z_]+\Z|\Ainvalid_arguments\Z")
 
 
 @pytest.mark.parametrize("code", list(CODES))
@@ -42,12 +50,12 @@ def test_a_fault_of_ours_is_loud_and_an_ordinary_refusal_is_not() -> None:
 
 def test_success_is_no_failure_and_what_the_client_asks_for_by_name_is_known() -> None:
     assert SUCCESS not in CODES
-    assert NOT_IN_THIS_STATE | {TRADE_NOT_EXIST} <= SUB_CODES.keys()
+    assert NOT_IN_THIS_STATE | {TRADE_NOT_EXIST, BILL_NOT_EXIST} <= SUB_CODES.keys()
 
 
 def test_whatever_the_sandbox_refuses_with_is_known() -> None:
     source = "".join(path.read_text() for path in SANDBOX.glob("alipay*.py"))
-    stated = set(re.findall(r'"((?:isv|isp|aop)\.[a-z-]+|ACQ\.[A-Z_]+)"', source))
+    stated = set(re.findall(r'"((?:isv|isp|aop)\.[a-z_-]+|ACQ\.[A-Z_]+)"', source))
     stated |= {f"ACQ.{name}" for name in re.findall(r'business\("([A-Z_]+)"', source)}
     stated |= {
         f"isv.missing-{name}"

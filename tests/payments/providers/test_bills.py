@@ -176,8 +176,8 @@ def test_alipays_bill_is_found_in_its_zip_and_read() -> None:
         1999,
         12000,
     )
-    assert (refund.kind, refund.number, refund.order_number, refund.amount_fen, refund.fee_millifen) == (
-        "refund", "LBR0001", "LB0001", 550, -3000,
+    assert (refund.kind, refund.number, refund.other_number, refund.order_number, refund.amount_fen, refund.fee_millifen) == (
+        "refund", "LBR0001", "LBR0001", "LB0001", 550, -3000,
     )  # fmt: skip
 
 
@@ -186,6 +186,12 @@ def test_alipays_bill_is_found_in_its_zip_and_read() -> None:
     [
         pytest.param("业务明细列表结束", "", "cut_short", id="no end"),
         pytest.param("交易合计：1笔", "交易合计：2笔", "summary_count", id="another count"),
+        pytest.param("退款合计：1笔", "退款：1笔", "cut_short", id="a total is missing"),
+        pytest.param("实收共19.99元", "实收共19.98元", "summary_sum", id="another sum"),
+        pytest.param("退款共-5.50元", "退款共5.50元", "summary_sum", id="another sum of refunds"),
+        pytest.param("2026年11月22日", "2026年11月21日", "other_day", id="of another day"),
+        pytest.param("#起始日期", "#日期", "other_day", id="of no day"),
+        pytest.param("#账号", "#账户", "other_merchant", id="of nobody"),
         pytest.param("订单金额（元）", "金额（元）", "column_missing", id="a column is missing"),
         pytest.param("20881021462251350156", "20880000000000000156", "other_merchant", id="of another seller"),
         pytest.param("交易 ,", "转账 ,", "row_kind", id="a kind nobody knows"),
@@ -199,11 +205,24 @@ def test_what_is_wrong_in_alipays_bill_makes_it_wrong(old: str, new: str, reason
     assert refused(lambda: read_alipay(ALIPAY.replace(old, new, 1))) == reason
 
 
+def test_alipays_bill_in_another_encoding_or_cut_anywhere_is_no_bill() -> None:
+    for encoding in ("utf-8", "utf-8-sig", "utf-16", "big5hkscs"):
+        refused(lambda encoding=encoding: alipay.parse(ALIPAY.encode(encoding, "replace"), DAY, SELLER))
+    raw = ALIPAY.encode("gbk")
+    whole = len(ALIPAY.partition("退款合计：1笔，商家实收退款共-5.50元")[0].encode("gbk"))
+    for end in range(whole):
+        refused(lambda end=end: alipay.parse(raw[:end], DAY, SELLER))
+
+
 def test_what_is_no_zip_or_holds_no_table_or_two_is_refused() -> None:
     assert refused(lambda: alipay.unpacked(b"")) == "zip"
     assert refused(lambda: alipay.unpacked(packed(("别的.csv", b"")))) == "table_missing"
     assert refused(lambda: alipay.unpacked(packed(("a业务明细.csv", b""), ("b业务明细.csv", b"")))) == "table_missing"
     assert refused(lambda: alipay.unpacked(packed(("业务明细.csv", b"1"))[:-30])) == "zip"
+    assert refused(lambda: alipay.unpacked(packed(*((f"{n}.csv", b"") for n in range(21))))) == "too_many_files"
+    damaged = bytearray(packed(("业务明细.csv", ALIPAY.encode("gbk"))))
+    damaged[80] ^= 0xFF
+    assert refused(lambda: alipay.unpacked(bytes(damaged))) == "zip"
 
 
 def test_a_zip_that_swells_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """A day reconciled with the outside world: nothing differs when all is well, and each thing that is wrong is one item."""
 
-from datetime import time, timedelta
+from datetime import date, time, timedelta
 from typing import Any
 
 import pytest
@@ -8,15 +8,17 @@ import pytest
 from core import clock
 from core.database import fetch, fetch_one
 from models.lifecycle import Actor, IllegalMove
+from payments.providers.alipay import bills as alipay_bills
 from payments.reconciliation import items as desk
 from payments.reconciliation.reporting import report
 from payments.reconciliation.running import DayNotOver
-from tests.harness.spine import WATER, Citizen, Spine
+from tests.harness.spine import WATER, Citizen, Spine, Way
 from tests.payments.reconciliation.days import (
     TABLES,
     begin_day,
     items,
     morning_after,
+    of_companies,
     reconcile,
     spoil_bill,
     spoil_postings,
@@ -63,12 +65,94 @@ async def test_a_day_on_which_all_went_well_has_no_difference_and_a_second_run_c
     before = await spine.rows(TABLES[1:])
     await reconcile(spine, day)
     await spine.travel(timedelta(hours=2))
-    await spine.services.reconciling.tick()
+    await of_companies(spine).tick()
     assert await spine.rows(TABLES[1:]) == before
     merchant = spine.services.companies.get(WATER).merchants["wechat_pay"]
     assert (await spine.calls("wechat_pay", "trade_bill"))[f"{day} {merchant}"] == 1, (
         "a file that was taken is not asked for"
     )
+
+
+async def _paid_by_alipay(spine: Spine, citizen: Citizen, fen: int, *, refused: bool = False) -> None:
+    number = await spine.account(fen)
+    if refused:
+        await spine.control("POST", f"/companies/{WATER}/refuse", {"account_number": number, "code": "EP0004"})
+    payment = await spine.payment(citizen, number, Way("alipay", "wap"))
+    await spine.control("POST", f"/people/{citizen.phone_id}/pay", await spine.order(citizen, payment))
+    await spine.services.follower.query(payment)
+    await spine.jobs.run()
+
+
+async def _day_at_alipay(spine: Spine) -> tuple[date, str]:
+    """A day with two payments by Alipay, one of which its company refuses; and the company's number there."""
+    day = await begin_day(spine)
+    citizen = await spine.citizen()
+    await _paid_by_alipay(spine, citizen, 4199)
+    await _paid_by_alipay(spine, citizen, 1001, refused=True)
+    await spine.jobs.pass_time(timedelta(minutes=1))
+    await morning_after(spine, day)
+    return day, spine.services.companies.get(WATER).merchants["alipay"]
+
+
+async def test_a_day_with_payments_by_alipay_comes_to_nothing_unexplained(spine: Spine) -> None:
+    day, seller = await _day_at_alipay(spine)
+    (outcome,) = [one for one in await spine.services.reconciling.day(day) if one.party.party == seller]
+    assert outcome.state == "matched"
+    assert await items() == []
+    row = next(row for row in await report(day) if row.source == "alipay" and row.company == WATER)
+    assert (row.paid_fen, row.refunded_fen, row.received_fen, row.returned_fen) == (5200, 1001, 5200, 1001)
+    assert (row.posted_fen, row.company_fen, row.items, row.unexplained_fen) == (4199, 4199, 0, 0)
+    kept = await fetch("select row::text as text from reconciliation_row row where kind <> 'posting'")
+    assert len(kept) == 3
+    assert not any("小明" in row["text"] or "159" in row["text"] for row in kept)
+    before = await spine.rows(TABLES[1:])
+    await spine.services.reconciling.day(day)
+    assert await spine.rows(TABLES[1:]) == before
+
+
+async def test_a_bill_of_alipay_that_proves_nothing_changes_nothing(
+    spine: Spine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alipay_bills, "UNPACKED_BYTES", 1024 * 1024)
+    day, seller = await _day_at_alipay(spine)
+    wanted = {
+        "none": "bill_not_ready", "truncated": "zip", "cut_short": "cut_short", "other_day": "other_day", "other_seller": "other_merchant",
+        "encoding": "encoding cut_short", "columns": "column_missing", "swollen": "too_large",
+    }  # fmt: skip
+    for fault, reason in wanted.items():
+        await spine.control("POST", f"/alipay/bills/{day}/{seller}", {"fault": fault})
+        (outcome,) = [one for one in await spine.services.reconciling.day(day) if one.party.party == seller]
+        assert outcome.state in reason.split(), fault
+        assert await fetch("select 1 from reconciliation_row where kind <> 'posting'") == []
+    for fault in ("forge", "error", "drop"):
+        await spine.control("POST", f"/alipay/bills/{day}/{seller}", {})
+        await spine.fault("alipay", "bill_link" if fault == "forge" else "bill_download", fault, times=1)
+        (outcome,) = [one for one in await spine.services.reconciling.day(day) if one.party.party == seller]
+        assert outcome.state != "matched", fault
+    assert await items() == []
+    (outcome,) = [one for one in await spine.services.reconciling.day(day) if one.party.party == seller]
+    assert outcome.state == "matched"
+    assert await items() == []
+
+
+async def test_what_alipay_tells_otherwise_is_an_item_each(spine: Spine) -> None:
+    day, seller = await _day_at_alipay(spine)
+    refund = await fetch_one("select refund_number from refund")
+    posted = await fetch_one(
+        "select order_number from payment_part part join posting s on s.part_id = part.id where s.status = 'posted'"
+    )
+    assert refund is not None
+    assert posted is not None
+    spoiling = {
+        "drop": [refund["refund_number"]],
+        "change": [{"number": posted["order_number"], "订单金额（元）": "41.98", "商家实收（元）": "41.98"}],
+    }
+    await spine.control("POST", f"/alipay/bills/{day}/{seller}", spoiling)
+    await spine.services.reconciling.day(day)
+    assert await items() == [
+        ("amount_differs", "trade", "open", 4199, 4198),
+        ("refund_missing_at_provider", "refund", "open", 1001, None),
+    ]
 
 
 async def test_nothing_of_the_payer_is_kept(spine: Spine) -> None:
@@ -169,7 +253,7 @@ async def test_money_that_waits_is_an_item_until_the_company_takes_it(spine: Spi
     assert (row.items, row.unexplained_fen) == (1, 4199)
     await spine.all_well()
     await spine.jobs.pass_time(timedelta(hours=2))
-    await spine.services.reconciling.tick()
+    await of_companies(spine).tick()
     assert await items() == [("paid_not_posted", "trade", "explained", 4199, None)]
     assert (await report(day))[0].unexplained_fen == 0
     await morning_after(spine, day + timedelta(days=1))
@@ -196,7 +280,7 @@ async def test_what_a_later_file_tells_is_explained(spine: Spine) -> None:
     await spoil_postings(spine, next_day, add=[told])
     await morning_after(spine, next_day)
     await reconcile(spine, next_day)
-    await spine.services.reconciling.tick()
+    await of_companies(spine).tick()
     assert [item[:3] for item in await items()] == [("paid_not_posted", "posting", "explained")]
 
 
@@ -309,7 +393,7 @@ async def test_a_combined_payment_is_found_part_by_part_at_each_company(spine: S
     await spine.end_refunds()
     await spine.jobs.pass_time(timedelta(minutes=1))
     await morning_after(spine, day)
-    await reconcile(spine, day)
+    await reconcile(spine, day, *fens)
     assert await items() == []
     rows = {row.company: (row.paid_fen, row.returned_fen, row.company_fen) for row in await report(day)}
     assert {company: rows[company] for company in fens} == {
