@@ -10,6 +10,8 @@ from api import browsers, html, sessions
 from api.calls import Answer, Call
 from api.texts import ClientId, Input, Output
 
+_MOST_FIELDS = 50
+
 
 class LoginStart(Input, frozen=True):
     """Where to log in, as whom, and to which of our pages to come back."""
@@ -49,14 +51,21 @@ async def start(call: Call) -> Answer:
 
 
 async def come_back(call: Call) -> Answer:
-    """The browser is back from the source. A source may add to its answer, so only what counts is looked at; nothing twice."""
-    pairs = parse_qsl(call.query_text, keep_blank_values=True, max_num_fields=50) if call.query_text else []
-    query = dict(pairs)
-    if len(query) != len(pairs):
-        query = {}
+    """The browser is back from the source."""
+    query = _brought_back(call.query_text)
     address = await call.services.sso.come_back(call.path["source"], query, browsers.browser_of(call))
     going_on = html.page("正在返回", "<main><p>登录后正在返回联办。</p></main>")
     return replace(going_on, status=303, headers={**going_on.headers, "Location": address})
+
+
+def _brought_back(text: str | None) -> dict[str, str]:
+    """A source may add to its answer, so only what counts is looked at; with anything twice, or with far too much, it counts for nothing."""
+    try:
+        pairs = parse_qsl(text or "", keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        return {}
+    query = dict(pairs)
+    return query if len(query) == len(pairs) else {}
 
 
 async def finish(call: Call) -> Answer:
