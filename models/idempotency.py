@@ -13,7 +13,7 @@ from tortoise.models import Model
 
 from core import clock
 from core.crypto import Vault
-from core.database import fetch, fetch_one
+from core.database import fetch_one
 from core.errors import LianbanError
 
 KEPT = timedelta(hours=72)
@@ -84,13 +84,21 @@ class Once:
         return self._kept(row["fingerprint"], row["status_code"], row["body"])
 
     async def keep(self, status_code: int, body: bytes) -> None:
-        """Keep the answer with the work, in the same transaction."""
-        await fetch(
+        """Keep the answer with the work, in the same transaction.
+
+        Raises:
+            KeyInFlight: another answer is kept. :meth:`begin` takes the key and looks for an answer in one statement, so it does not
+                see one that was committed between its snapshot and its lock; then nothing of this work may stand.
+        """
+        now = clock.now()
+        kept = await fetch_one(
             "insert into idempotent_answer (id, fingerprint, status_code, body, created_at) values ($1, $2, $3, $4, $5)"
             " on conflict (id) do update set fingerprint = excluded.fingerprint, status_code = excluded.status_code,"
-            " body = excluded.body, created_at = excluded.created_at",
-            self.row_id, self.fingerprint, status_code, self.vault.seal(body, "idempotent_answer.body", self.row_id), clock.now(),
+            " body = excluded.body, created_at = excluded.created_at where idempotent_answer.created_at < $6 returning id",
+            self.row_id, self.fingerprint, status_code, self.vault.seal(body, "idempotent_answer.body", self.row_id), now, now - KEPT,
         )  # fmt: skip
+        if kept is None:
+            raise KeyInFlight
 
     def _kept(self, fingerprint: bytes, status_code: int, body: bytes) -> tuple[int, bytes]:
         if bytes(fingerprint) != self.fingerprint:

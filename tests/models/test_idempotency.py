@@ -91,6 +91,21 @@ async def test_two_at_once_one_works_and_the_other_is_told(database: None) -> No
     assert await _work(_once()) == (201, PERSONAL)
 
 
+async def test_an_answer_that_began_to_be_looked_for_too_early_replaces_none(database: None) -> None:
+    late = _once()
+    async with transaction():
+        assert await late.begin() is None
+    await _work(_once())
+    with pytest.raises(KeyInFlight):
+        await _keep(late, b"second")
+    assert await _kept(_once()) == (201, PERSONAL), "the first answer stands, and the retry finds it"
+
+
+async def _keep(once: Once, body: bytes) -> None:
+    async with transaction():
+        await once.keep(201, body)
+
+
 async def _fail() -> None:
     async with transaction():
         once = _once()
