@@ -34,9 +34,10 @@ State = Literal["fresh", "asking", "away", "refused", "stale"]
 """fresh: the company's word of now; asking: it has not answered yet; away: it cannot be asked; refused: it has nothing to say about this
 account; stale: it sends its bills by file, and today's has not come."""
 
+# When the company was asked is read here too: a question that somebody else began has not touched the rows this look has read.
 _OPEN = """
-select account_id, count(*) as bills, sum(payable_fen)::bigint as fen
-from bill where account_id = any($1::uuid[]) and status = 'open' group by account_id
+select a.id as account_id, a.bills_checked_at, count(b.id) as bills, coalesce(sum(b.payable_fen), 0)::bigint as fen
+from utility_account a left join bill b on b.account_id = a.id and b.status = 'open' where a.id = any($1::uuid[]) group by a.id
 """
 
 
@@ -97,10 +98,10 @@ class Overview:
         if late:
             await self._catch_up_later(late)
         sums = {row["account_id"]: row for row in await fetch(_OPEN, list(states))}
-        parts = [self._part(one, states[one.view.account.id], sums.get(one.view.account.id)) for one in seen]
+        parts = [self._part(one, states[one.view.account.id], sums[one.view.account.id]) for one in seen]
         return Look(
             sum(part.total_fen or 0 for part in parts),
-            any(part.state != "fresh" for part in parts),
+            any(part.total_fen is None for part in parts),
             _places(parts),
         )
 
@@ -188,12 +189,11 @@ class Overview:
         failpoint("overview.catch_up_committed")
 
     def _part(self, seen: SeenAccount, state: State, open_bills: Any) -> Part:
-        account = seen.view.account
-        if account.bills_checked_at is None:
+        checked_at = open_bills["bills_checked_at"]
+        if checked_at is None:
             return Part(seen, state, None, None, None, None)
-        fen, bills = (open_bills["fen"], open_bills["bills"]) if open_bills else (0, 0)
-        total_fen = fen if state == "fresh" else None
-        return Part(seen, state, total_fen, fen, bills, account.bills_checked_at)
+        total_fen = open_bills["fen"] if state == "fresh" else None
+        return Part(seen, state, total_fen, open_bills["fen"], open_bills["bills"], checked_at)
 
 
 def _places(parts: Sequence[Part]) -> tuple[Place, ...]:
