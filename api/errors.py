@@ -29,7 +29,7 @@ from domain.billing.quotes import AccountNotPayable, AmountTooLarge, MayOnlyRead
 from domain.billing.scene_codes import WeChatCodesAway
 from domain.billing.sharing import AlreadyMember, InvitationRefused, TooManyMembers
 from domain.companies import CompanyNotJoined
-from domain.identity.acting import CounterCodeRefused
+from domain.identity.acting import CounterCodeRefused, PurposeExceeded
 from domain.identity.joining import (
     IdentitiesDiffer,
     IdentityAlreadyYours,
@@ -153,6 +153,7 @@ STATUS: dict[type[LianbanError], int] = {
     LevelTooLow: 403,
     ScopeMissing: 403,
     PermissionMissing: 403,
+    PurposeExceeded: 403,
     GrantRefused: 403,
     MayOnlyRead: 403,
     ProofTooOld: 403,

@@ -19,7 +19,7 @@ from core.errors import NotFound
 from core.redis import LimiterAway, RateLimited
 from domain.billing.accounts import AccountNumberMalformed, AccountOrProofWrong, CompanyAway, ProofMalformed
 from domain.companies import CompanyNotJoined
-from domain.identity.acting import CounterCodeRefused
+from domain.identity.acting import CounterCodeRefused, PurposeExceeded
 from domain.identity.passwords import PasswordWeak
 from domain.identity.staff import GrantRefused, LoginTaken
 from domain.identity.staff_login import SetupRefused, StaffLoginRefused
@@ -124,7 +124,8 @@ ROUTES: tuple[Route, ...] = (
         "POST", "/staff/v1/acting-sessions/{acting_id}/bindings", acting.bind, STAFF_ACT, "替这位市民添加户号", utility_accounts.BindingView, 201,
         body=utility_accounts.BindRequest,
         errors=(
-            NotFound, CompanyNotJoined, AccountNumberMalformed, ProofMalformed, AccountOrProofWrong, CompanyAway, RateLimited, LimiterAway,
+            NotFound, PurposeExceeded, CompanyNotJoined, AccountNumberMalformed, ProofMalformed, AccountOrProofWrong, CompanyAway, RateLimited,
+            LimiterAway,
         ),
         example={"company": "water", "number": "0203001234", "proof": "{proof}", "label": "家里"}, tag="代办", shed="filing",
     ),

@@ -69,7 +69,7 @@ class DeskPayment(Output, frozen=True):
 
 
 class DeskPayments(Output, frozen=True):
-    """A page of payments, newest first."""
+    """A page of the company's parts of payments, newest first; one payment may have several."""
 
     payments: list[DeskPayment]
     next_after: UUID | None
@@ -229,4 +229,4 @@ def _payments(rows: list[dict[str, Any]], limit: int) -> DeskPayments:
         )
         for row in rows
     ]  # fmt: skip
-    return DeskPayments(views, views[-1].payment_id if len(rows) == limit else None)
+    return DeskPayments(views, rows[-1]["part_id"] if len(rows) == limit else None)

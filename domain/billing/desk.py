@@ -21,18 +21,18 @@ from models.utility_account import UtilityAccount
 _DAY = timedelta(days=1)
 
 _PAYMENTS = """
-select p.id as payment_id, p.status, p.provider, p.method, p.created_at, p.paid_at, part.amount_fen, part.order_number,
+select part.id as part_id, p.id as payment_id, p.status, p.provider, p.method, p.created_at, p.paid_at, part.amount_fen, part.order_number,
   s.status as posting_status, s.serial as posting_serial, s.account_id,
   coalesce((select sum(r.amount_fen) from refund r where r.part_id = part.id and r.status = 'succeeded'), 0)::bigint as refunded_fen
 from payment_part part join payment p on p.id = part.payment_id
 left join lateral (select * from posting where part_id = part.id order by created_at desc limit 1) s on true
-where part.payee = $1 and ($2::uuid is null or p.id < $2)
+where part.payee = $1 and ($2::uuid is null or part.id < $2)
 """
-_BY_DAY = _PAYMENTS + " and p.created_at >= $4 and p.created_at < $5 order by p.id desc limit $3"
+_BY_DAY = _PAYMENTS + " and p.created_at >= $4 and p.created_at < $5 order by part.id desc limit $3"
 _OF_ACCOUNT = (
     _PAYMENTS
     + """ and exists (select 1 from payment_line l join bill b on l.claim_key = 'bill:' || b.id
-  where l.part_id = part.id and b.account_id = $4) order by p.id desc limit $3"""
+  where l.part_id = part.id and b.account_id = $4) order by part.id desc limit $3"""
 )
 
 _UNRESOLVED = """
@@ -83,7 +83,7 @@ class CompanyDesk:
     async def payments_of(
         self, staff: StaffCaller, account_id: UUID, after: UUID | None, limit: int
     ) -> list[dict[str, Any]]:
-        """Payments of an account's bills with their postings, newest first.
+        """The parts of payments that are for an account's bills, with their postings, newest first; `after` is a part's id.
 
         Raises:
             NotFound: no such account of the caller's company.
@@ -92,7 +92,10 @@ class CompanyDesk:
         return [dict(row) for row in await fetch(_OF_ACCOUNT, account.company, after, limit, account.id)]
 
     async def payments_on(self, staff: StaffCaller, day: date, after: UUID | None, limit: int) -> list[dict[str, Any]]:
-        """The company's parts of the payments begun on a day of the city's time, newest first."""
+        """The company's parts of the payments begun on a day of the city's time, newest first; `after` is a part's id.
+
+        A payment of two accounts at one company has two parts there, so a payment's id would lose one at the edge of a page.
+        """
         begin = datetime.combine(day, time(), ZoneInfo(self._city.time_zone))
         return [dict(row) for row in await fetch(_BY_DAY, _company(staff), after, limit, begin, begin + _DAY)]
 

@@ -20,12 +20,21 @@ from models.lifecycle import Actor, announce
 
 _DIGITS = 8
 _TRIES, _WINDOW = 10, timedelta(minutes=15)
+_LOOKS = frozenset({"accounts_listed", "owed_shown"})
+_DEEDS = {"look_up": _LOOKS, "bind": _LOOKS | {"bound"}}
+"""Purpose → what may be done for it."""
 
 
 class CounterCodeRefused(LianbanError):
     """Nobody shows this code now: mistyped, used, expired or replaced. The citizen makes a new one."""
 
     code = "counter_code_refused"
+
+
+class PurposeExceeded(LianbanError):
+    """The citizen has shown his code for something less than this. data: ``purpose``."""
+
+    code = "acting_purpose_exceeded"
 
 
 class Acting:
@@ -104,13 +113,15 @@ class Acting:
         The rows that come of it have the citizen as principal and the member of staff as actor.
 
         Raises:
-            NotFound: not a live session of this clerk.
+            NotFound: not a live session of this clerk. PurposeExceeded: it was opened for something less.
         """
         session = await ActingSession.get_or_none(
             id=acting_id, staff_id=staff.staff_id, ended_at=None, expires_at__gt=clock.now()
         )
         if session is None:
             raise NotFound("acting_session")
+        if deed not in _DEEDS[session.purpose]:
+            raise PurposeExceeded(purpose=session.purpose)
         await audit.record(
             staff.actor, f"acting.{deed}", "acting_session", acting_id, f"person:{session.person_id}", request_id
         )

@@ -9,7 +9,7 @@ from core.database import fetch
 from core.errors import NotFound
 from domain.identity.staff_sessions import StaffCaller
 from models.acting import Disclosure
-from tests.harness.spine import Citizen, Spine
+from tests.harness.spine import WATER, Citizen, Spine
 from tests.harness.staff import member
 
 
@@ -38,7 +38,7 @@ async def test_an_account_with_its_bills_and_payments_is_found_by_its_own_compan
     assert [row["payment_id"] for row in await desk.payments_on(own, clock.today(), None, 10)] == [
         payment["payment_id"]
     ]
-    assert await desk.payments_on(own, clock.today(), payment["payment_id"], 10) == []
+    assert await desk.payments_on(own, clock.today(), payment["part_id"], 10) == []
     assert await desk.payments_on(other, clock.today(), None, 10) == []
     for hidden in (
         desk.find(other, number), desk.bills(other, account_id, None, 10), desk.payments_of(other, account_id, None, 10),
@@ -48,6 +48,17 @@ async def test_an_account_with_its_bills_and_payments_is_found_by_its_own_compan
         with pytest.raises(NotFound):
             await hidden
     assert await Disclosure.all().count() == 0
+
+
+async def test_two_accounts_at_one_company_paid_at_once_are_both_found_page_by_page(spine: Spine) -> None:
+    citizen, numbers = await spine.citizen(), [await spine.account(4199), await spine.account(2500)]
+    await spine.combined(citizen, *((WATER, number) for number in numbers))
+    own, pages, after = await _staff(spine, "water", "finance"), [], None
+    while page := await spine.services.desk.payments_on(own, clock.today(), after, 1):
+        pages.append(page[0]["amount_fen"])
+        after = page[0]["part_id"]
+    assert sorted(pages) == [2500, 4199]
+    await spine.jobs.run()
 
 
 async def test_every_value_in_clear_is_a_row_its_people_see_and_auditors_read(spine: Spine) -> None:

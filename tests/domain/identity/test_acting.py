@@ -7,7 +7,7 @@ import pytest
 
 from core.errors import NotFound
 from core.redis import RateLimited
-from domain.identity.acting import CounterCodeRefused
+from domain.identity.acting import CounterCodeRefused, PurposeExceeded
 from domain.identity.staff_sessions import StaffCaller
 from models.acting import ActingSession, CounterCode
 from models.audit import AuditEntry
@@ -52,6 +52,17 @@ async def test_what_is_done_has_the_citizen_as_principal_and_the_clerk_as_actor_
     assert (seen["unit"], seen["purpose"], seen["deeds"]) == ("hall_420704", "bind", ["bound"])
     await spine.jobs.run()
     assert await spine.told(citizen) == ["acting.opened"]
+
+
+async def test_who_was_shown_a_code_to_look_adds_nothing(spine: Spine, clerk: StaffCaller, citizen: Citizen) -> None:
+    acting = spine.services.acting
+    session = await acting.open(clerk, await _code(spine, citizen), "look_up")
+    await acting.principal(clerk, session.id, "owed_shown", "request-1")
+    with pytest.raises(PurposeExceeded):
+        await acting.principal(clerk, session.id, "bound", "request-2")
+    (seen,) = await acting.of_person(citizen.id, None, 10)
+    assert (seen["purpose"], seen["deeds"]) == ("look_up", ["owed_shown"])
+    await spine.jobs.run()
 
 
 async def test_a_code_opens_once_even_for_two_clerks_at_once(spine: Spine, citizen: Citizen) -> None:
