@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import os
-import pwd
 import sys
 from datetime import date, timedelta
 from pathlib import Path
@@ -15,8 +14,8 @@ from core import settings as settings_module
 from core.errors import LianbanError
 from core.settings import Settings
 from domain.services import Services
+from lianban import console
 from lianban.app import services_for
-from models.lifecycle import Actor
 from payments.reconciliation import items
 from payments.reconciliation.reporting import DayRow, report
 
@@ -96,8 +95,7 @@ async def perform(services: Services, arguments: argparse.Namespace) -> int:
         return await _reconcile(services, date.fromisoformat(arguments.what))
     if arguments.item_id is None:
         raise ValueError("name the difference: its id stands in the list")
-    # The account of the process, not a variable: whoever acts cannot call himself somebody else.
-    actor = Actor("staff", f"console:{pwd.getpwuid(os.getuid()).pw_name}")
+    actor = console.actor()
     if arguments.what == "take-up":
         await items.take_up(arguments.item_id, actor)
     else:

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import os
-import pwd
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -14,8 +13,8 @@ from core import settings as settings_module
 from core.errors import LianbanError
 from core.settings import Settings
 from domain.billing.returning import return_again
+from lianban import console
 from lianban.app import services_for
-from models.lifecycle import Actor
 from payments.refunding import ByHand
 from payments.views import refunds_to_look_at
 
@@ -66,9 +65,7 @@ async def perform(arguments: argparse.Namespace) -> None:
     if arguments.action == "list":
         await _print_list()
         return
-    # The account of the process, not a variable: whoever asks cannot call himself somebody else.
-    maker = Actor("staff", f"console:{pwd.getpwuid(os.getuid()).pw_name}")
-    by_hand = ByHand(maker, arguments.approver, arguments.reason)
+    by_hand = ByHand(console.actor(), arguments.approver, arguments.reason)
     for refund_id in await return_again(arguments.payment_id, by_hand):
         print(f"已登记退款 {refund_id.hex}，由后台提交给支付机构；用 list 查看进展")
 

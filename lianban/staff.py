@@ -5,17 +5,17 @@ All further logins are made by administrators over the API, each within what he 
 
 import argparse
 import asyncio
-import getpass
 import os
 import sys
 from pathlib import Path
 
+from core import clock
 from core import settings as settings_module
 from core.errors import LianbanError
 from core.settings import Settings
 from domain.identity.staff import NewStaff
+from lianban import console
 from lianban.app import services_for
-from models.lifecycle import Actor
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Do it; 1 with a sentence when it is refused."""
     settings = settings_module.load({"LIANBAN_SETTINGS": str(arguments.var / "keys" / "settings.json"), **os.environ})
+    if settings.clock_file:
+        clock.follow(Path(settings.clock_file))
     try:
         asyncio.run(_act(arguments, settings))
     except LianbanError as error:
@@ -47,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _act(arguments: argparse.Namespace, settings: Settings) -> None:
-    by = Actor("staff", f"console:{getpass.getuser()}"[:60])
+    by = console.actor()
     async with services_for(settings) as services:
         staff = services.staff
         if arguments.action == "create":

@@ -8,6 +8,7 @@ from domain.billing.telling import refund_reason
 from models.payment import PaymentPart
 from models.posting import Posting
 from models.refund import Refund
+from payments.consent import is_agreed
 from payments.refunding import ByHand, request
 
 _KEPT = """
@@ -37,11 +38,8 @@ async def return_again(payment_id: UUID, by_hand: ByHand) -> list[UUID]:
     Raises:
         NothingToReturn: there is no such money. ApproverMissing: nobody else has agreed, or no reason is given.
     """
-    maker = by_hand.actor.id.rpartition(":")[2]
     by_hand = by_hand._replace(approver=by_hand.approver.strip(), why=by_hand.why.strip())
-    if not (1 <= len(by_hand.approver) <= 60 and 1 <= len(by_hand.why) <= 200):
-        raise ApproverMissing
-    if by_hand.approver.casefold() == maker.casefold():
+    if not is_agreed(by_hand.actor, by_hand.why, by_hand.approver):
         raise ApproverMissing
     requested: list[UUID] = []
     for row in await fetch(_KEPT, payment_id):

@@ -11,6 +11,7 @@ from core.log import get_logger
 from models import audit
 from models.lifecycle import Actor, move
 from models.reconciliation import RECONCILIATION_ITEM, ReconciliationItem, ReconciliationRun, RunStatus
+from payments.consent import is_agreed
 
 log = get_logger(__name__)
 
@@ -39,7 +40,7 @@ class ItemUnknown(LianbanError):
 
 
 class ReasonMissing(LianbanError):
-    """A difference ends with a reason, and with the consent of a second person."""
+    """A difference ends with a reason of 1 to 200 characters, and with the consent of a second person, named in 1 to 60."""
 
     code = "reconciliation_reason_missing"
 
@@ -140,5 +141,5 @@ async def _locked(item_id: UUID) -> ReconciliationItem:
 
 
 def _check_consent(actor: Actor, reason: str, approver: str) -> None:
-    if not reason.strip() or not approver.strip() or approver == actor.id:
+    if not is_agreed(actor, reason, approver):
         raise ReasonMissing

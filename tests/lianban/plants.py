@@ -115,7 +115,7 @@ PLANTS = (
         f" values ('{ALSO}', 'bill', '{ALSO}', 'void', 'open', 'correct_to_open', 'company', '{WATER}', now())"),
     _plant("correction_has_reason", "correct_to_open without an approver",
         f"insert into journal (id, subject, subject_id, from_state, to_state, event, actor_kind, actor_id, reason, approver, at)"
-        f" values ('{ALSO}', 'bill', '{ALSO}', 'void', 'open', 'correct_to_open', 'staff', 'S1', 'typed wrong', 'S1', now())"),
+        f" values ('{ALSO}', 'bill', '{ALSO}', 'void', 'open', 'correct_to_open', 'staff', 'console:wang', 'typed wrong', 'Wang', now())"),
     _plant("message_once_and_ends", "2 messages of event",
         "alter table message drop constraint message_once",
         _again("message")),

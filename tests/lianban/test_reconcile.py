@@ -1,11 +1,14 @@
 """The command reconciles a day, prints it to the fen, and lets a person end what differs."""
 
 import argparse
+import os
+import pwd
 
 import pytest
 
 from core.database import fetch_one
 from lianban import reconcile
+from payments.reconciliation.items import ReasonMissing
 from tests.harness.spine import Spine
 from tests.payments.reconciliation import days
 
@@ -47,6 +50,10 @@ async def test_what_differs_is_listed_with_its_owner_and_ended_by_two(
     assert "企业财务" in listed
     item_id = listed.split("\t")[0]
     await reconcile.perform(spine.services, _arguments("take-up", item_id))
+    for nobody in (pwd.getpwuid(os.getuid()).pw_name.upper(), "w" * 61):
+        alone = _arguments("resolve", item_id, "--reason", "企业次日补记", "--approver", nobody)
+        with pytest.raises(ReasonMissing):
+            await reconcile.perform(spine.services, alone)
     agreed = _arguments("resolve", item_id, "--reason", "企业次日补记", "--approver", "wang")
     assert await reconcile.perform(spine.services, agreed) == 0
     await reconcile.perform(spine.services, _arguments("list"))

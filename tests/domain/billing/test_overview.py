@@ -153,7 +153,9 @@ async def test_who_leaves_takes_no_question_along_and_a_second_look_joins_the_fi
     first.cancel()
     look, parts = await _look(spine, household)
     assert (parts["water"].state, parts["water"].total_fen) == ("fresh", HOME["water"][2])
-    assert (look.known_fen, look.is_partial) == (TOTAL, False), "the answer is this look's too, though another began the question"
+    assert (look.known_fen, look.is_partial) == (TOTAL, False), (
+        "the answer is this look's too, though another began the question"
+    )
     assert await spine.calls("company:water", "query_bills") == {"0203001234": 1}
 
 
