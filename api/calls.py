@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from types import UnionType
 from typing import Any, Literal
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -14,6 +15,9 @@ from domain.identity.staff_sessions import StaffCaller
 from domain.identity.tokens import Caller
 from domain.services import Services
 from models.idempotency import Once
+
+MOST_NAMES = 50
+"""Of a query that is not compared with a type."""
 
 OrganizationScope = Literal["read", "pay", "file", "sign", "appoint"]
 Who = Literal["anybody", "person", "staff", "company", "platform"]
@@ -91,6 +95,15 @@ class Call:
         """From here on `citizen` is the caller, the member of staff who calls his actor."""
         assert self._staff is not None, "only staff act for others"
         self._caller = citizen
+
+    def loose_query(self) -> dict[str, str]:
+        """The query of a call whose sender may add to it; nothing of one in which a name stands twice, or with too many names."""
+        try:
+            pairs = parse_qsl(self.query_text, keep_blank_values=True, max_num_fields=MOST_NAMES)
+        except ValueError:
+            return {}
+        query = dict(pairs)
+        return query if len(query) == len(pairs) else {}
 
     @property
     def caller_id(self) -> str | None:

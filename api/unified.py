@@ -2,15 +2,12 @@
 
 from dataclasses import replace
 from typing import Annotated, Literal
-from urllib.parse import parse_qsl
 
 from msgspec import Meta
 
 from api import browsers, html, sessions
 from api.calls import Answer, Call
 from api.texts import ClientId, Input, Output
-
-_MOST_FIELDS = 50
 
 
 class LoginStart(Input, frozen=True):
@@ -51,21 +48,10 @@ async def start(call: Call) -> Answer:
 
 
 async def come_back(call: Call) -> Answer:
-    """The browser is back from the source."""
-    query = _brought_back(call.query_text)
-    address = await call.services.sso.come_back(call.path["source"], query, browsers.browser_of(call))
+    """The browser is back from the source. A source may add to its answer, so only what counts is looked at; nothing twice."""
+    address = await call.services.sso.come_back(call.path["source"], call.loose_query(), browsers.browser_of(call))
     going_on = html.page("正在返回", "<main><p>登录后正在返回联办。</p></main>")
     return replace(going_on, status=303, headers={**going_on.headers, "Location": address})
-
-
-def _brought_back(text: str | None) -> dict[str, str]:
-    """A source may add to its answer, so only what counts is looked at; with anything twice, or with far too much, it counts for nothing."""
-    try:
-        pairs = parse_qsl(text or "", keep_blank_values=True, max_num_fields=_MOST_FIELDS)
-    except ValueError:
-        return {}
-    query = dict(pairs)
-    return query if len(query) == len(pairs) else {}
 
 
 async def finish(call: Call) -> Answer:

@@ -10,6 +10,7 @@ from core.failpoint import failpoint
 from core.log import get_logger
 from core.outbound import FailureKind
 from domain.billing.accounts import end_binding
+from domain.billing.refresh import AccountRefused
 from domain.services import Services
 from gateways.companies import BillsChanged, BindingRevoked, Posted, Processing, Refused, parse_event
 from models.inbox import InboxItem
@@ -139,7 +140,10 @@ async def _company(services: Services, company: str, content: bytes) -> str:
         account = await services.accounts.known(services.companies.get(company), data.account_number)
         if account is None:
             return "unknown_account"
-        await services.refresher.refresh(account, "view")
+        try:
+            await services.refresher.refresh(account, "view")
+        except AccountRefused:
+            return "refused"  # for good: asking again and again would change nothing
         return "refreshed"
     if isinstance(data, BindingRevoked):
         return await _binding_revoked(services, company, data)

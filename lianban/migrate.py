@@ -63,7 +63,7 @@ async def migrate(database_url: str) -> list[str]:
 
 async def _connect(database_url: str) -> asyncpg.Connection:
     credentials = configuration(database_url, ())["connections"]["default"]["credentials"]
-    wanted = {name: credentials[name] for name in ("host", "port", "user", "password", "database")}
+    wanted = {name: credentials.get(name) for name in ("host", "port", "user", "password", "database", "ssl")}
     return await asyncpg.connect(**{name: value for name, value in wanted.items() if value is not None})
 
 

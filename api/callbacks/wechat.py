@@ -1,7 +1,5 @@
 """WeChat's message push for the mini-program and for the official account, safe mode only."""
 
-from urllib.parse import parse_qsl
-
 from api.calls import Answer, Call
 from api.texts import Failure
 from core import clock
@@ -50,7 +48,7 @@ _SUCCESS = Answer(b"success", 200, "text/plain; charset=utf-8")
 
 def _echo(call: Call, receiver: PushReceiver) -> Answer:
     try:
-        echo = receiver.answer_url_check(_query(call), clock.now())
+        echo = receiver.answer_url_check(call.loose_query(), clock.now())
     except PushRefused as refused:
         return _refuse(refused)
     return Answer(echo.encode(), 200, "text/plain; charset=utf-8")
@@ -59,17 +57,12 @@ def _echo(call: Call, receiver: PushReceiver) -> Answer:
 async def _store(call: Call, receiver: PushReceiver, source: str) -> PushEvent | Answer:
     """The event, once it lies in the inbox; or the refusal."""
     try:
-        event, plaintext = receiver.opened(_query(call), call.raw, clock.now())
+        event, plaintext = receiver.opened(call.loose_query(), call.raw, clock.now())
     except PushRefused as refused:
         return _refuse(refused)
     await inbox.store(call.services.vault, source, event.dedupe_key, type(event).__name__, plaintext)
     failpoint("push.stored")
     return event
-
-
-def _query(call: Call) -> dict[str, str]:
-    pairs = parse_qsl(call.query_text, keep_blank_values=True, max_num_fields=20)
-    return {} if len({name for name, _ in pairs}) != len(pairs) else dict(pairs)
 
 
 def _refuse(refused: PushRefused) -> Answer:

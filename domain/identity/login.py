@@ -101,9 +101,12 @@ class Login:
         """Raise the caller to level 2 with what the getPhoneNumber button gave: (new access token, life in s, level).
 
         Raises:
-            PhoneCodeRefused: WeChat refused the code. IdentitySourceAway: no answer.
+            PhoneCodeRefused: WeChat refused the code, or this login is none of the mini-program. IdentitySourceAway: no answer.
         """
         user = await User.get(id=caller.user_id)
+        if (user.source, user.realm) != (WECHAT_MINI_PROGRAM, self._wechat.appid):
+            # He came by another way: what that source calls him is none of WeChat's business.
+            raise PhoneCodeRefused
         openid = self._vault.open(user.subject, "login_user.subject", user.id)
         try:
             phone = await self._wechat.phone_number(code, openid)

@@ -142,6 +142,17 @@ async def test_one_byte_more_than_allowed_is_too_large(edge: Edge, person: Perso
     assert await edge.spine.rows(STORED) == before
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("POST", "/callbacks/wechat/mini-program", 401), ("GET", "/v1/sessions/unified/ehuiban/callback", 303)],
+)
+async def test_an_address_with_very_many_names_is_no_fault_of_ours(
+    edge: Edge, method: str, path: str, status: int
+) -> None:
+    response = await edge.http.request(method, f"{path}?{'&'.join(f'n{number}=1' for number in range(60))}")
+    assert response.status_code == status
+
+
 async def test_a_body_of_just_the_allowed_size_is_read(edge: Edge, person: Person) -> None:
     content = b'{"code": "a", "x": "' + b"x" * (BODY_BYTES - 22) + b'"}'
     assert len(content) == BODY_BYTES

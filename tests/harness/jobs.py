@@ -5,7 +5,7 @@ from one scheduled job to the next.
 """
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,6 +48,14 @@ class Travel:
         await fetch(
             "update procrastinate_jobs set scheduled_at = scheduled_at - $1::interval where status = 'todo'", by
         )
+
+    def begin(self) -> None:
+        """The next nine in the morning in Shanghai: nothing depends on the hour at which the test happens to run."""
+        self.home()
+        now = clock.now().astimezone(clock.SHANGHAI)
+        nine = datetime.combine(now.date(), time(9), clock.SHANGHAI)
+        self._offset = nine - now + (timedelta() if nine > now else timedelta(days=1))
+        self._set()
 
     def home(self) -> None:
         """Back to the real time."""

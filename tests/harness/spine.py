@@ -505,7 +505,7 @@ async def spine(clean: None, settings: Settings, sandbox: SandboxProcess, ports:
     """Everything composed and running but the worker; at the end no job has failed unexpectedly and every rule holds."""
     assert settings.clock_file is not None
     travel = Travel(Path(settings.clock_file))
-    travel.home()
+    travel.begin()
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(
             httpx.AsyncClient(base_url=sandbox.url, timeout=20, trust_env=False, verify=False)

@@ -100,6 +100,13 @@ async def test_the_phone_of_another_raises_nobody(spine: Spine) -> None:
     assert {person.level for person in await Person.all()} == {1}
 
 
+async def test_who_came_by_another_source_is_not_named_to_wechat(spine: Spine) -> None:
+    resident, other = (await spine.resident())[0], await spine.citizen()
+    with pytest.raises(PhoneCodeRefused):
+        await spine.services.login.prove_phone(resident.caller, await spine.phone_code(other.phone_id))
+    assert await spine.calls("wechat", "phone_number") == {}
+
+
 async def test_the_database_itself_refuses_a_level_without_its_proof(spine: Spine) -> None:
     citizen = await spine.citizen()
     with pytest.raises(Exception, match="person_level_proved"):
