@@ -46,6 +46,7 @@ async def _live(spine: Spine) -> None:
     await spine.services.accounts.revoke(binding.id, passer_by.principal)
     await spine.jobs.run()
     await morning_after(spine, day)
+    await spine.services.delivery.expire()
     await spoil_bill(spine, day, drop=[order_no])
     await reconcile(spine, day)
 
