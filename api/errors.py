@@ -30,6 +30,7 @@ from domain.billing.scene_codes import WeChatCodesAway
 from domain.billing.sharing import AlreadyMember, InvitationRefused, TooManyMembers
 from domain.companies import CompanyNotJoined
 from domain.identity.acting import CounterCodeRefused, PurposeExceeded
+from domain.identity.first_agents import OrganizationNotProved
 from domain.identity.joining import (
     IdentitiesDiffer,
     IdentityAlreadyYours,
@@ -151,6 +152,7 @@ STATUS: dict[type[LianbanError], int] = {
     ReturnRefused: 401,
     SnapshotUserRefused: 403,
     LevelTooLow: 403,
+    OrganizationNotProved: 403,
     ScopeMissing: 403,
     PermissionMissing: 403,
     PurposeExceeded: 403,

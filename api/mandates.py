@@ -10,7 +10,7 @@ from api.calls import Answer, Call
 from api.errors import OrganizationNotNamed
 from api.shares import use_list
 from api.texts import Input, Output, Page
-from domain.identity.mandates import SCOPES, Agent, Scope
+from domain.identity.mandates import SCOPES, Agent, Represented, Scope
 from models.mandate import Mandate
 
 ScopeName = Literal["read", "pay", "file", "sign", "appoint"]
@@ -94,23 +94,14 @@ class OrganizationList(Output, frozen=True):
 
 async def list_organizations(call: Call) -> Answer:
     found = await call.services.mandates.represented(call.caller.person_id)
-    return Answer(
-        OrganizationList(
-            [
-                OrganizationView(
-                    one.organization_id,
-                    one.name,
-                    one.credit_code_masked,
-                    one.mandate_id,
-                    list(one.scopes),
-                    list(one.services) if one.services is not None else None,
-                    list(one.account_ids) if one.account_ids is not None else None,
-                    one.ends_at,
-                )
-                for one in found
-            ]
-        )
-    )
+    return Answer(OrganizationList([_organization(one) for one in found]))
+
+
+async def claim_organization(call: Call) -> Answer:
+    """The organization's own login has opened this session: its first agent."""
+    mandate = await call.services.first_agents.claim(call.caller)
+    found = await call.services.mandates.represented(call.caller.person_id)
+    return Answer(next(_organization(one) for one in found if one.mandate_id == mandate.id), 201)
 
 
 async def appoint(call: Call) -> Answer:
@@ -151,6 +142,19 @@ async def list_uses(call: Call) -> Answer:
 def _for_organization(call: Call) -> None:
     if call.caller.organization_id is None:
         raise OrganizationNotNamed
+
+
+def _organization(one: Represented) -> OrganizationView:
+    return OrganizationView(
+        one.organization_id,
+        one.name,
+        one.credit_code_masked,
+        one.mandate_id,
+        list(one.scopes),
+        list(one.services) if one.services is not None else None,
+        list(one.account_ids) if one.account_ids is not None else None,
+        one.ends_at,
+    )
 
 
 def _scopes(mandate: Mandate) -> list[str]:

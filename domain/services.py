@@ -25,6 +25,7 @@ from domain.billing.sharing import Sharing
 from domain.billing.telling import Telling
 from domain.companies import Companies
 from domain.identity.acting import Acting
+from domain.identity.first_agents import FirstAgents
 from domain.identity.joining import Joining
 from domain.identity.login import Login
 from domain.identity.mandate_telling import MandateTelling
@@ -83,6 +84,7 @@ class Services:
     telling: Telling
     sharing: Sharing
     mandates: Mandates
+    first_agents: FirstAgents
     mandate_telling: MandateTelling
     share_telling: ShareTelling
     intents: Intents

@@ -30,6 +30,7 @@ from domain.billing.sharing import Sharing
 from domain.billing.telling import Telling
 from domain.companies import Companies, JoinedCompany
 from domain.identity.acting import Acting
+from domain.identity.first_agents import FirstAgents
 from domain.identity.joining import Joining
 from domain.identity.login import Login
 from domain.identity.mandate_telling import MandateTelling
@@ -189,6 +190,7 @@ def compose(settings: Settings) -> Services:
         telling=Telling(city, companies, accounts, intents),
         sharing=Sharing(city, vault, limiter),
         mandates=Mandates(city, vault, limiter),
+        first_agents=FirstAgents(city, vault, sessions),
         mandate_telling=MandateTelling(vault, intents),
         share_telling=ShareTelling(city, accounts, intents),
         intents=intents,

@@ -30,10 +30,25 @@ class Principal(NamedTuple):
 
 
 _WAY = """
-select account_id, via, may_pay, binding_id, share_id, mandate_id from account_access($2, $3, $4) where account_id = $1 order by may_pay desc, via limit 1
+select account_id, via, may_pay, binding_id, share_id, mandate_id from account_access($2, $3, $4)
+where account_id = $1 and ($5::text is null or via = $5) order by may_pay desc, via limit 1
 """
+ANY_ACCOUNT = """
+select null::uuid as share_id, m.mandate_id from live_mandate({person}, {organization}, {moment}) m
+where m.may_pay and m.account_ids is null and (m.services is null or {service} = any(m.services))
+"""
+"""The mandates by which an agent may pay and add whatever account of a service: those that are not for some accounts only."""
+_ANY_ACCOUNT = ANY_ACCOUNT.format(person="$1", organization="$2", moment="$3", service="$4") + " limit 1"
 
 
-async def way_to(account_id: UUID, principal: Principal) -> asyncpg.Record | None:
-    """How `principal` comes to the account: ``via``, ``may_pay``, ``binding_id``, ``share_id``, ``mandate_id``; None when he does not."""
-    return await fetch_one(_WAY, account_id, *principal, clock.now())
+async def way_to(account_id: UUID, principal: Principal, via: str | None = None) -> asyncpg.Record | None:
+    """How `principal` comes to the account: ``via``, ``may_pay``, ``binding_id``, ``share_id``, ``mandate_id``; None when he does not.
+
+    `via`: only by this way, though he may have a better one.
+    """
+    return await fetch_one(_WAY, account_id, *principal, clock.now(), via)
+
+
+async def way_to_any(service: str, principal: Principal) -> asyncpg.Record | None:
+    """How an agent comes to accounts of a service that his organization has no binding to: ``share_id`` (None), ``mandate_id``."""
+    return await fetch_one(_ANY_ACCOUNT, *principal, clock.now(), service)

@@ -77,7 +77,7 @@ class Mandate(Model):
     ends_at = fields.DatetimeField()
     ended_at = fields.DatetimeField(null=True)
     ended_by = fields.CharField(max_length=20, null=True)
-    """appointer, agent, or above: a mandate it hung on has ended."""
+    """appointer (or a first agent of the organization), agent, or above: a mandate it hung on has ended."""
 
     class Meta:
         table = "mandate"

@@ -112,6 +112,9 @@ class AccessUse(Model):
         indexes = (("share_id", "id"), ("mandate_id", "id"), ("subject_id",))
 
 
+OWN: Mapping[str, Any] = {"share_id": None, "mandate_id": None}
+"""The way of somebody who does it with what is his own."""
+
 _NOTE = """
 insert into access_use (id, at, share_id, mandate_id, person_id, action, account_id, subject_id)
 values ($1, $2, $3, $4, $5, $6, $7, $8)

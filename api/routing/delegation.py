@@ -7,6 +7,7 @@ from api.errors import OrganizationNotNamed
 from core.errors import NotFound
 from core.redis import LimiterAway, RateLimited
 from domain.billing.sharing import AlreadyMember, InvitationRefused, TooManyMembers
+from domain.identity.first_agents import OrganizationNotProved
 from domain.identity.mandates import MandateExceeds, MandateRefused, TooManyAgents
 
 ROUTES: tuple[Route, ...] = (
@@ -29,6 +30,10 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "GET", "/v1/organizations", mandates.list_organizations, WECHAT, "我替哪些单位办事", mandates.OrganizationList, tag="单位代办", shed="search",
+    ),
+    Route(
+        "POST", "/v1/organizations", mandates.claim_organization, REAL_NAME, "以单位登录后，成为单位的首位经办人", mandates.OrganizationView, 201,
+        limit=Limit(20), errors=(OrganizationNotProved, RateLimited), tag="单位代办", shed="filing",
     ),
     Route(
         "POST", "/v1/mandates", mandates.appoint, REAL_NAME_APPOINT, "任命单位的经办人", mandates.AppointmentView, 201,

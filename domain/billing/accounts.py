@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from cities.schema import City
@@ -18,9 +19,9 @@ from domain.companies import Companies, JoinedCompany
 from domain.identity.mandates import ScopeMissing
 from domain.identity.tokens import Caller
 from gateways.companies import Account, CompanyRefusal, Proof
-from models.access import Principal, way_to
+from models.access import Principal, way_to, way_to_any
 from models.lifecycle import Actor, announce, move
-from models.share import ACCOUNT_SHARE, Share
+from models.share import ACCOUNT_SHARE, OWN, Share, note_use
 from models.utility_account import Binding, UtilityAccount
 
 _ONCE = ("binding_live_once_per_person", "binding_live_once_per_organization")
@@ -111,7 +112,9 @@ class Accounts:
             CompanyNotJoined, AccountNumberMalformed, ProofMalformed, RateLimited, LimiterAway, AccountOrProofWrong, CompanyAway.
         """
         company = self._companies.get(company_code)
-        await _may_bind(caller.principal, company.rules.service)
+        if caller.organization_id is not None and await way_to_any(company.rules.service, caller.principal) is None:
+            # All of his organization's agents will see it, so his mandate must not be for some accounts only.
+            raise ScopeMissing(scope="pay")
         number = number_in(company.rules, number) or tidy(number)
         proof_value = tidy(proof_value).upper()
         if not company.rules.account.fits(number):
@@ -242,17 +245,31 @@ class Accounts:
             binding = await Binding.filter(id=binding_id).select_for_update().get_or_none()
             if binding is None:
                 raise NotFound("binding")
+            way = await self._way_to_revoke(binding, principal)
             own = binding.belongs_to(principal)
             if not own:
                 earlier = await Binding.live(binding.account_id, principal)
                 if earlier is None or earlier.created_at >= binding.created_at:
                     raise NotFound("binding")
+            if binding.revoked_at is None:
+                await note_use(way, principal.person_id, "binding.revoked", binding.account_id, binding.id)
             await end_binding(
                 binding,
                 "owner" if own else "earlier_binder",
                 Actor("person", str(principal.person_id)),
             )
         failpoint("binding.revoked_committed")
+
+    async def _way_to_revoke(self, binding: Binding, principal: Principal) -> Any:
+        """An agent ends bindings of accounts that his mandate lets him pay; what has ended already he may end again."""
+        if principal.organization_id is None:
+            return OWN
+        way = await way_to(binding.account_id, principal, "agent")
+        if way is not None and way["may_pay"]:
+            return way
+        if binding.revoked_at is None or not binding.belongs_to(principal):
+            raise NotFound("binding")
+        return OWN
 
     async def _count_try(self, caller: Caller, company: JoinedCompany, number: str) -> None:
         rule = self._city.payment_rules(clock.today()).binding_limit
@@ -274,6 +291,9 @@ class Accounts:
             raise CompanyAway(company=company.code) from error
 
     async def _insert_binding(self, caller: Caller, account: UtilityAccount, label: str | None) -> Binding:
+        way = await way_to_any(account.service, caller.principal) if caller.organization_id is not None else OWN
+        if way is None:  # his mandate has ended while the company was asked
+            raise ScopeMissing(scope="pay")
         binding = await Binding.create(
             id=ids.new_id(),
             account_id=account.id,
@@ -284,6 +304,7 @@ class Accounts:
             created_at=clock.now(),
         )
         await announce("binding.created", "binding", binding.id, Actor("person", str(caller.person_id)))
+        await note_use(way, caller.person_id, "binding.created", account.id, binding.id)
         return binding
 
     def _number_index(self, company: JoinedCompany, number: str) -> bytes:
@@ -303,20 +324,6 @@ async def end_binding(binding: Binding, by: str, actor: Actor) -> None:
     binding.revoked_at, binding.revoked_by = clock.now(), by
     await binding.save(update_fields=["revoked_at", "revoked_by"])
     await announce("binding.revoked", "binding", binding.id, actor, {"by": by})
-
-
-async def _may_bind(principal: Principal, service: str) -> None:
-    """An agent binds what all of his organization's agents will see: his mandate must not be for some accounts only."""
-    if principal.organization_id is None:
-        return
-    row = await fetch_one(_MAY_BIND, *principal, clock.now(), service)
-    if row is None:
-        raise ScopeMissing(scope="pay")
-
-
-_MAY_BIND = """
-select 1 from live_mandate($1, $2, $3) m where m.may_pay and m.account_ids is null and (m.services is null or $4 = any(m.services)) limit 1
-"""
 
 
 async def end_shares(shares: Sequence[Share], by: str, actor: Actor) -> None:

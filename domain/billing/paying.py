@@ -24,7 +24,7 @@ from domain.billing.quotes import MAX_TOTAL_FEN, AmountTooLarge
 from domain.billing.refresh import Refresher, is_fresh, open_bills
 from domain.companies import Companies
 from domain.identity.tokens import Caller
-from models.access import way_to
+from models.access import way_to, way_to_any
 from models.bill import Bill
 from models.idempotency import Once
 from models.lifecycle import Actor
@@ -216,17 +216,21 @@ class Paying:
         except TooManyLately:
             raise _too_many(rules) from None
         for one in quoted:
-            if one.basis in ("family", "agent"):
-                await self._note(caller, one.account_id, payment_id)
+            if one.basis in ("family", "agent") or caller.organization_id is not None:
+                await self._note(caller, one, payment_id)
         made = (CreatedPart(one.company, sum(one.amounts.values()), tuple(one.amounts.items())) for one in quoted)
         return Created(payment_id, total_fen, tuple(made), expires_at)
 
-    async def _note(self, caller: Caller, account_id: UUID, payment_id: UUID) -> None:
+    async def _note(self, caller: Caller, quoted: Quoted, payment_id: UUID) -> None:
         """For whoever gave him the right; it is asked for once more, and with it gone nothing is created."""
-        way = await way_to(account_id, caller.principal)
-        if way is None or not way["may_pay"]:
+        if quoted.basis == "scan":
+            way = await way_to_any(self._companies.get(quoted.company).rules.service, caller.principal)
+        else:
+            way = await way_to(quoted.account_id, caller.principal, quoted.basis)
+            way = way if way is not None and way["may_pay"] else None
+        if way is None:
             raise NotFound("quote")
-        await note_use(way, caller.person_id, "payment.created", account_id, payment_id)
+        await note_use(way, caller.person_id, "payment.created", quoted.account_id, payment_id)
 
     def _merchant(self, company: str, way: Way) -> str:
         """The company's own number at the provider."""
@@ -300,8 +304,8 @@ class Paying:
             raise held.refusal
         if held.stale:
             raise await self._stale(quoted)
-        for payment_id, person_id in {holder["id"]: holder["person_id"] for holder in held.holders}.items():
-            await self._close(await Payment.get(id=payment_id), person_id == caller.person_id)
+        for payment_id, own in {holder["id"]: _is_own(holder, caller) for holder in held.holders}.items():
+            await self._close(await Payment.get(id=payment_id), own)
 
     async def _close(self, payment: Payment, own: bool) -> None:
         try:

@@ -11,7 +11,7 @@ import msgspec
 from core import clock
 from core.database import fetch
 from core.errors import LianbanError, NotFound
-from models.access import Principal
+from models.access import ANY_ACCOUNT, Principal
 
 
 class BillNotInQuote(LianbanError):
@@ -49,7 +49,9 @@ class Quoted:
 _QUOTE = """
 select q.id, q.account_id, q.basis, q.lines, q.partial_bill_id, q.expires_at, a.company from quote q join utility_account a on a.id = q.account_id
 where q.id {which} and q.person_id = $2 and q.organization_id is not distinct from $3
-  and (q.basis = 'scan' or exists (select 1 from account_access($2, $3, $4) way where way.account_id = q.account_id and way.may_pay))
+  and case when q.basis <> 'scan'
+    then exists (select 1 from account_access($2, $3, $4) way where way.account_id = q.account_id and way.may_pay and way.via = q.basis)
+    else $3::uuid is null or exists ({any_account}) end
 """
 
 # A hot path: quotes, accounts and bills read and locked in one statement. The bills come out of the quotes' own rows: an array from
@@ -75,7 +77,10 @@ select quoted.*, locked.id as bill_id, locked.payable_fen, locked.status,
 from quoted left join locked on locked.account_id = quoted.account_id
 """
 _ONE, _SEVERAL = "= $1", "= any($1::uuid[])"
-_QUOTE_ONE, _QUOTE_SEVERAL = _QUOTE.replace("{which}", _ONE), _QUOTE.replace("{which}", _SEVERAL)
+_AGENT = ANY_ACCOUNT.format(person="$2", organization="$3", moment="$4", service="a.service")
+_QUOTE_ONE, _QUOTE_SEVERAL = (
+    _QUOTE.replace("{any_account}", _AGENT).replace("{which}", which) for which in (_ONE, _SEVERAL)
+)
 _LOCK_ONE, _LOCK_SEVERAL = _LOCK.replace("{quote}", _QUOTE_ONE), _LOCK.replace("{quote}", _QUOTE_SEVERAL)
 
 _HOLDERS = """

@@ -20,8 +20,9 @@ from domain.billing.foreign import Candidate
 from domain.billing.qr import QrCodes
 from domain.billing.refresh import AccountRefused, Refresher, is_fresh, open_bills
 from domain.companies import CompanyNotJoined
+from domain.identity.mandates import ScopeMissing
 from domain.identity.tokens import Caller
-from models.access import Principal, way_to
+from models.access import Principal, way_to, way_to_any
 from models.bill import Bill, Quote
 from models.share import note_use
 from models.utility_account import UtilityAccount
@@ -187,7 +188,8 @@ class Quotes:
         if error is None:
             return task.result()
         if not isinstance(
-            error, NotFound | CompanyAway | CompanyNotJoined | NothingOwed | AmountTooLarge | AccountNotPayable
+            error,
+            NotFound | MayOnlyRead | CompanyAway | CompanyNotJoined | NothingOwed | AmountTooLarge | AccountNotPayable,
         ):
             raise error
         return error
@@ -197,10 +199,15 @@ class Quotes:
 
         Raises:
             QrCodeRefused, CompanyAway, NothingOwed, AccountNotPayable, PartialNotAllowed.
+            ScopeMissing: an agent whose mandate is for some accounts only, and not for this one.
         """
         account = await self._qr_codes.account_of(token)
         way = await way_to(account.id, caller.principal)
-        return await self._quote(caller, account, way["via"] if way and way["may_pay"] else "scan", amount_fen)
+        if way is not None and way["may_pay"]:
+            return await self._quote(caller, account, way["via"], amount_fen)
+        if caller.organization_id is not None and await way_to_any(account.service, caller.principal) is None:
+            raise ScopeMissing(scope="pay")
+        return await self._quote(caller, account, "scan", amount_fen)
 
     async def _owed(self, account: UtilityAccount) -> Owed:
         known = await self.keep_fresh(account)

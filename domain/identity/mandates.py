@@ -1,6 +1,7 @@
 """Agents of organizations: who may act for a legal person, in what, and until when.
 
-The first agent is whoever the legal person's own login at an identity source has brought: he may do all. An agent who may appoint
+The first agent is whoever the legal person's own login at an identity source has brought (:mod:`domain.identity.first_agents`): he may
+do all, and reaches all mandates of his organization, another first agent's too. An agent who may appoint
 names another person, says what he may do and until when, and hands on a code; the named person takes it in his own real-name login.
 Nobody gives more than he has: scope, services, accounts and end lie within his own mandate's. Whether a mandate is alive is asked in
 the query that uses it, together with every mandate above it; ending one ends, in the same commit, all that hang on it.
@@ -105,48 +106,6 @@ class Mandates:
         self._vault = vault
         self._limiter = limiter
 
-    async def first_agent(self, caller: Caller, organization_id: UUID) -> Mandate:
-        """The mandate of a person whose session the organization's own login has opened; a live one is carried on to the full time.
-
-        The caller has made sure of that login, and that it is fresh.
-        """
-        now = clock.now()
-        ends_at = now + self._rule().first_life
-        async with transaction():
-            await Organization.filter(id=organization_id).select_for_update(no_key=True).get()
-            known = await Mandate.get_or_none(
-                organization_id=organization_id, person_id=caller.person_id, parent_id=None, status=MandateStatus.ACTIVE
-            )
-            if known is not None and known.ends_at > now:
-                known.ends_at = ends_at
-                await known.save(update_fields=["ends_at"])
-                return known
-            if known is not None:
-                await _end(known, "expire", SYSTEM)
-            mandate_id = ids.new_id()
-            person = await Person.get(id=caller.person_id)
-            name = self._vault.open(person.name, "person.name", person.id) if person.name is not None else ""
-            mandate = await Mandate.create(
-                id=mandate_id,
-                status=MandateStatus.OFFERED,
-                organization_id=organization_id,
-                chain=[mandate_id],
-                may_pay=True,
-                may_file=True,
-                may_sign=True,
-                may_appoint=True,
-                agent_name=self._vault.seal(name, "mandate.agent_name", mandate_id),
-                actor_user_id=caller.user_id,
-                created_at=now,
-                ends_at=ends_at,
-            )
-            actor = Actor("person", str(caller.person_id))
-            await born(MANDATE, mandate, actor)
-            columns = {"person_id": caller.person_id, "accepted_at": now}
-            await move(MANDATE, mandate, "accept", actor, columns=columns)
-        failpoint("mandate.first_committed")
-        return mandate
-
     async def appoint(self, caller: Caller, agent_name: str, wanted: Scope, ends_at: datetime) -> Appointment:
         """Offer a mandate of the caller's organization to a person of this name.
 
@@ -156,7 +115,7 @@ class Mandates:
         assert caller.organization_id is not None
         rule, now, code, mandate_id = self._rule(), clock.now(), ids.new_code(), ids.new_id()
         async with transaction():
-            await Organization.filter(id=caller.organization_id).select_for_update(no_key=True).get_or_none()
+            await lock_organization(caller.organization_id)
             above = await self._appointing(caller.principal, wanted, ends_at)
             if len(above.chain) >= rule.longest_chain:
                 raise MandateExceeds(what="chain")
@@ -202,7 +161,7 @@ class Mandates:
         if known is None:
             raise MandateRefused
         async with transaction():
-            await _lock(known.organization_id)
+            await lock_organization(known.organization_id)
             mandate = await Mandate.get(id=known.id)
             if mandate.status == MandateStatus.ACTIVE and mandate.person_id == caller.person_id:
                 return mandate
@@ -214,7 +173,7 @@ class Mandates:
         return mandate
 
     async def end(self, mandate_id: UUID, principal: Principal) -> None:
-        """End a mandate that hangs on one's own, or one's own, with all that hang on it; ending it again changes nothing.
+        """End a mandate within one's reach, or one's own, with all that hang on it; ending it again changes nothing.
 
         Raises:
             NotFound: neither.
@@ -222,10 +181,10 @@ class Mandates:
         known = await Mandate.get_or_none(id=mandate_id)
         async with transaction():
             if known is not None:
-                await _lock(known.organization_id)
+                await lock_organization(known.organization_id)
                 known = await Mandate.get(id=mandate_id)
             own = known is not None and known.person_id == principal.person_id
-            if known is None or not (own or await _hangs_on(known, principal)):
+            if known is None or not (own or await _reaches(principal, known)):
                 raise NotFound("mandate")
             await _end_with_all_below(known, "agent" if own else "appointer", principal.person_id)
         failpoint("mandate.revoked_committed")
@@ -284,14 +243,14 @@ class Mandates:
     async def uses(
         self, mandate_id: UUID, principal: Principal, after: UUID | None, limit: int
     ) -> Sequence[dict[str, Any]]:
-        """What was done by a mandate, newest first: for those whose own it hangs on, and for the agent.
+        """What was done by a mandate, newest first: for those within whose reach it lies, and for the agent.
 
         Raises:
             NotFound: neither.
         """
         known = await Mandate.get_or_none(id=mandate_id)
         own = known is not None and known.person_id == principal.person_id
-        if known is None or not (own or await _hangs_on(known, principal)):
+        if known is None or not (own or await _reaches(principal, known)):
             raise NotFound("mandate")
         rows = await fetch(_USES, mandate_id, after, limit)
         return [dict(row) for row in rows]
@@ -336,6 +295,10 @@ from (select distinct organization_id from mandate where person_id = $1 and stat
 join organization o on o.id = m.organization_id cross join lateral live_mandate($1, m.organization_id, $2) l
 order by l.organization_id, l.mandate_id limit 200
 """
+_REACHES = """
+select 1 from live_mandate($1, $2, $3) l join mandate m on m.id = l.mandate_id
+where l.mandate_id = any($4::uuid[]) or m.parent_id is null limit 1
+"""
 _USES = """
 select id, at, action, account_id, subject_id from access_use
 where mandate_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3
@@ -352,12 +315,12 @@ async def expire_mandates() -> int:
     )
     for row in rows:
         async with transaction():
-            await _lock(row["organization_id"])
+            await lock_organization(row["organization_id"])
             mandate = await Mandate.get(id=row["id"])
             if mandate.status == MandateStatus.ACTIVE and mandate.ends_at <= now:
-                await _end(mandate, "expire", SYSTEM)
+                await end_mandate(mandate, "expire", SYSTEM)
             elif mandate.status == MandateStatus.OFFERED:
-                await _end(mandate, "lapse", SYSTEM)
+                await end_mandate(mandate, "lapse", SYSTEM)
     return len(rows)
 
 
@@ -372,19 +335,16 @@ def _exceeds(row: Any, wanted: Scope, ends_at: datetime) -> str | None:
     return "ends_at" if ends_at > row["ends_at"] else None
 
 
-async def _lock(organization_id: UUID) -> None:
+async def lock_organization(organization_id: UUID) -> None:
     """One at a time for all mandates of an organization, so that none is given from one that is just being ended."""
-    await Organization.filter(id=organization_id).select_for_update(no_key=True).get()
+    await Organization.filter(id=organization_id).select_for_update(no_key=True).get_or_none()
 
 
-async def _hangs_on(mandate: Mandate, principal: Principal) -> bool:
-    """True when it lies below a live mandate of the principal's, in the organization he acts for."""
-    if principal.organization_id != mandate.organization_id or len(mandate.chain) < 2:
+async def _reaches(principal: Principal, mandate: Mandate) -> bool:
+    """True when it lies below a live mandate of the principal's, or he is a first agent of its organization, for which he acts."""
+    if principal.organization_id != mandate.organization_id:
         return False
-    row = await fetch_one(
-        "select 1 from live_mandate($1, $2, $3) l where l.mandate_id = any($4::uuid[])",
-        *principal, clock.now(), mandate.chain[:-1],
-    )  # fmt: skip
+    row = await fetch_one(_REACHES, *principal, clock.now(), mandate.chain[:-1])
     return row is not None
 
 
@@ -397,12 +357,13 @@ async def _end_with_all_below(mandate: Mandate, by: str, person_id: UUID) -> Non
     )  # fmt: skip
     for row in below:
         one = await Mandate.get(id=row["id"])
-        await _end(one, "withdraw" if one.status == MandateStatus.OFFERED else "revoke", actor, "above")
+        await end_mandate(one, "withdraw" if one.status == MandateStatus.OFFERED else "revoke", actor, "above")
     if mandate.status in _LIVE:
-        await _end(mandate, "withdraw" if mandate.status == MandateStatus.OFFERED else "revoke", actor, by)
+        await end_mandate(mandate, "withdraw" if mandate.status == MandateStatus.OFFERED else "revoke", actor, by)
 
 
-async def _end(mandate: Mandate, event: str, actor: Actor, by: str | None = None) -> None:
+async def end_mandate(mandate: Mandate, event: str, actor: Actor, by: str | None = None) -> None:
+    """Write down an end in the caller's transaction, which holds the organization's lock."""
     columns: dict[str, Any] = {"ended_at": clock.now()}
     if by is not None:
         columns["ended_by"] = by

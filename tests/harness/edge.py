@@ -17,6 +17,7 @@ from sanic import Sanic
 
 from api.openapi import document
 from api.routes import ROUTES
+from core import clock
 from core.settings import Settings
 from lianban.app import listen, running_api, services_for
 from lianban.keys import Ports
@@ -88,10 +89,15 @@ class Edge:
             person.token = (await self.told("POST", "/v1/me/phone", {"code": code}, by=person))["access_token"]
         return person
 
+    async def legal_person(self) -> Person:
+        """Somebody new whom an organization's own login has just brought."""
+        resident, _ = await self.spine.legal_person("王小明")
+        return Person(resident, resident.opened.access_token)
+
     async def agent(self, person: Person) -> str:
         """An organization that `person` is the first agent of; its id."""
         organization_id = await self.spine.organization()
-        await self.spine.services.mandates.first_agent(person.citizen.caller, organization_id)
+        await self.spine.services.first_agents.make(person.citizen.caller, organization_id, clock.now())
         return str(organization_id)
 
     async def bound(self, person: Person, *fens: int) -> dict[str, str]:

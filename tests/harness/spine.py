@@ -43,6 +43,7 @@ WATER = "water"
 OFFICIAL = "wechat_official_account"
 JSAPI = Way("wechat_pay", "jsapi")
 _NUMBERS = {"water": "02090{:05}", "power": "42900000{:05}", "gas": "Q290{:05}", "telecom": "0711900{:05}"}
+CREDIT_CODE = "91420704MA49236618"
 MINUTE = timedelta(minutes=1)
 _PATIENCE_S = 10.0
 _SPEAKERS = (("wechat_pay", "notice"), ("alipay", "notice"), ("wechat", "message_push"), ("company:water", "event"))
@@ -228,6 +229,11 @@ class Spine:
         await person.save()
         citizen.caller = replace(citizen.caller, level=3)
         return citizen.caller
+
+    async def legal_person(self, name: str, credit_code: str = CREDIT_CODE) -> "tuple[Citizen, dict[str, Any]]":
+        """Somebody of this name whom an organization's own login has just brought; and what the source knows of him."""
+        organizations = [{"name": "鄂州示范商贸有限公司", "credit_code": credit_code, "legal_representative": "王小明"}]
+        return await self.resident(as_organization=True, name=name, organizations=organizations)
 
     async def organization(self, name: str = "鄂州某某有限公司") -> UUID:
         """A legal person that an identity source has vouched for."""

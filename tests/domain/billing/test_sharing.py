@@ -85,6 +85,29 @@ async def test_a_member_who_may_only_read_is_told_so_and_may_scan_as_anybody(hom
     assert scanned.quote.basis == "scan"
 
 
+async def test_an_account_he_may_only_read_does_not_hold_up_those_he_may_pay(home: Home) -> None:
+    await home.share(may_pay=False)
+    own = await home.spine.bind(home.member, await home.spine.account(500))
+    quotes = await home.spine.services.quotes.for_accounts(home.member.caller, [home.account_id, own.account_id])
+    assert [type(one) for one in quotes] == [MayOnlyRead, OpenQuote]
+
+
+async def test_a_quote_serves_the_right_it_was_asked_with_and_no_other(home: Home) -> None:
+    """Else his own binding's quote, paid by a family member's right after it has ended, would be shown to nobody."""
+    share = await home.share()
+    own = await home.spine.bind(home.member, home.number)
+    as_binder = await home.spine.services.quotes.for_binding(home.member.caller, home.account_id)
+    assert as_binder.quote.basis == "binding"
+    await home.spine.services.accounts.revoke(own.id, home.member.principal)
+    with pytest.raises(NotFound):
+        await home.create(home.member, as_binder)
+    as_member = await home.spine.services.quotes.for_binding(home.member.caller, home.account_id)
+    await home.spine.bind(home.member, home.number)
+    await home.create(home.member, as_member)
+    assert await home.uses(share, home.owner) == ["payment.created"], "by whatever right he has besides"
+    await home.spine.jobs.run()
+
+
 async def test_a_member_pays_with_his_own_money_and_the_owner_learns_that_it_is_paid(home: Home) -> None:
     share = await home.share()
     found = await home.spine.services.quotes.for_binding(home.member.caller, home.account_id)

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from core import clock
 from core.database import fetch
 from core.errors import NotFound
 from domain.identity.joining import (
@@ -269,7 +270,7 @@ async def test_shares_and_mandates_go_over_and_come_back_and_none_is_left_where_
     ):  # fmt: skip
         invitation = await sharing.offer(owner.caller, binding.account_id, "家人", True)
         shares.append((await sharing.accept(taker.caller, invitation.code)).id)
-    mandate = await spine.services.mandates.first_agent(citizen.caller, await spine.organization())
+    mandate = await spine.services.first_agents.make(citizen.caller, await spine.organization(), clock.now())
     caller, join_id = await join(spine, citizen, known)
     given = await sharing.given(mine.account_id, caller.principal)
     assert [one.share.id for one in given] == [shares[0], shares[2]]

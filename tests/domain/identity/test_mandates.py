@@ -62,7 +62,7 @@ async def office(spine: Spine) -> Office:
     await spine.real_name(first, "王法人")
     await spine.real_name(clerk, "李会计")
     organization_id = await spine.organization()
-    await spine.services.mandates.first_agent(first.caller, organization_id)
+    await spine.services.first_agents.make(first.caller, organization_id, clock.now())
     return Office(spine, organization_id, first, clerk)
 
 
@@ -89,7 +89,7 @@ async def test_an_agent_binds_sees_and_pays_for_his_organization_until_his_time_
     assert await spine.told(office.clerk) == ["payment.succeeded", "payment.posted"]
     assert await spine.told(office.first) == ["mandate.accepted", "payment.succeeded", "payment.posted"]
     uses = await office.mandates.uses(mandate.id, office.acting(office.first).principal, None, 20)
-    assert [use["action"] for use in uses] == ["payment.created"]
+    assert [use["action"] for use in uses] == ["payment.created", "binding.created"]
     await spine.travel(MONTH)
     with pytest.raises(NotFound):
         await office.mandates.require(acting.principal, "read")
@@ -101,6 +101,7 @@ async def test_an_agent_binds_sees_and_pays_for_his_organization_until_his_time_
     assert await expire_mandates() == 1
     await spine.jobs.run()
     assert (await spine.told(office.clerk))[-1] == "mandate.expired"
+    assert (await spine.told(office.first))[-1] == "mandate.agent_expired"
 
 
 async def test_what_a_mandate_does_not_hold_is_refused_at_each_use(office: Office) -> None:
@@ -123,6 +124,65 @@ async def test_what_a_mandate_does_not_hold_is_refused_at_each_use(office: Offic
         with pytest.raises(NotFound):
             await office.mandates.require(replace(stranger.caller, organization_id=organization_id).principal, "read")
     await office.spine.jobs.run()
+
+
+async def test_a_mandate_for_one_account_or_service_pays_adds_and_ends_no_other_in_the_organization_s_name(
+    office: Office,
+) -> None:
+    spine, services, first = office.spine, office.spine.services, office.acting(office.first)
+    his_number, other_number = await spine.account(4199), await spine.account(4199)
+    his = await services.accounts.bind(first, WATER, his_number, "123X", None)
+    other = await services.accounts.bind(first, WATER, other_number, "123X", None)
+    for scope in (
+        Scope(frozenset({"pay"}), account_ids=frozenset({his.account_id})),
+        Scope(frozenset({"pay"}), frozenset({"gas"})),
+    ):
+        made = await office.mandates.appoint(first, "李会计", scope, clock.now() + MONTH)
+        mandate = await office.mandates.accept(office.clerk.caller, made.code)
+        acting = office.acting(office.clerk)
+        with pytest.raises(ScopeMissing):
+            await services.accounts.bind(acting, WATER, await spine.account(), "123X", None)
+        for number in (other_number, await spine.account(500)):
+            with pytest.raises(ScopeMissing):
+                await services.quotes.for_scan(acting, await spine.qr(number))
+        for attempt in (
+            services.accounts.revoke(other.id, acting.principal),
+            services.quotes.for_binding(acting, other.account_id),
+        ):
+            with pytest.raises(NotFound):
+                await attempt
+        if scope.account_ids:
+            quoted = await services.quotes.for_scan(acting, await spine.qr(his_number))
+            assert quoted.quote.basis == "agent"
+        await office.mandates.end(mandate.id, first.principal)
+    await services.accounts.revoke(his.id, first.principal)
+    (first_mandate,) = await office.mandates.represented(office.first.id)
+    uses = await office.mandates.uses(first_mandate.mandate_id, first.principal, None, 20)
+    assert [use["action"] for use in uses] == [
+        "binding.revoked",
+        "mandate.offered",
+        "mandate.offered",
+        "binding.created",
+        "binding.created",
+    ]
+    await spine.jobs.run()
+
+
+async def test_what_is_paid_by_scanning_in_the_organization_s_name_is_written_down_and_ends_with_the_mandate(
+    office: Office,
+) -> None:
+    spine, mandate = office.spine, await office.appoint(office.first, office.clerk, "pay")
+    as_agent = replace(office.clerk, caller=office.acting(office.clerk))
+    token = await spine.qr(await spine.account(4199))
+    paid, left = [await spine.services.quotes.for_scan(as_agent.caller, token) for _ in range(2)]
+    assert paid.quote.basis == "scan"
+    payment = await spine.created(await spine.create(as_agent, paid))
+    uses = await office.mandates.uses(mandate.id, office.acting(office.first).principal, None, 9)
+    assert [(use["action"], use["subject_id"]) for use in uses] == [("payment.created", payment.id)]
+    await office.mandates.end(mandate.id, office.acting(office.first).principal)
+    with pytest.raises(NotFound):
+        await spine.create(as_agent, left)
+    await spine.jobs.run()
 
 
 async def test_nobody_gives_more_than_he_has(office: Office) -> None:
@@ -186,7 +246,7 @@ async def test_only_the_named_person_with_a_real_name_takes_an_appointment(offic
 async def test_the_first_agent_who_comes_again_carries_his_mandate_on(office: Office) -> None:
     (before,) = await office.mandates.represented(office.first.id)
     await office.spine.travel(MONTH)
-    await office.mandates.first_agent(office.first.caller, office.organization_id)
+    await office.spine.services.first_agents.make(office.first.caller, office.organization_id, clock.now())
     (after,) = await office.mandates.represented(office.first.id)
     assert (after.mandate_id, after.ends_at - before.ends_at >= MONTH) == (before.mandate_id, True)
     await office.spine.jobs.run()
