@@ -29,6 +29,8 @@ class Phone:
         self.sandbox = httpx.AsyncClient(base_url=sandbox, timeout=15, trust_env=False)
         self.person: dict[str, Any] = {}
         self.tokens: dict[str, Any] = {}
+        self.organization_id: str | None = None
+        """The organization that this person acts for on this device, if he does."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -48,6 +50,8 @@ class Phone:
         headers = {"Authorization": f"Bearer {self.tokens['access_token']}"} if self.tokens else {}
         if key is not None:
             headers["Idempotency-Key"] = key
+        if self.organization_id is not None:
+            headers["On-Behalf-Of"] = self.organization_id
         response = await self._api.request(method, path, json=body, headers=headers)
         if not response.is_success:
             raise CallFailed(response)

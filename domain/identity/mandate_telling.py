@@ -12,7 +12,7 @@ from notifications.intents import Intents
 
 _OTHER_FIRST_AGENTS = """
 select distinct person_id from mandate
-where organization_id = $1 and parent_id is null and status = 'active' and ends_at > $2 and person_id <> $3
+where organization_id = $1 and parent_id is null and status = 'active' and accepted_at < $2 and ends_at > $2 and person_id <> $3
 """
 _ENDED_BY = "select actor_id from journal where subject = 'mandate' and subject_id = $1 and event = 'revoke'"
 

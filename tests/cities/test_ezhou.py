@@ -121,6 +121,8 @@ def test_the_catalogue_covers_the_events_of_paying_binding_sharing_and_logging_i
         "share.left",
         "share.paid",
         "mandate.accepted",
+        "mandate.first_joined",
+        "mandate.agent_expired",
         "mandate.resigned",
         "mandate.revoked",
         "mandate.expired",

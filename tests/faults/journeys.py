@@ -6,12 +6,13 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import date, datetime, timedelta
 from datetime import time as clock_time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httpx
 
 from core import clock
 from core.database import fetch, fetch_one
+from domain.identity.numbers import is_credit_code
 from domain.identity.sessions import REPEAT_GRACE
 from lianban.phone import CallFailed
 from tests.faults.customer import COMPANY, Customer
@@ -257,6 +258,28 @@ async def shares_with_the_family(customer: Customer) -> Outcome:
         await customer.call("DELETE", f"/v1/shares/{taken['share_id']}")
         assert await member.refused("GET", f"/v1/utility-accounts/{customer.account_id}/bills") == "not_found"
     return Outcome(told=("share.accepted",))
+
+
+async def acts_for_an_organization(customer: Customer) -> Outcome:
+    """The legal person's own login makes the first agent, who names another; that one takes it, acts, and is sent away."""
+    await customer.enter()
+    async with Customer(customer.world) as first, Customer(customer.world) as clerk:
+        await _comes_by_browser(first, "王法人", for_organization=True)
+        organization = await first.call("POST", "/v1/organizations")
+        first.organization_id = organization["organization_id"]
+        await _comes_by_browser(clerk, "李会计")
+        ends_at = (clock.now() + timedelta(days=30)).isoformat()
+        appointment = {"agent_name": "李会计", "scopes": ["pay"], "ends_at": ends_at}
+        code = (await first.call("POST", "/v1/mandates", appointment))["code"]
+        taken = await clerk.call("POST", "/v1/mandates/accept", {"code": code})
+        clerk.organization_id = taken["organization_id"]
+        assert (await clerk.call("GET", "/v1/utility-accounts"))["accounts"] == []
+        ended = f"/v1/mandates/{taken['mandate_id']}"
+        await first.call("DELETE", ended)
+        assert await clerk.refused("GET", "/v1/utility-accounts") == "not_found"
+        await _is_told(first, ["mandate.accepted"])
+        await _is_told(clerk, ["mandate.revoked"])
+    return Outcome()
 
 
 async def lets_it_expire(customer: Customer) -> Outcome:
@@ -705,6 +728,39 @@ async def _about_to_scan(customer: Customer) -> None:
     await customer.company_prints_bill()
     await customer.enter()
     await customer.scan()
+
+
+async def _comes_by_browser(customer: Customer, name: str, *, for_organization: bool = False) -> None:
+    """Somebody new logs in at the unified identity, for a new organization or for himself."""
+    page = customer.world.settings.return_urls[0]
+    seventeen = f"42070419{random.randrange(60, 99)}0{random.randrange(1, 9)}{random.randrange(10, 28)}{random.randrange(1000):03}"
+    known: dict[str, Any] = {
+        "name": name,
+        "phone": f"136{random.randrange(10**8):08}",
+        "id_number": seventeen + id_check(seventeen),
+    }
+    credit_code = None
+    if for_organization:
+        body = f"91420704MA{random.randrange(10**7):07}"
+        credit_code = next(
+            code for code in (f"{body}{last}" for last in "0123456789ABCDEFGHJKLMNPQRTUWXY") if is_credit_code(code)
+        )
+        known["organizations"] = [
+            {"name": "鄂州某某有限公司", "credit_code": credit_code, "legal_representative": name}
+        ]
+    person_id = (await customer.control("POST", "/unified/people", known))["person_id"]
+    await customer.log_in_at("ehuiban", person_id, page, credit_code)
+
+
+async def _is_told(customer: Customer, kinds: list[str]) -> None:
+    """Nothing but these, each once."""
+    customer.organization_id = None
+
+    async def look() -> list[str]:
+        return [message["kind"] for message in (await customer.call("GET", "/v1/messages"))["messages"]]
+
+    await customer.until(look, f"a message of {kinds}")
+    assert await look() == kinds
 
 
 async def _about_to_pay(customer: Customer) -> str:
