@@ -53,7 +53,7 @@ class DatabaseAway(LianbanError):
 
 
 def configuration(
-    url: str, modules: Sequence[str], *, role: str | None = APP_ROLE, pool_size: int = 10
+    url: str, modules: Sequence[str], *, role: str | None = APP_ROLE, pool_size: int = 10, pool_wait_s: float = 1.0
 ) -> dict[str, Any]:
     """Tortoise's configuration for `url` (``postgresql://`` with ``host``, ``user`` in the query or in the usual places)."""
     parts = urlsplit(url)
@@ -75,6 +75,7 @@ def configuration(
         "database": parts.path.lstrip("/"),
         "minsize": min(2, pool_size),
         "maxsize": pool_size,
+        "acquire_timeout_s": pool_wait_s,
         "command_timeout": 10,
         "timeout": 3,
         "server_settings": settings,
@@ -93,11 +94,12 @@ def configuration(
 
 @asynccontextmanager
 async def opened(
-    url: str, modules: Sequence[str], *, role: str | None = APP_ROLE, pool_size: int = 10
+    url: str, modules: Sequence[str], *, role: str | None = APP_ROLE, pool_size: int = 10, pool_wait_s: float = 1.0
 ) -> AsyncIterator[None]:
     """Open the database for this process, once, around everything that uses it."""
     await Tortoise.init(
-        config=configuration(url, modules, role=role, pool_size=pool_size), _enable_global_fallback=True
+        config=configuration(url, modules, role=role, pool_size=pool_size, pool_wait_s=pool_wait_s),
+        _enable_global_fallback=True,
     )
     try:
         yield

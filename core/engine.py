@@ -16,8 +16,6 @@ from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
 from tortoise.backends.base.client import TransactionContext, TransactionContextPooled
 from tortoise.connection import get_connections
 
-ACQUIRE_TIMEOUT_S = 1.0
-
 
 class PlainConnection(asyncpg.Connection):
     """A connection that goes back to the pool without asyncpg's reset query, a round trip after every statement.
@@ -33,7 +31,7 @@ class PlainConnection(asyncpg.Connection):
 
 
 class TimedPool(asyncpg.Pool):
-    """A pool whose every acquire has a time-out, also those inside Tortoise that pass none, and whose turns are fair.
+    """A pool whose every acquire has a time-out, `acquire_timeout_s`, also those inside Tortoise that pass none, and whose turns are fair.
 
     asyncpg's own queue lets whoever comes at the right moment overtake those who wait, again and again; the busier the pool, the
     longer the unlucky wait. A semaphore hands out the turns in the order of asking.
@@ -43,14 +41,15 @@ class TimedPool(asyncpg.Pool):
     waiting: int
     """How many stand in line for a connection now."""
 
-    def __init__(self, *arguments: Any, max_size: int, **options: Any) -> None:
+    def __init__(self, *arguments: Any, max_size: int, acquire_timeout_s: float, **options: Any) -> None:
         super().__init__(*arguments, max_size=max_size, **options)
+        self._timeout_s = acquire_timeout_s
         self._turns = asyncio.Semaphore(max_size)
         self._held: dict[int, Any] = {}
         self.waiting = 0
 
     def acquire(self, *, timeout: float | None = None) -> Any:
-        return super().acquire(timeout=timeout or ACQUIRE_TIMEOUT_S)
+        return super().acquire(timeout=timeout or self._timeout_s)
 
     async def _acquire(self, timeout: float | None) -> Any:
         async with asyncio.timeout(timeout):
@@ -71,7 +70,7 @@ class TimedPool(asyncpg.Pool):
         # Giving back twice is allowed, but gives one turn; a connection that the server has cut gives its turn back too.
         is_held = self._held.pop(id(connection), None) is not None
         try:
-            await super().release(connection, timeout=timeout or ACQUIRE_TIMEOUT_S)
+            await super().release(connection, timeout=timeout or self._timeout_s)
         finally:
             if is_held:
                 self._turns.release()

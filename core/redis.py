@@ -1,6 +1,6 @@
 """Valkey or Redis: rate limits and caches. Nothing that must not be lost lives here.
 
-One try, short time-outs: a frozen server costs 0.3 s, not a queue of waiting requests. Limits of logins, codes and proofs fail
+One try, short time-outs: a frozen server costs 0.3 s (`redis_wait_s`), not a queue of waiting requests. Limits of logins, codes and proofs fail
 closed (503) when it is away, limits of reads fail open.
 """
 
@@ -13,8 +13,6 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from core.errors import LianbanError
-
-TIMEOUT_S = 0.3
 
 _TAKE = """
 local used = redis.call('INCR', KEYS[1])
@@ -36,12 +34,12 @@ class LimiterAway(LianbanError):
     code = "limiter_away"
 
 
-def connect(url: str) -> Redis:
-    """A client for ``redis://``, ``rediss://`` or ``unix://`` without retries."""
+def connect(url: str, wait_s: float) -> Redis:
+    """A client for ``redis://``, ``rediss://`` or ``unix://`` without retries; connecting and each answer take `wait_s` at most."""
     return Redis.from_url(
         url,
-        socket_timeout=TIMEOUT_S,
-        socket_connect_timeout=TIMEOUT_S,
+        socket_timeout=wait_s,
+        socket_connect_timeout=wait_s,
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,
     )

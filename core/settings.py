@@ -184,6 +184,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     database_owner_url: str = ""
     clock_file: str | None = None
     pool_size: int = 10
+    pool_wait_s: float = 1.0
+    """How long a request waits for a connection to the database before it is refused."""
+    redis_wait_s: float = 0.3
+    """How long one question to Valkey or Redis may take; there is no second try."""
     worker_concurrency: int = 10
     forwarded_secret: str | None = None
     """Shared secret of the reverse proxy (RFC 7239 `by`); without it forwarded client addresses are ignored."""

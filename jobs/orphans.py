@@ -1,6 +1,6 @@
 """What waits for a job and has none: planned anew, whatever the reason (a job given up, a row restored, a fault of ours)."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from core import clock
@@ -128,9 +128,9 @@ select kind, {defer_sql("task", "arguments")} as job from chosen
 """
 
 
-async def sweep() -> int:
-    """Plan the job of everything that waits for one and has none; how many."""
-    now = clock.now()
+async def sweep(now: datetime | None = None) -> int:
+    """Plan the job of everything that waits for one and has none at this moment (None: now); how many."""
+    now = now or clock.now()
     rows = await fetch(_PLAN, now - _HEARD_FOR, *(now - kind.after for kind in KINDS))
     if rows:
         found = [row["kind"] for row in rows]

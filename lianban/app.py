@@ -53,7 +53,7 @@ def prepare_process(settings: Settings, *, stream: TextIO | None = None) -> None
 async def services_for(settings: Settings) -> AsyncIterator[Services]:
     """The services with their database open."""
     services = compose(settings)
-    async with opened(settings.database_url, MODULES, pool_size=settings.pool_size):
+    async with opened(settings.database_url, MODULES, pool_size=settings.pool_size, pool_wait_s=settings.pool_wait_s):
         for provider in services.providers:
             merchants = [company.merchants.get(provider.name) for company in services.companies]
             await ledger.open_accounts(provider.name, [merchant for merchant in merchants if merchant])

@@ -91,7 +91,7 @@ def compose(settings: Settings) -> Services:
     """All services for these settings; opens no connection yet."""
     city = load_city(settings.city)
     vault = Vault([(key.keyid, key.raw()) for key in settings.field_keys], base64.b64decode(settings.blind_index_key))
-    redis = redis_module.connect(settings.redis_url)
+    redis = redis_module.connect(settings.redis_url, settings.redis_wait_s)
     limiter = redis_module.Limiter(redis)
     token_keys = TokenKeys([(key.keyid, key.key) for key in settings.token_keys])
     access_tokens = AccessTokens(token_keys, settings.public_url, AUDIENCE)

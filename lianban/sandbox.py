@@ -15,7 +15,8 @@ import httpx
 from core import clock
 from core.errors import LianbanError
 
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 120.0
+"""Of a machine that has much else to do; a sandbox that ends before is noticed at once."""
 STOP_TIMEOUT_S = 10.0
 
 

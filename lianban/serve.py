@@ -59,7 +59,7 @@ async def _supervise(settings: Settings, arguments: argparse.Namespace) -> int:
         supervisor = Supervisor(sock, arguments.workers, folder, os.environ)
         if arguments.ops_port:
             await stack.enter_async_context(opened(settings.database_url, MODULES, pool_size=_OPERATIONS_POOL))
-            cache = redis.connect(settings.redis_url)
+            cache = redis.connect(settings.redis_url, settings.redis_wait_s)
             stack.push_async_callback(cache.aclose)
             seen = Operations(cache, supervisor.children, lambda: counters.render(folder / "counters"))
             await stack.enter_async_context(operations.running(seen, arguments.ops_host, arguments.ops_port))

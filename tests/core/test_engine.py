@@ -23,7 +23,12 @@ async def pool(clean: None, database_url: str):
     options = {"init": None, "setup": None, "reset": None, "connect": None, "loop": None}
     options |= {"max_queries": 50_000, "max_inactive_connection_lifetime": 300.0, "record_class": asyncpg.Record}
     async with engine.TimedPool(
-        connection_class=engine.PlainConnection, min_size=SIZE, max_size=SIZE, **options, **wanted
+        connection_class=engine.PlainConnection,
+        min_size=SIZE,
+        max_size=SIZE,
+        acquire_timeout_s=30.0,
+        **options,
+        **wanted,
     ) as pool:
         yield pool
 
@@ -60,17 +65,17 @@ async def test_a_cancelled_wait_and_a_cancelled_use_lose_no_connection(pool: eng
         await pool.release(connection)
 
 
-async def test_an_exhausted_pool_refuses_in_time_and_recovers(
-    pool: engine.TimedPool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine, "ACQUIRE_TIMEOUT_S", 0.05)
+async def test_an_exhausted_pool_refuses_in_time_and_recovers(pool: engine.TimedPool) -> None:
+    pool._timeout_s = 0.05
     held = [await pool.acquire() for _ in range(SIZE)]
     with pytest.raises(TimeoutError):
         await pool.acquire()
     for connection in held:
         await pool.release(connection)
         await pool.release(connection)
+    pool._timeout_s = 30.0
     again = [await pool.acquire() for _ in range(SIZE)]
+    pool._timeout_s = 0.05
     with pytest.raises(TimeoutError):
         await pool.acquire()
     for connection in again:

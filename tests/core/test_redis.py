@@ -9,11 +9,12 @@ from collections.abc import AsyncGenerator, Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from core import clock
 from core.redis import Limiter, LimiterAway, RateLimited, connect
+from core.settings import Settings
 from lianban.engines import EmbeddedValkey
 
 MINUTE = timedelta(minutes=1)
@@ -22,7 +23,7 @@ MINUTE = timedelta(minutes=1)
 @pytest.fixture
 async def redis(clean: None, redis_url: str) -> AsyncGenerator[Redis]:
     """Our client."""
-    client = connect(redis_url)
+    client = connect(redis_url, 30.0)
     yield client
     await client.aclose()
 
@@ -66,30 +67,52 @@ async def test_many_at_once_get_no_more_than_is_allowed(redis: Redis) -> None:
 
 
 async def _both_ways(limiter: Limiter) -> None:
-    started = clock.monotonic()
     with pytest.raises(LimiterAway):
         await limiter.take("a", 1, MINUTE)
-    assert clock.monotonic() - started < 0.5
-    started = clock.monotonic()
     await limiter.take("a", 1, MINUTE, closed=False)
-    assert clock.monotonic() - started < 0.5
 
 
 async def test_a_server_that_is_not_there(tmp_path: Path) -> None:
-    client = connect(f"unix://{tmp_path}/none.sock")
+    client = connect(f"unix://{tmp_path}/none.sock", 0.3)
     await _both_ways(Limiter(client))
     await client.aclose()
 
 
-async def test_a_frozen_server_costs_half_a_second_at_most_and_then_counts_on(own_valkey: str) -> None:
-    client = connect(own_valkey)
-    limiter = Limiter(client)
-    await limiter.take("a", 10, MINUTE)
-    number = (await client.info("server"))["process_id"]
+async def test_a_server_that_never_answers_is_asked_once(tmp_path: Path) -> None:
+    """A second try would double the wait of everybody in line; counted, since a busy machine has its own idea of time."""
+    asked = 0
+
+    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        await reader.read()
+        writer.close()
+
+    path = tmp_path / "silent.sock"
+    async with await asyncio.start_unix_server(swallow, path):
+        client = connect(f"unix://{path}", 0.1)
+        with pytest.raises(LimiterAway):
+            await Limiter(client).take("a", 1, MINUTE)
+        await client.aclose()
+    assert asked == 1
+
+
+def test_nobody_waits_longer_than_the_settings_say() -> None:
+    usual = {field.name: field.default for field in msgspec.structs.fields(Settings)}
+    assert usual["redis_wait_s"] == 0.3
+    options = connect("unix:///x", usual["redis_wait_s"]).connection_pool.connection_kwargs
+    assert (options["socket_timeout"], options["socket_connect_timeout"]) == (0.3, 0.3)
+
+
+async def test_a_frozen_server_is_not_waited_for_and_then_counts_on(own_valkey: str) -> None:
+    patient, client = connect(own_valkey, 30.0), connect(own_valkey, 0.1)
+    await Limiter(patient).take("a", 10, MINUTE)
+    number = (await patient.info("server"))["process_id"]
     os.kill(number, signal.SIGSTOP)
     try:
-        await _both_ways(limiter)
+        await _both_ways(Limiter(client))
     finally:
         os.kill(number, signal.SIGCONT)
-    await limiter.take("a", 10, MINUTE)
-    await client.aclose()
+    await Limiter(patient).take("a", 10, MINUTE)
+    for one in (patient, client):
+        await one.aclose()

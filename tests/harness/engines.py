@@ -60,7 +60,7 @@ class _Started:
         self._postgres.stop()
         assert self._guard.stdin is not None
         self._guard.stdin.close()
-        self._guard.wait(60)
+        self._guard.wait(300)
 
 
 def pytest_configure(config: pytest.Config) -> None:

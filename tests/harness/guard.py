@@ -5,9 +5,12 @@ The test run holds the other end: it closes it when it is done, and the kernel d
 
 import shutil
 import sys
+import time
 from pathlib import Path
 
 from lianban.engines import EmbeddedPostgres, EmbeddedValkey
+
+_TRIES, _PAUSE_S = 100, 0.2
 
 
 def main(root: Path) -> None:
@@ -15,7 +18,11 @@ def main(root: Path) -> None:
     # Both are down already when the run ended by itself.
     EmbeddedPostgres(root / "postgres", root / "run").stop()
     EmbeddedValkey(root / "valkey").stop()
-    shutil.rmtree(root, ignore_errors=True)
+    for _ in range(_TRIES):  # a process that is just going may still write
+        shutil.rmtree(root, ignore_errors=True)
+        if not root.exists():
+            return
+        time.sleep(_PAUSE_S)
 
 
 if __name__ == "__main__":

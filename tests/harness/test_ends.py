@@ -15,7 +15,10 @@ from tests.harness.processes import processes_below
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.timeout(180)  # a whole test run inside each test
+_PATIENCE_S = 300.0
+"""Of a busy machine; who is done earlier goes on at once."""
+
+pytestmark = pytest.mark.timeout(3 * _PATIENCE_S)  # a whole test run inside each test
 
 _HANGS = """
 import threading
@@ -52,6 +55,6 @@ def test_nothing_is_left_of_a_run_that_is_ended_from_outside(folder: Path, numbe
     (root,) = folder.glob("lianban-test-*")
     assert processes_below(root)
     run.send_signal(number)
-    run.communicate(timeout=90)
-    assert engine_host.wait_until(lambda: not root.exists(), 60.0)
-    assert processes_below(root) == []
+    run.communicate(timeout=_PATIENCE_S)
+    assert engine_host.wait_until(lambda: not root.exists(), _PATIENCE_S)
+    assert engine_host.wait_until(lambda: processes_below(root) == [], _PATIENCE_S)

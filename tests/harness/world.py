@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import pytest
 
 from core import settings as settings_module
@@ -54,8 +55,8 @@ def dev_files(tmp_path_factory: pytest.TempPathFactory, ports: Ports) -> DevFile
 
 @pytest.fixture(scope="session")
 def settings(dev_files: DevFiles, database_url: str, redis_url: str) -> Settings:
-    """Settings of a test: this worker's engines, the addresses of ``sandbox``."""
-    return settings_module.load(
+    """Settings of a test: this worker's engines, the addresses of ``sandbox``, and patience with a machine that has much else to do."""
+    found = settings_module.load(
         {
             "LIANBAN_SETTINGS": str(dev_files.settings),
             "DATABASE_URL": database_url,
@@ -63,6 +64,7 @@ def settings(dev_files: DevFiles, database_url: str, redis_url: str) -> Settings
             "REDIS_URL": redis_url,
         }
     )
+    return msgspec.structs.replace(found, pool_wait_s=30.0, redis_wait_s=30.0)
 
 
 @pytest.fixture(scope="session")

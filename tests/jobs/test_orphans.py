@@ -1,10 +1,11 @@
 """What waits for a job and has none is found, whatever it is, and goes on as if nothing had happened."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 import pytest
 
+from core import clock
 from core.database import fetch
 from jobs import tasks
 from jobs.orphans import KINDS, sweep
@@ -42,13 +43,12 @@ async def _run_until(spine: Spine, task: str) -> None:
     await _lose_all_jobs()
 
 
-async def _found(spine: Spine, after: timedelta) -> int:
-    """How many are found once `after` has passed, and none a minute before or afterwards."""
-    await spine.travel(after - MINUTE)
-    assert await sweep() == 0, "not everything that waits is lost"
-    await spine.travel(MINUTE)
-    found = await sweep()
-    assert await sweep() == 0
+async def _found(began: datetime, after: timedelta) -> int:
+    """How many are found once `after` has passed since now, and none as long as it has not passed since `began`, when none was there."""
+    assert await sweep(began + after) == 0, "not everything that waits is lost"
+    then = clock.now() + after
+    found = await sweep(then)
+    assert await sweep(then) == 0
     return found
 
 
@@ -75,9 +75,10 @@ def test_every_kind_is_taken_up_by_a_task_that_exists(spine: Spine) -> None:
 
 async def test_a_delivery_nobody_has_processed(spine: Spine, citizen: Citizen) -> None:
     payment = await spine.payment(citizen, await spine.account(FEN))
-    await spine.notify(await spine.pay(citizen, payment))
+    order_no, began = await spine.pay(citizen, payment), clock.now()
+    await spine.notify(order_no)
     await _lose_all_jobs()
-    assert await _found(spine, 15 * MINUTE + timedelta(seconds=5)) == 1
+    assert await _found(began, 15 * MINUTE) == 1
     await spine.jobs.run()
     assert await InboxItem.filter(processed_at=None).count() == 0
     assert (await Posting.get()).status == "posted"
@@ -86,8 +87,9 @@ async def test_a_delivery_nobody_has_processed(spine: Spine, citizen: Citizen) -
 async def test_an_event_nobody_has_dispatched(spine: Spine, citizen: Citizen) -> None:
     payment = await spine.payment(citizen, await spine.account(FEN))
     await spine.notify(await spine.pay(citizen, payment))
+    began = clock.now()
     await _run_until(spine, "events.dispatch")
-    assert await _found(spine, 15 * MINUTE + timedelta(seconds=5)) == 1
+    assert await _found(began, 15 * MINUTE) == 1
     await spine.jobs.run()
     assert await Event.filter(dispatched_at=None).count() == 0
     assert (await Posting.get()).status == "posted"
@@ -96,8 +98,9 @@ async def test_an_event_nobody_has_dispatched(spine: Spine, citizen: Citizen) ->
 async def test_a_payment_of_which_the_company_was_never_to_be_told(spine: Spine, citizen: Citizen) -> None:
     payment = await spine.payment(citizen, await spine.account(FEN))
     await spine.notify(await spine.pay(citizen, payment))
+    began = clock.now()
     await _run_until(spine, "billing.open_posting")
-    assert await _found(spine, 30 * MINUTE + timedelta(seconds=5)) == 1
+    assert await _found(began, 30 * MINUTE) == 1
     await spine.jobs.run()
     assert (await Posting.get()).status == "posted"
 
@@ -109,15 +112,17 @@ async def test_late_money_nobody_sends_back(spine: Spine, citizen: Citizen) -> N
     path = f"/wechat-pay/orders/{await spine.order_no(payment)}/force"
     await spine.control("POST", path, {"trade_state": "SUCCESS"})
     await spine.notify(await spine.order_no(payment))
+    began = clock.now()
     await _run_until(spine, "payments.refund_late")
-    assert await _found(spine, 30 * MINUTE + timedelta(seconds=5)) == 1
+    assert await _found(began, 30 * MINUTE) == 1
     await _returned(spine, payment)
 
 
 async def test_a_refused_posting_whose_money_nobody_sends_back(spine: Spine, citizen: Citizen) -> None:
     payment = await _refused(spine, citizen)
+    began = clock.now()
     await _run_until(spine, "payments.refund_refused")
-    assert await _found(spine, 30 * MINUTE + timedelta(seconds=5)) == 1
+    assert await _found(began, 30 * MINUTE) == 1
     await _returned(spine, payment)
 
 
@@ -126,9 +131,10 @@ async def test_a_closed_refund_that_no_other_follows(spine: Spine, citizen: Citi
     await spine.jobs.run()
     await spine.end_refunds("CLOSED")
     (refund,) = await Refund.all()
+    began = clock.now()
     await spine.jobs.do("payments.follow_refund", refund_id=refund.id, step=1)
     await _run_until(spine, "payments.refund_again")
-    assert await _found(spine, 30 * MINUTE + timedelta(seconds=5)) == 1
+    assert await _found(began, 30 * MINUTE) == 1
     await _returned(spine, payment)
     assert await Refund.all().count() == 2
 

@@ -30,7 +30,7 @@ def wechat() -> FakeWeChat:
 
 @pytest.fixture
 async def mini(wechat: FakeWeChat) -> AsyncIterator[MiniProgram]:
-    async with connect("unix:///nonexistent/redis.socket") as away:
+    async with connect("unix:///nonexistent/redis.socket", 0.3) as away:
         counterpart = wechat.counterpart()
         tokens = TokenKeeper(APPID, SECRET, counterpart, away, Vault([("k", bytes(32))], bytes(32)))
         yield MiniProgram(APPID, SECRET, counterpart, tokens)

@@ -38,13 +38,13 @@ def wechat() -> FakeWeChat:
 
 @pytest.fixture
 async def redis(clean: None, redis_url: str) -> AsyncIterator[Redis]:
-    async with connect(redis_url) as client:
+    async with connect(redis_url, 30.0) as client:
         yield client
 
 
 @pytest.fixture
 async def away() -> AsyncIterator[Redis]:
-    async with connect("unix:///nonexistent/redis.socket") as client:
+    async with connect("unix:///nonexistent/redis.socket", 0.3) as client:
         yield client
 
 

@@ -29,7 +29,7 @@ from core.redis import connect
 from wechat.token import TokenKeeper
 
 async def main(url, redis_url, appid, secret, key):
-    side, redis = Counterpart("wechat", url), connect(redis_url)
+    side, redis = Counterpart("wechat", url), connect(redis_url, 30.0)
     vault = Vault([("k", base64.b64decode(key))], base64.b64decode(key))
     sys.stdin.readline()
     print(await TokenKeeper(appid, secret, side, redis, vault).get(), flush=True)
@@ -42,7 +42,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 @pytest.fixture
 async def redis(clean: None, redis_url: str) -> AsyncIterator[Redis]:
-    async with connect(redis_url) as client:
+    async with connect(redis_url, 30.0) as client:
         yield client
 
 
@@ -101,7 +101,7 @@ async def test_a_frozen_valkey_costs_moments_and_each_process_keeps_its_own(tmp_
         hanging.append(writer)
 
     wechat, vault = FakeWeChat(), Vault([("k1", os.urandom(32))], os.urandom(32))
-    async with await asyncio.start_unix_server(swallow, socket), connect(f"unix://{socket}") as frozen:
+    async with await asyncio.start_unix_server(swallow, socket), connect(f"unix://{socket}", 0.3) as frozen:
         keeper = TokenKeeper(APPID, SECRET, wechat.counterpart(), frozen, vault)
         began = clock.monotonic()
         assert [await keeper.get(), await keeper.get()] == ["T1", "T1"]
