@@ -205,7 +205,8 @@ async def _mandate(edge: Edge, person: Person) -> str:
     return (await edge.told("GET", "/v1/organizations", by=person))["organizations"][0]["mandate_id"]
 
 
-async def _name(edge: Edge, person: Person) -> str:
+async def name_of(edge: Edge, person: Person) -> str:
+    """His real name, as his identity source has it."""
     row = await Row.get(id=person.citizen.id)
     assert row.name is not None
     return edge.spine.services.vault.open(row.name, "person.name", row.id)
@@ -221,7 +222,7 @@ async def _appointment(edge: Edge, person: Person) -> str:
     appointer = await edge.person(3)
     headers = {"On-Behalf-Of": await edge.agent(appointer)}
     ends_at = (clock.now() + timedelta(days=30)).isoformat()
-    body = {"agent_name": await _name(edge, person), "scopes": ["read"], "ends_at": ends_at}
+    body = {"agent_name": await name_of(edge, person), "scopes": ["read"], "ends_at": ends_at}
     return (await edge.told("POST", "/v1/mandates", body, by=appointer, headers=headers))["code"]
 
 
