@@ -8,37 +8,27 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from bench import seed
 from bench.load import Requests
 from bench.machine import Meter
 from bench.report import Slot, table
 from bench.verify import Sample, verify
-from core import settings as settings_module
+from bench.world import ROOT, process, settings_for, work_for
 from core.settings import Settings
-from domain.identity.tokens import TokenKeys
 from lianban import engines
-from lianban.compose import AUDIENCE
-from lianban.keys import Ports, ensure_dev_keys
 
-ROOT = Path(__file__).parents[1]
 WORKLOADS = ("R", "W", "N")
 ALONE = ("--workers", "0", "--ops-port", "0")
 """One process on either side, and the one that is measured."""
 WARM_UP_S = {"R": 8.0, "W": 1.0, "N": 1.0}
-TOKEN_LIFE_S = 6 * 3600
 
 
 def main() -> int:
@@ -53,7 +43,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     var_dir = Path(os.path.abspath(arguments.var))
     with engines.locked(var_dir / "bench.lock"), engines.running(var_dir, {}) as addresses:
-        settings = _settings(var_dir, arguments.port, addresses)
+        settings = settings_for(var_dir, arguments.port, addresses)
         started = time.monotonic()
         if asyncio.run(seed.seed(settings.database_url, var_dir)):
             print(f"seeded {seed.MONTHS * seed.ACCOUNTS:,} bills in {time.monotonic() - started:.0f} s", flush=True)
@@ -62,7 +52,7 @@ def main() -> int:
 
 
 def _bench(arguments: argparse.Namespace, var_dir: Path, settings: Settings) -> int:
-    (var_dir / "work.json").write_text(json.dumps(_work(var_dir, settings)))
+    (var_dir / "work.json").write_text(json.dumps(work_for(var_dir, settings)))
     with ExitStack() as stack:
         servers = {
             "ours": [sys.executable, "-m", "lianban", "serve", *ALONE, "--port", str(arguments.port)],
@@ -70,8 +60,7 @@ def _bench(arguments: argparse.Namespace, var_dir: Path, settings: Settings) -> 
         }
         ports = {name: arguments.port + number for number, name in enumerate(servers)}
         processes = {
-            name: stack.enter_context(_process(command, ports[name], var_dir, name))
-            for name, command in servers.items()
+            name: stack.enter_context(process(command, ports[name], var_dir, name)) for name, command in servers.items()
         }
         load = stack.enter_context(_load(var_dir))
         run = Run(load, ports, Meter({name: process.pid for name, process in processes.items()}, load.pid, var_dir))
@@ -137,86 +126,6 @@ class Run:
         if not line:
             raise SystemExit("the load generator has ended")
         return json.loads(line)
-
-
-def _settings(var_dir: Path, port: int, addresses: engines.Addresses) -> Settings:
-    """Settings as in production: no clock that travels, which would be asked for at every look at the time."""
-    path, _ = ensure_dev_keys(var_dir, Ports(port, port + 10), "ezhou", addresses)
-    settings = settings_module.load({"LIANBAN_SETTINGS": str(path)})
-    settings = msgspec.structs.replace(settings, clock_file=None)
-    path.with_name("bench.json").write_bytes(msgspec.json.encode(settings))
-    path.with_name("bench.json").chmod(0o600)
-    return settings
-
-
-def _work(var_dir: Path, settings: Settings) -> dict[str, Any]:
-    """What the load generator needs: a token for each of those who are there today, and the platform's side of WeChat Pay."""
-    keys = TokenKeys([(key.keyid, key.key) for key in settings.token_keys])
-    now = int(time.time())
-    claims = {
-        "iss": settings.public_url,
-        "aud": AUDIENCE,
-        "lvl": 2,
-        "auth_time": now,
-        "iat": now,
-        "exp": now + TOKEN_LIFE_S,
-    }
-    theirs = json.loads((var_dir / "keys" / "sandbox.json").read_bytes())["wechat_pay"]
-    return {
-        "tokens": [
-            keys.sign(
-                claims
-                | {"sub": str(seed.row_id(seed.PERSON, n)), "uid": str(seed.row_id(seed.USER, n))}
-                | {"sid": str(seed.row_id(10, n)), "jti": str(seed.row_id(11, n))}
-            )
-            for n in range(seed.ACTIVE)
-        ],
-        "wechat_pay": {
-            "platform_private_key": theirs["public_key_private"],
-            "public_key_id": settings.wechat_pay.public_key_id,
-            "api_v3_key": settings.wechat_pay.api_v3_key,
-            "appid": settings.wechat_pay.sp_appid,
-            "mchid": settings.wechat_pay.sp_mchid,
-            "sub_mchid": settings.companies["water"].sub_mchid,
-        },
-    }
-
-
-@contextmanager
-def _process(command: list[str], port: int, var_dir: Path, name: str) -> Iterator[subprocess.Popen[bytes]]:
-    environ = os.environ | {"LIANBAN_SETTINGS": str(var_dir / "keys" / "bench.json"), "PYTHONPATH": str(ROOT)}
-    for variable in ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "LIANBAN_CLOCK_FILE", "LIANBAN_ENV"):
-        environ.pop(variable, None)
-    log = var_dir / f"{name}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, env=environ, cwd=ROOT, stdout=output, stderr=output)
-        try:
-            _wait_for(process, port, log)
-            yield process
-        finally:
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    for _ in range(300):
-        try:
-            with (
-                socket.create_connection(("127.0.0.1", port), 0.2),
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=2),
-            ):
-                return
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            if process.poll() is not None:
-                break
-            time.sleep(0.1)
-    raise SystemExit(f"{log}:\n{log.read_text(errors='replace')[-2000:]}")
 
 
 @contextmanager

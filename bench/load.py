@@ -13,7 +13,7 @@ import statistics
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -47,13 +47,26 @@ class Requests:
 
     def make(self, workload: str, first: int, count: int) -> list[bytes]:
         """`count` requests, beginning with number `first`; W and N repeat none."""
-        one = {"R": self._read, "W": self._pay_bills, "N": self._notice}[workload]
+        one = {
+            "R": self._read,
+            "W": self._pay_bills,
+            "N": self._notice,
+            "payments": self._own("/v1/payments?limit=10"),
+            "messages": self._own("/v1/messages"),
+            "companies": lambda _: _http("GET", "/v1/companies", {}),
+        }[workload]
         return [one(number) for number in range(first, first + count)]
 
     def _read(self, number: int) -> bytes:
         account = self._accounts[number % len(self._accounts)]
         path = f"/v1/utility-accounts/{row_id(ACCOUNT, account)}/bills?limit=12"
         return _http("GET", path, {"Authorization": f"Bearer {self._tokens[account // 4]}"})
+
+    def _own(self, path: str) -> Callable[[int], bytes]:
+        """Something of one's own, each time of another person."""
+        return lambda number: _http(
+            "GET", path, {"Authorization": f"Bearer {self._tokens[number * 7919 % len(self._tokens)]}"}
+        )
 
     def _pay_bills(self, number: int) -> bytes:
         quote = self._quotes[number]
@@ -184,7 +197,7 @@ class Connection(asyncio.Protocol):
         end = self._buffer.find(b"\r\n\r\n")
         if end < 0:
             return
-        whole = end + 4 + _content_length(self._buffer[:end])
+        whole = end + 4 + content_length(self._buffer[:end])
         if len(self._buffer) < whole:
             return
         status, body, self._buffer = int(self._buffer[9:12]), self._buffer[end + 4 : whole], self._buffer[whole:]
@@ -210,7 +223,8 @@ async def play(port: int, slice_: Slice) -> None:
         await connection.done
 
 
-def _content_length(head: bytes) -> int:
+def content_length(head: bytes) -> int:
+    """What a head says of the length of its body."""
     start = head.lower().find(b"content-length:")
     return int(head[start + 15 :].split(b"\r\n", 1)[0]) if start >= 0 else 0
 
