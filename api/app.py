@@ -18,6 +18,7 @@ from sanic.exceptions import SanicException
 
 from api.calls import Answer, Call, Route
 from api.company.signed import answer_signature
+from api.door import Doorkeeper
 from api.errors import (
     BodyTooLarge,
     IdempotencyKeyMissing,
@@ -79,6 +80,7 @@ def create_app(services: Services, name: str = "lianban", shedder: Shedder | Non
         app.add_route(_endpoint(services, route, shedder), _sanic_path(route), methods=[route.method], name=route.name)
     app.exception(Exception)(_outside_routes)
     app.ctx.shedder = shedder
+    app.ctx.doorkeeper = Doorkeeper(shedder, ROUTES, _SECURITY_HEADERS)
     return app
 
 

@@ -49,6 +49,12 @@ def observe(operation: str, status: int, seconds: float) -> None:
     durations.observe(seconds)
 
 
+def count_refused(refused: Mapping[str, int]) -> None:
+    """Count what was refused at the door, by operation; it took no time worth a histogram."""
+    for operation, count in refused.items():
+        _REQUESTS.labels(operation, "503").inc(count)
+
+
 @cache
 def _series(operation: str, status: int) -> tuple[Counter, Histogram]:
     """Looking a series up costs more than counting. Operations and statuses are few: they come from our tables."""

@@ -76,6 +76,7 @@ class Shedder:
         self._late_at = 0.0
         self._refused = 0
         self._refused_at: float | None = None
+        self._arriving = 0
         self.in_flight = 0
 
     def load(self) -> Load:
@@ -87,20 +88,39 @@ class Shedder:
         """How many classes are refused now."""
         return max(self._late_level, _level(self.load().crowd))
 
+    @property
+    def refused_on_arrival(self) -> int:
+        """The same for who comes through the door now: those let in a moment ago, whose work has not begun, count too."""
+        if not self._arriving:
+            return self.refused_classes
+        load = self.load()
+        return max(self._late_level, _level(Load(load.working + self._arriving, load.waiting).crowd))
+
+    def arrived(self) -> None:
+        """The door lets a request in; :meth:`admitted` follows once it has been read."""
+        self._arriving += 1
+
+    def refused(self) -> None:
+        """The door has refused a request."""
+        self._refused += 1
+
     def admitted(self, shed: Shed | None) -> Self:
         """For the time of one request: ``with shedder.admitted(route.shed):``.
 
         Raises:
             Overloaded: the class is refused now.
         """
+        self._arriving = max(0, self._arriving - 1)
         if shed is not None and CLASSES.index(shed) < self.refused_classes:
-            self._refused += 1
-            raise Overloaded(retry_after_s=_RETRY_AFTER_S[shed])
+            self.refused()
+            raise refusal(shed)
         return self
 
     def look(self, late_s: float) -> None:
         """Called every :data:`TICK_S` by whoever runs the process, `late_s` after it was due."""
         now_s = self._monotonic()
+        # Some never get as far as a route, so what is still counted as arriving is forgotten.
+        self._arriving = 0
         # One long stall is no overload: it counts for at most a second, and only with its neighbours.
         self._lag_s += _LAG_WEIGHT * (min(max(0.0, late_s), _LAG_CAP_S) - self._lag_s)
         fullness = self._lag_s / FULL_LAG_S
@@ -130,6 +150,11 @@ class Shedder:
         elif self._refused_at is not None and now_s - self._refused_at >= _QUIET_S:
             log.warning("shedding.ended")
             self._refused_at = None
+
+
+def refusal(shed: Shed) -> Overloaded:
+    """What a refused request of this class is told."""
+    return Overloaded(retry_after_s=_RETRY_AFTER_S[shed])
 
 
 def _level(fullness: float) -> int:

@@ -14,9 +14,11 @@ from sanic.application.constants import ServerStage
 from sanic.application.state import ApplicationServerInfo
 from sanic.http import Http, Stage
 from sanic.http.constants import HTTP
+from sanic.server.protocols.http_protocol import HttpProtocol
 
 from api import metrics
 from api.app import create_app
+from api.door import Door, Doorkeeper
 from api.shedding import TICK_S, Shedder
 from core import clock, failpoint, log
 from core.database import opened, pool_state
@@ -74,13 +76,13 @@ async def running_api(services: Services, *sockets: socket.socket) -> AsyncItera
         waiting=lambda: pool_state().waiting,
     )
     app = create_app(services, f"lianban-{id(services):x}", shedder)
-    async with serving(app, *sockets):
+    async with serving(app, *sockets, protocol=Door):
         # What start-up has made stays: the collector need not walk through it, 70 ms each time, while requests wait.
         gc.collect()
         gc.freeze()
         watchers = [
             asyncio.create_task(_watch_ended_sessions(services)),  # noqa: TID251 -- outside any transaction
-            asyncio.create_task(_watch_load(services, shedder)),  # noqa: TID251 -- outside any transaction
+            asyncio.create_task(_watch_load(services, shedder, app.ctx.doorkeeper)),  # noqa: TID251 -- outside any transaction
         ]
         try:
             yield app
@@ -91,7 +93,9 @@ async def running_api(services: Services, *sockets: socket.socket) -> AsyncItera
 
 
 @asynccontextmanager
-async def serving(app: Sanic, *sockets: socket.socket) -> AsyncIterator[None]:
+async def serving(
+    app: Sanic, *sockets: socket.socket, protocol: type[HttpProtocol] = HttpProtocol
+) -> AsyncIterator[None]:
     """Serve `app` on these listening sockets until the end of the block, then drain."""
     Sanic.test_mode = False
     # Sanic sends an empty alt-svc header unless it knows that it speaks HTTP/1 only.
@@ -101,7 +105,10 @@ async def serving(app: Sanic, *sockets: socket.socket) -> AsyncIterator[None]:
     servers: list[Any] = []
     for sock in sockets:
         server = await app.create_server(
-            sock=sock, return_asyncio_server=True, asyncio_server_kwargs={"start_serving": False}
+            sock=sock,
+            protocol=protocol,
+            return_asyncio_server=True,
+            asyncio_server_kwargs={"start_serving": False},
         )
         assert server is not None
         servers.append(server)
@@ -165,7 +172,7 @@ async def _watch_ended_sessions(services: Services) -> None:
         await asyncio.sleep(ENDED_SESSIONS_EVERY_S)
 
 
-async def _watch_load(services: Services, shedder: Shedder) -> None:
+async def _watch_load(services: Services, shedder: Shedder, doorkeeper: Doorkeeper) -> None:
     """Measure how late the loop is, let the shedder decide on it, publish once a second."""
     looks = 0
     while True:
@@ -177,6 +184,8 @@ async def _watch_load(services: Services, shedder: Shedder) -> None:
             circuits = {counterpart.name: counterpart.circuit.is_open for counterpart in services.counterparts}
             try:
                 metrics.publish(shedder.load(), shedder.refused_classes, pool_state(), circuits)
+                metrics.count_refused(doorkeeper.refused)
+                doorkeeper.refused.clear()
             except OSError as error:  # the files of several processes; a full disk must not end the watch
                 logger.warning("metrics.not_published", error_type=type(error).__name__)
 

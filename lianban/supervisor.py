@@ -1,8 +1,9 @@
 """Several serving processes on one listening socket, each replaced when it dies or hangs.
 
 The socket is inherited, so what waits in its queue is served by whoever lives. A child is asked over HTTP on a private unix socket
-every second; three silences in a row are a hang. Nobody is told of the supervisor's own death: the children see their standard
-input end, drain and go. Sanic's own workers are not used: it does not revive a killed one.
+every second; when nothing has come back for :data:`HANG_S`, it hangs. One question waits that long for its answer: a child with much
+to do comes to it late, and asking anew would send the question back to the end of the line. Nobody is told of the supervisor's own
+death: the children see their standard input end, drain and go. Sanic's own workers are not used: it does not revive a killed one.
 """
 
 import asyncio
@@ -25,8 +26,7 @@ log = get_logger(__name__)
 T = TypeVar("T")
 
 PROBE_EVERY_S = 1.0
-PROBE_TIMEOUT_S = 0.8
-PROBES_LOST = 3
+HANG_S = 2.5
 START_WITHIN_S = 60.0
 STEADY_S = 30.0
 PAUSES_S = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -126,22 +126,20 @@ class Supervisor:
 
     async def _until_lost(self, child: Child) -> None:
         """Return when the child has ended: by itself, or killed since it did not answer."""
-        silences = 0
+        heard_at = clock.monotonic()
         while not child.ended.done():
-            if await _answers(child.probe):
-                silences = 0
+            is_well = await _answers(child.probe)
+            if is_well:
+                heard_at = clock.monotonic()
                 if not child.is_ready.is_set():
                     child.is_ready.set()
                     log.info("supervisor.child_ready", child=child.number, after_ms=_age_ms(child))
-            elif child.is_ready.is_set():
-                silences += 1
-            elif clock.monotonic() - child.started_at > START_WITHIN_S:
-                silences = PROBES_LOST
-            if silences >= PROBES_LOST:
+            patience_s = HANG_S if child.is_ready.is_set() else START_WITHIN_S
+            if clock.monotonic() - heard_at >= patience_s:
                 log.error("supervisor.child_hangs", child=child.number, pid=child.process.pid, age_ms=_age_ms(child))
                 _kill(child)
             # After a silence the next probe follows at once.
-            pause_s = PROBE_EVERY_S if child.is_ready.is_set() and not silences else _STARTING_EVERY_S
+            pause_s = PROBE_EVERY_S if is_well else _STARTING_EVERY_S
             await asyncio.wait({child.ended}, timeout=pause_s)
         log.error("supervisor.child_lost", child=child.number, status=child.ended.result(), age_ms=_age_ms(child))
         self._buried(child)
@@ -218,7 +216,7 @@ def _age_ms(child: Child) -> int:
 
 async def _answers(probe: Path) -> bool:
     try:
-        async with asyncio.timeout(PROBE_TIMEOUT_S):
+        async with asyncio.timeout(HANG_S):
             reader, writer = await asyncio.open_unix_connection(probe)
             try:
                 writer.write(b"GET /livez HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n")
