@@ -23,10 +23,10 @@ Shed = Literal["report", "search", "refresh", "filing", "login", "payment"]
 CLASSES: tuple[Shed, ...] = get_args(Shed)
 """In the order in which they are refused. A route of no class is never refused: notices, and reading one's own payment."""
 
-FULL_WORKING = 160
-FULL_WAITING = 100
+FULL_WORKING = 200
+FULL_WAITING = 160
 FULL_LAG_S = 0.5
-"""What counts as full, per process. At 350 requests a second 160 at once means that each takes half a second."""
+"""What counts as full, per process. At 500 requests a second 200 at once means that each takes 400 ms."""
 FIRST = 0.5
 """How full it is when the first class is refused; the last one is at 1."""
 CALM = 0.8

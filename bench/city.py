@@ -23,8 +23,8 @@ from bench import seed
 from bench.world import ROOT, process, settings_for, work_for
 from lianban import engines
 
-READS = (("R", 0.55), ("payments", 0.2), ("messages", 0.15), ("companies", 0.1))
-"""What people look at: bills of an account, their payments, their messages, the companies."""
+READS = (("R", 0.55), ("payment", 0.1), ("payments", 0.1), ("messages", 0.15), ("companies", 0.1))
+"""What people look at: bills of an account, how their payment fares, their payments, their messages, the companies."""
 PARTS = ("burst", "overload", "notices")
 READ_RATE, PAY_RATE = 580.0, 58.0
 NOTICE_RATE = 300.0

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from bench.seed import ACCOUNT, ACTIVE, QUOTE, QUOTES, row_id
+from bench.seed import ACCOUNT, ACTIVE, PAYMENT, QUOTE, QUOTES, row_id
 
 CONNECTIONS = 32
 EXPECTED = {"R": 200, "W": 201, "N": 204}
@@ -51,6 +51,7 @@ class Requests:
             "R": self._read,
             "W": self._pay_bills,
             "N": self._notice,
+            "payment": self._own_payment,
             "payments": self._own("/v1/payments?limit=10"),
             "messages": self._own("/v1/messages"),
             "companies": lambda _: _http("GET", "/v1/companies", {}),
@@ -67,6 +68,12 @@ class Requests:
         return lambda number: _http(
             "GET", path, {"Authorization": f"Bearer {self._tokens[number * 7919 % len(self._tokens)]}"}
         )
+
+    def _own_payment(self, number: int) -> bytes:
+        """Each of those who are there today has one payment of last month."""
+        person = number * 7919 % len(self._tokens)
+        path = f"/v1/payments/{row_id(PAYMENT, person)}"
+        return _http("GET", path, {"Authorization": f"Bearer {self._tokens[person]}"})
 
     def _pay_bills(self, number: int) -> bytes:
         quote = self._quotes[number]

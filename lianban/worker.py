@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import os
 import signal
 
 import uvloop
@@ -10,6 +11,9 @@ import uvloop
 from core import settings as settings_module
 from core.settings import Settings
 from lianban.app import prepare_process, running_worker, services_for
+
+NICENESS = 5
+"""Beside serving processes on one machine, what somebody waits for on a screen comes first."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +24,7 @@ def run(_arguments: argparse.Namespace) -> int:
     """Work until told to stop."""
     settings = settings_module.load()
     prepare_process(settings)
+    os.nice(NICENESS)
     uvloop.run(_work(settings))
     return 0
 

@@ -93,7 +93,7 @@ ROUTES: tuple[Route, ...] = (
         "GET", "/v1/payment-methods", payment_methods.list_methods, ANYBODY, "有哪些付款方式", payment_methods.PaymentMethodList, tag="缴费",
         shed="search", offline=True,
     ),
-    Route("GET", "/v1/payments", payments.list_payments, WECHAT_READ, "我的缴费记录", payments.PaymentList, query=payments.Page, tag="缴费"),
+    Route("GET", "/v1/payments", payments.list_payments, WECHAT_READ, "我的缴费记录", payments.PaymentList, query=payments.Page, tag="缴费", shed="search"),
     Route("GET", "/v1/payments/{payment_id}", payments.show, WECHAT_READ, "一笔缴费的状态", payments.PaymentView, errors=(NotFound,), tag="缴费"),
     Route(
         "POST", "/v1/payments/{payment_id}/pay-params", payments.pay_params, WECHAT_PAY, "调起付款的参数", payments.CashierParams | payments.CashierAddress,
