@@ -61,8 +61,9 @@ lint: $(DEV) ## style, types, layers
 docs: $(READY) ## write the generated pages of docs/ anew
 	@$(IN) lianban.lifecycles
 
-bench: $(DEV) ## the workloads and the raw comparator
+bench: $(DEV) ## the workloads beside the raw comparator, then the city's burst, overload and notices (15 min)
 	@$(IN) bench $(ARGS)
+	@$(IN) bench.city $(CITY)
 
 locks: $(BOOT) ## resolve the dependencies anew and write the three lock files
 	@set -e; lock="./.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade"; \
