@@ -54,6 +54,7 @@ from models.lifecycle import IllegalMove, StaleState
 from payments.following import PaymentUnclear
 from payments.opening import OrderRefused, PaymentNotPayable, ProviderBusy
 from payments.providers.registry import MethodNotOffered
+from payments.reconciliation.items import AnotherMustAgree
 
 RETRY_AFTER_S = 2
 
@@ -186,6 +187,7 @@ STATUS: dict[type[LianbanError], int] = {
     TooManyAgents: 409,
     TooManyMembers: 409,
     IllegalMove: 409,
+    AnotherMustAgree: 409,
     BodyTooLarge: 413,
     MediaTypeUnsupported: 415,
     AccountNumberMalformed: 422,

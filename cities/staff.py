@@ -18,6 +18,8 @@ Permission = Literal[
     "accounts.read",
     "payments.read",
     "unresolved.read",
+    "differences.read",
+    "differences.resolve",
     "personal.reveal",
     "citizen.act",
     "disclosures.read",

@@ -35,10 +35,11 @@ RECONCILIATION_RUN = Lifecycle(
 
 
 class ItemStatus(StrEnum):
-    """Where a difference stands: nobody has it, somebody has, a later record explains it, a person has said what it was."""
+    """Where a difference stands: nobody has it, somebody has, a person says what it was, a later record explains it, two people agree."""
 
     OPEN = "open"
     IN_HAND = "in_hand"
+    PROPOSED = "proposed"
     EXPLAINED = "explained"
     RESOLVED = "resolved"
 
@@ -52,8 +53,10 @@ RECONCILIATION_ITEM = Lifecycle(
     terminal=(_S.EXPLAINED, _S.RESOLVED),
     edges=(
         Edge(_S.OPEN, "take_up", _S.IN_HAND, ("staff",)),
-        *(Edge(state, "explain", _S.EXPLAINED, ("system",)) for state in (_S.OPEN, _S.IN_HAND)),
-        *(Edge(state, "resolve", _S.RESOLVED, ("staff",)) for state in (_S.OPEN, _S.IN_HAND)),
+        Edge(_S.IN_HAND, "propose", _S.PROPOSED, ("staff",)),
+        Edge(_S.PROPOSED, "send_back", _S.IN_HAND, ("staff",)),
+        *(Edge(state, "explain", _S.EXPLAINED, ("system",)) for state in (_S.OPEN, _S.IN_HAND, _S.PROPOSED)),
+        *(Edge(state, "resolve", _S.RESOLVED, ("staff",)) for state in (_S.OPEN, _S.IN_HAND, _S.PROPOSED)),
         Edge(_S.RESOLVED, "correct_to_open", _S.OPEN, ("staff",)),
     ),
 )
@@ -145,7 +148,8 @@ class ReconciliationRow(Model):
 class ReconciliationItem(Model):
     """A difference, once for ever per source, party, kind and number. `owner` must act on it.
 
-    `ours_fen` and `theirs_fen` are null where that side has nothing; `detail` is a fixed word or two states.
+    `ours_fen` and `theirs_fen` are null where that side has nothing; `detail` is a fixed word or two states. `proposal` is what
+    `proposed_by` says it was, which another member of staff has yet to agree with.
     """
 
     id = fields.UUIDField(primary_key=True)
@@ -166,12 +170,21 @@ class ReconciliationItem(Model):
     theirs_fen = fields.BigIntField(null=True)
     detail = fields.CharField(max_length=80, default="")
     owner = fields.CharField(max_length=20)
+    taken_by = fields.UUIDField(null=True)
+    proposed_by = fields.UUIDField(null=True)
+    proposal = fields.CharField(max_length=200, null=True)
     opened_at = fields.DatetimeField()
     ended_at = fields.DatetimeField(null=True)
 
     class Meta:
         table = "reconciliation_item"
         constraints = (
+            CheckConstraint(
+                name="reconciliation_item_proposal_has_author", check="(proposal is null) = (proposed_by is null)"
+            ),
+            CheckConstraint(
+                name="reconciliation_item_proposed_says_what", check="status <> 'proposed' or proposal is not null"
+            ),
             UniqueConstraint(name="reconciliation_item_once", fields=("source", "party", "kind", "subject", "number")),
             CheckConstraint(
                 name="reconciliation_item_owner_known", check="owner in ('platform_operator', 'company_finance')"
@@ -185,6 +198,8 @@ class ReconciliationItem(Model):
             ("run_id",),
             ("day",),
             PartialIndex(
-                name="reconciliation_item_open", fields=("opened_at",), condition="status in ('open', 'in_hand')"
+                name="reconciliation_item_open",
+                fields=("opened_at",),
+                condition="status not in ('explained', 'resolved')",
             ),
         )

@@ -7,13 +7,15 @@ from api.access import (
     STAFF_ACCOUNTS,
     STAFF_ACT,
     STAFF_AUDIT,
+    STAFF_DIFFERENCES,
     STAFF_MANAGE,
     STAFF_PAYMENTS,
+    STAFF_RESOLVE,
     STAFF_REVEAL,
     STAFF_UNRESOLVED,
 )
 from api.calls import Limit, Route
-from api.staff import acting, desk, sessions, users
+from api.staff import acting, desk, differences, sessions, users
 from api.texts import Page
 from core.errors import NotFound
 from core.redis import LimiterAway, RateLimited
@@ -23,6 +25,8 @@ from domain.identity.acting import CounterCodeRefused, PurposeExceeded
 from domain.identity.passwords import PasswordWeak
 from domain.identity.staff import GrantRefused, LoginTaken
 from domain.identity.staff_login import SetupRefused, StaffLoginRefused
+from models.lifecycle import IllegalMove, StaleState
+from payments.reconciliation.items import AnotherMustAgree
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -99,6 +103,28 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET", "/staff/v1/unresolved", desk.list_unresolved, STAFF_UNRESOLVED, "等人处理的退款和入账", desk.UnresolvedList, query=Page,
         errors=(NotFound,), tag="工作人员", shed="search",
+    ),
+    Route(
+        "GET", "/staff/v1/differences", differences.list_differences, STAFF_DIFFERENCES, "对账有出入、要说明的", differences.DifferenceList,
+        query=differences.DifferencePage, errors=(NotFound,), tag="工作人员", shed="search",
+    ),
+    Route(
+        "POST", "/staff/v1/differences/{difference_id}/take-up", differences.take_up, STAFF_RESOLVE, "这笔出入我来查", differences.DifferenceView,
+        errors=(NotFound, IllegalMove, StaleState), tag="工作人员",
+    ),
+    Route(
+        "POST", "/staff/v1/differences/{difference_id}/explanation", differences.explain, STAFF_RESOLVE, "写明这笔出入是怎么回事",
+        differences.DifferenceView, body=differences.DifferenceExplanation, errors=(NotFound, IllegalMove, StaleState),
+        example={"reason": "支付机构漏记，次日已补记"}, tag="工作人员",
+    ),
+    Route(
+        "POST", "/staff/v1/differences/{difference_id}/send-back", differences.send_back, STAFF_RESOLVE, "这个说明不对，退回再查",
+        differences.DifferenceView, body=differences.DifferenceExplanation, errors=(NotFound, IllegalMove, StaleState),
+        example={"reason": "次日的文件里没有补记"}, tag="工作人员",
+    ),
+    Route(
+        "POST", "/staff/v1/differences/{difference_id}/close", differences.close, STAFF_RESOLVE, "另一个人同意说明，这笔出入办结",
+        differences.DifferenceView, errors=(NotFound, AnotherMustAgree, IllegalMove, StaleState), tag="工作人员",
     ),
     Route(
         "GET", "/staff/v1/disclosures", desk.list_disclosures, STAFF_AUDIT, "谁看过没有隐去的信息", desk.DisclosureList, query=Page,

@@ -31,7 +31,7 @@ with ours as (
     count(*) as items, sum(abs(coalesce(i.theirs_fen, 0) - coalesce(i.ours_fen, 0))) as apart,
     sum(greatest(coalesce(i.theirs_fen, 0), coalesce(i.ours_fen, 0))) filter (where i.theirs_fen = i.ours_fen) as doubtful
   from reconciliation_item i left join payment_part part on part.id = i.part_id
-  where i.day = $1 and i.status in ('open', 'in_hand') group by 1, 2, 3
+  where i.day = $1 and i.status not in ('explained', 'resolved') group by 1, 2, 3
 ), wanted as (
   select source::text, party::text, company::text from reconciliation_run where day = $1 and source <> 'company'
   union select source, party, company from ours

@@ -38,7 +38,7 @@ log = get_logger(__name__)
 AT_ONCE = 200
 """Items opened in one transaction."""
 LOOK_AGAIN = timedelta(hours=1)
-_OPEN = (ItemStatus.OPEN, ItemStatus.IN_HAND)
+_OPEN = (ItemStatus.OPEN, ItemStatus.IN_HAND, ItemStatus.PROPOSED)
 
 _KEEP = """
 insert into reconciliation_row (id, run_id, kind, number, copy, other_number, order_number, amount_fen, fee_millifen, state, at)
@@ -51,7 +51,7 @@ from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bi
 
 _UNEXPLAINED = """
 select day, source, party, company from reconciliation_run run
-where compared_at < $1 and exists (select 1 from reconciliation_item i where i.run_id = run.id and i.status in ('open', 'in_hand'))
+where compared_at < $1 and exists (select 1 from reconciliation_item i where i.run_id = run.id and i.status not in ('explained', 'resolved'))
 order by day, source, party
 """
 

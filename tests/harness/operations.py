@@ -15,7 +15,9 @@ from api.fields import filled, placeholders
 from core import clock
 from domain.identity import totp
 from models.person import Person as Row
+from payments.reconciliation import items
 from tests.harness import staff
+from tests.harness.differences import differing
 from tests.harness.edge import Caller, Edge, Person
 from tests.harness.senders import Signed
 from tests.harness.staff import Member, member_for
@@ -308,11 +310,26 @@ async def acting_for(edge: Edge, member: Member, person: Person) -> str:
 async def within_reach(edge: Edge, member: Member, route: Route) -> dict[str, str]:
     """Objects for every name in the route's path that this member of staff may reach."""
     names = _names(route.path)
+    if "difference_id" in names:
+        return {"difference_id": await _difference(edge, member, route)}
     if "acting_id" not in names:
         return {name: await STAFF_OBJECTS[name](edge, member) for name in names}
     person = await edge.person()
     account_id = (await edge.bound(person))["account_id"]
     return {"acting_id": await acting_for(edge, member, person), "account_id": account_id}
+
+
+async def _difference(edge: Edge, member: Member, route: Route) -> str:
+    """A difference this member of staff must explain, gone as far as the operation needs it."""
+    services = edge.spine.services
+    unit = services.city.staff.unit(member.unit)
+    found = await differing((unit.company if unit else None) or "water")
+    if route.name != "staff_differences_take_up":
+        await items.take_in_hand(found.id, None, member.staff_id)
+    if route.name in ("staff_differences_close", "staff_differences_send_back"):
+        colleague = await member_for(services, route.access)
+        await items.propose(found.id, None, colleague.staff_id, "支付机构漏记，次日已补记")
+    return str(found.id)
 
 
 async def _account_of_company(edge: Edge, _member: Member) -> str:
