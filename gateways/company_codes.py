@@ -26,7 +26,6 @@ _PERMANENT, _TEMPORARY, _TECHNICAL, _UNKNOWN = (
 )
 
 NO_SUCH_POSTING = "ES0001"
-NO_FILE = "EF0001"
 
 COMPANY_CODES: dict[str, CompanyCode] = {
     "EQ0001": _code(400, 401, kind=_TECHNICAL, alarms=True),

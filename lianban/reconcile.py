@@ -1,17 +1,11 @@
 """``lianban reconcile``: compare a day's files with our books and print what it comes to; look at differences and end them."""
 
 import argparse
-import asyncio
-import os
 import sys
 from datetime import date, timedelta
-from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
 
-from core import clock
-from core import settings as settings_module
-from core.errors import LianbanError
 from core.settings import Settings
 from domain.services import Services
 from lianban import console
@@ -51,9 +45,7 @@ class Printed(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A day to reconcile, or what to do with a difference."""
-    parser.add_argument(
-        "--var", type=Path, default=Path("var"), help="folder of `lianban dev`, when LIANBAN_SETTINGS is not set"
-    )
+    console.add_var(parser)
     parser.add_argument(
         "what",
         help="a day (YYYY-MM-DD) to reconcile and report; or list, take-up, resolve, reopen",
@@ -66,14 +58,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do it; 1 when something is unexplained, or with a sentence when it is refused."""
-    settings = settings_module.load({"LIANBAN_SETTINGS": str(arguments.var / "keys" / "settings.json"), **os.environ})
-    if settings.clock_file:
-        clock.follow(Path(settings.clock_file))
     try:
-        return asyncio.run(_act(arguments, settings))
-    except (LianbanError, ValueError) as error:
-        code = error.code if isinstance(error, LianbanError) else "wrong_argument"
-        print(f"{code}: {(type(error).__doc__ or '').strip() if code != 'wrong_argument' else error}", file=sys.stderr)
+        return console.carried_out(arguments.var, lambda settings: _act(arguments, settings))
+    except ValueError as error:
+        print(f"wrong_argument: {error}", file=sys.stderr)
         return 1
 
 

@@ -1,16 +1,10 @@
 """``lianban refund``: look at the refunds that have not succeeded, and ask for one anew when a person has found the way clear."""
 
 import argparse
-import asyncio
-import os
-import sys
 from datetime import timedelta
-from pathlib import Path
 from uuid import UUID
 
 from core import clock
-from core import settings as settings_module
-from core.errors import LianbanError
 from core.settings import Settings
 from domain.billing.returning import return_again
 from lianban import console
@@ -29,9 +23,7 @@ _STATUS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to do with which payment."""
-    parser.add_argument(
-        "--var", type=Path, default=Path("var"), help="folder of `lianban dev`, when LIANBAN_SETTINGS is not set"
-    )
+    console.add_var(parser)
     actions = parser.add_subparsers(dest="action", required=True)
     actions.add_parser("list", help="refunds that are on their way, blocked or closed, oldest first, with their age")
     again = actions.add_parser(
@@ -44,20 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do it; 1 with a sentence when it is refused."""
-    settings = settings_module.load({"LIANBAN_SETTINGS": str(arguments.var / "keys" / "settings.json"), **os.environ})
-    if settings.clock_file:
-        clock.follow(Path(settings.clock_file))
-    try:
-        asyncio.run(_act(arguments, settings))
-    except LianbanError as error:
-        print(f"{error.code}: {(type(error).__doc__ or '').strip()}", file=sys.stderr)
-        return 1
-    return 0
+    return console.carried_out(arguments.var, lambda settings: _act(arguments, settings))
 
 
-async def _act(arguments: argparse.Namespace, settings: Settings) -> None:
+async def _act(arguments: argparse.Namespace, settings: Settings) -> int:
     async with services_for(settings):
         await perform(arguments)
+    return 0
 
 
 async def perform(arguments: argparse.Namespace) -> None:

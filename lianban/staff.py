@@ -4,14 +4,7 @@ All further logins are made by administrators over the API, each within what he 
 """
 
 import argparse
-import asyncio
-import os
-import sys
-from pathlib import Path
 
-from core import clock
-from core import settings as settings_module
-from core.errors import LianbanError
 from core.settings import Settings
 from domain.identity.staff import NewStaff
 from lianban import console
@@ -20,9 +13,7 @@ from lianban.app import services_for
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to do with which login."""
-    parser.add_argument(
-        "--var", type=Path, default=Path("var"), help="folder of `lianban dev`, when LIANBAN_SETTINGS is not set"
-    )
+    console.add_var(parser)
     actions = parser.add_subparsers(dest="action", required=True)
     create = actions.add_parser("create", help="make the first administrator of a unit; prints his setup code")
     create.add_argument("login", help="3 to 40 of a-z 0-9 . _ -, beginning with a letter")
@@ -37,18 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do it; 1 with a sentence when it is refused."""
-    settings = settings_module.load({"LIANBAN_SETTINGS": str(arguments.var / "keys" / "settings.json"), **os.environ})
-    if settings.clock_file:
-        clock.follow(Path(settings.clock_file))
-    try:
-        asyncio.run(_act(arguments, settings))
-    except LianbanError as error:
-        print(f"{error.code}: {(type(error).__doc__ or '').strip()}", file=sys.stderr)
-        return 1
-    return 0
+    return console.carried_out(arguments.var, lambda settings: _act(arguments, settings))
 
 
-async def _act(arguments: argparse.Namespace, settings: Settings) -> None:
+async def _act(arguments: argparse.Namespace, settings: Settings) -> int:
     by = console.actor()
     async with services_for(settings) as services:
         staff = services.staff
@@ -63,6 +46,7 @@ async def _act(arguments: argparse.Namespace, settings: Settings) -> None:
             for user, name in await staff.every():
                 state = "已停用" if user.disabled_at else "可用" if user.enrolled_at else "等本人设置"
                 print(f"{user.login}\t{name}\t{user.unit}\t{' '.join(user.roles)}\t{state}\t{user.created_at:%Y-%m-%d}")
+    return 0
 
 
 def _show(made: NewStaff) -> None:

@@ -19,7 +19,6 @@ from sandbox.context import Context
 from sandbox.http_signatures import PrivateKey, Request, Response, SignatureError
 from sandbox.replies import encode
 
-EVENT_TYPES: Final = ("posting.answered", "bills.changed", "binding.revoked")
 RETRIES_S: Final = (15.0, 60.0, 300.0, 1800.0, *(3600.0 for _ in range(24)))
 """Waits between two sendings of an event that was not answered with 204; after the last one it is given up."""
 LOOK_S: Final = 0.25

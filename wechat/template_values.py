@@ -57,11 +57,6 @@ def check_value(key: str, text: str) -> None:
         raise TemplateValueWrong(key, "form")
 
 
-def fit_thing(text: str) -> str:
-    """The text cut to what a ``thing`` may hold, by characters, with an ellipsis in the last place when something was cut."""
-    return text if len(text) <= 20 else text[:19] + "…"
-
-
 def _anything(_text: str) -> bool:
     return True
 

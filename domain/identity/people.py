@@ -108,10 +108,6 @@ class People:
             **words,
         )
 
-    async def holder_of(self, id_number: str) -> Person | None:
-        """The person whose ID number this is."""
-        return await Person.get_or_none(id_number_index=self._vault.index("person.id_number", id_number))
-
     async def _believe_name(self, user: User, person: Person, facts: NaturalPerson, real_name: str) -> None:
         assert real_name in REAL_NAME_SOURCES
         if facts.name is None or facts.id_number is None or not is_id_number(facts.id_number):

@@ -4,13 +4,17 @@ import ast
 import importlib
 import pkgutil
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
 import pytest
 from sanic.exceptions import SanicException, ServiceUnavailable
 
+from api.app import FRESH_S
 from api.errors import _SANIC, STATUS, WORDS, AnswerLate, NotFound, Unexpected, known, problem
+from cities.loader import load_city
+from core import clock
 from core.database import DatabaseAway
 from core.errors import LianbanError
 
@@ -90,6 +94,33 @@ def test_the_words_are_chinese_and_end_with_a_next_step(code: str) -> None:
     assert words.title
     assert words.title[-1] not in "。.！!"
     assert words.detail.endswith("。")
+
+
+def test_the_words_say_the_limits_that_hold() -> None:
+    """The texts are written out, the limits are the city's: whoever changes one changes the other."""
+    city = load_city("ezhou")
+    rules, staff = city.payment_rules(clock.today()), city.staff
+    said = {
+        "account_or_proof_wrong": (
+            rules.binding_limit.window,
+            "一小时内最多试五次",
+            rules.binding_limit.per_account,
+            5,
+        ),
+        "counter_code_refused": (staff.acting.code_life, "三分钟内有效"),
+        "proof_too_old": (timedelta(seconds=FRESH_S), "五分钟内"),
+        "staff_login_refused": (staff.limits.locked_for, "连续错五次锁定十五分钟", staff.limits.tries, 5),
+        "staff_setup_refused": (staff.limits.setup, "设置码三天有效"),
+        "too_many_payments": (rules.creation_limit.window, "请十分钟后再试"),
+    }
+    spans = {
+        "一小时": timedelta(hours=1), "三分钟": timedelta(minutes=3), "五分钟": timedelta(minutes=5), "十五分钟": timedelta(minutes=15),
+        "三天": timedelta(days=3), "十分钟": timedelta(minutes=10),
+    }  # fmt: skip
+    for code, (span, phrase, *counts) in said.items():
+        assert phrase in WORDS[code].detail
+        assert any(word in phrase and length == span for word, length in spans.items()), code
+        assert counts[: len(counts) // 2] == counts[len(counts) // 2 :], code
 
 
 def test_every_error_renders_with_its_status_and_headers() -> None:

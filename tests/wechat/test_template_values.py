@@ -2,7 +2,7 @@
 
 import pytest
 
-from wechat.template_values import TemplateValueWrong, check_value, fit_thing
+from wechat.template_values import TemplateValueWrong, check_value
 
 
 @pytest.mark.parametrize(
@@ -78,9 +78,3 @@ def test_values_beyond_the_limits_are_refused(key: str, text: str, reason: str) 
         check_value(key, text)
     assert caught.value.reason == reason
     assert not text.strip() or text not in str(caught.value)
-
-
-def test_a_long_thing_is_cut_by_characters() -> None:
-    assert fit_thing("水" * 20) == "水" * 20
-    assert fit_thing("水" * 21) == "水" * 19 + "…"
-    check_value("thing1", fit_thing("鄂州市城区" * 30))
