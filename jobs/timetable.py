@@ -139,7 +139,7 @@ def register(app: procrastinate.App, services: Services) -> None:
         ("jobs.rescue", "* * * * * */5", run_rescue),
         ("jobs.sweep", "*/10 * * * * 7", run_sweep),
         ("jobs.tidy", "17 * * * * 11", run_tidy),
-        ("delegation.lapse", "*/5 * * * * 27", run_lapse),
+        ("delegation.lapse", "* * * * * */30", run_lapse),
         ("notifications.expire", "*/10 * * * * 23", run_receipts),
         ("billing.report_delayed", "20 1 * * * 13", run_delayed),
         ("bills.daily_file", "10,40 * * * * 5", run_files),

@@ -12,9 +12,10 @@ from core import clock
 from core import settings as settings_module
 from core.settings import Settings
 from lianban import check
+from lianban.agent import agent
 from lianban.family import family
 from lianban.phone import CallFailed, Phone
-from lianban.story import Running, StoryFailed, Teller, World, at, until, yuan
+from lianban.story import Running, StoryFailed, Teller, World, at, refused, until, yuan
 
 STORY = "pay"
 COMPANY, ACCOUNT = "water", "0203001234"
@@ -89,8 +90,7 @@ async def _scanned_and_paid(world: World, phone: Phone, tell: Teller) -> None:
     )
     await _company_agrees(phone, view, tell)
     await _told(world, phone, view, tell)
-    nothing = await _refused(phone, "POST", "/v1/quotes", {"token": token})
-    tell.step("市民", "再扫一次", f"{nothing['title']}（{nothing['code']}）")
+    tell.step("市民", "再扫一次", await refused(phone, "POST", "/v1/quotes", {"token": token}))
     print(
         f"     {person['nickname']} 付了 {yuan(payment['total_fen'])}，企业记了 {yuan(view['total_fen'])}，两边一致。"
     )
@@ -183,16 +183,8 @@ async def _told(world: World, phone: Phone, view: dict[str, Any], tell: Teller) 
     tell.step("市民", "看微信", f"收到 {len(on_phone)} 条订阅消息")
 
 
-async def _refused(phone: Phone, method: str, path: str, body: Any) -> dict[str, Any]:
-    try:
-        await phone.call(method, path, body)
-    except CallFailed as error:
-        return error.problem
-    raise StoryFailed(f"{path} 应当被拒绝")
-
-
-STORIES: dict[str, Callable[[World, Teller], Awaitable[None]]] = {"pay": pay, "family": family}
-TITLES = {"pay": "扫码缴一张水费", "family": "一家人的水电气网，一次缴清"}
+STORIES: dict[str, Callable[[World, Teller], Awaitable[None]]] = {"pay": pay, "family": family, "agent": agent}
+TITLES = {"pay": "扫码缴一张水费", "family": "一家人的水电气网，一次缴清", "agent": "单位的经办人，到期就停"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Awaitable, Callable
 from datetime import date, datetime
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from core import clock
 from core.settings import Settings
-from lianban.phone import Phone
+from lianban.phone import CallFailed, Phone
 
 T = TypeVar("T")
 
@@ -117,6 +117,19 @@ async def until(world: World, look: Callable[[], Awaitable[T | None]], what: str
             return seen
         await world.wait()
     raise StoryFailed(what)
+
+
+async def refused(device: Phone, method: str, path: str, body: Any = None, *, key: str | None = None) -> str:
+    """A call that must be refused as designed: status, title and code.
+
+    Raises:
+        StoryFailed: it was not refused.
+    """
+    try:
+        await device.call(method, path, body, key=key)
+    except CallFailed as error:
+        return f"{error.status} {error.problem.get('title', '')}（{error.problem.get('code', '')}）"
+    raise StoryFailed(f"{path} 应当被拒绝")
 
 
 def at(moment: str) -> str:

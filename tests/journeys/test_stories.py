@@ -11,6 +11,7 @@ import pytest
 
 from core import clock
 from core.database import fetch
+from domain.identity.mandates import expire_mandates
 from lianban import demo, reconcile
 from lianban.phone import Phone
 from lianban.story import Teller
@@ -45,6 +46,7 @@ class _Town:
 
     async def travel_to(self, moment: datetime) -> None:
         await self._spine.travel(moment - clock.now())
+        await expire_mandates()  # as the timetable does, twice a minute
 
     async def reconcile(self, day: date) -> list[str]:
         parser = argparse.ArgumentParser()
@@ -84,3 +86,28 @@ async def test_a_family_pays_four_companies_at_once_on_a_bad_day(
     assert await spine.balance("suspense") == 0
     again = await told("family")
     assert "合计未说明 0.00 元，差异 0 笔" in again, "another day, another household"
+
+
+async def test_a_company_s_agent_pays_until_his_time_is_over(
+    spine: Spine, told: Callable[[str], Awaitable[str]]
+) -> None:
+    said = await told("agent")
+    assert "403 请先以单位身份登录（organization_not_proved）" in said
+    assert "单位 2 个户号，已知 1187.00元；他个人名下 0 个" in said
+    assert "捡到任命码，在鄂汇办登录后输入\n       ← 422" in said
+    assert "1 个：水费，欠 301.00元" in said
+    assert "单位的缴费记录 1 笔；他个人的 0 笔" in said
+    assert "用刚才的报价缴费：404" in said
+    assert said.count("（mandate_exceeds）") == 3
+    assert "正要缴电费 886.00元，点缴费\n       ← 404" in said
+    assert "还剩 1 位" in said
+    rows = await fetch("select status, ended_by from mandate order by created_at")
+    assert [tuple(row) for row in rows] == [
+        ("active", None),
+        ("expired", None),
+        ("revoked", "appointer"),
+        ("revoked", "above"),
+    ]
+    (payment,) = await fetch("select person_id, organization_id is null as nobody_s, total_fen from payment")
+    assert tuple(payment) == (None, False, 12040)
+    await told("agent")
