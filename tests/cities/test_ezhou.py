@@ -80,13 +80,15 @@ def test_power_accepts_new_and_old_numbers_and_nothing_between() -> None:
     assert not account.fits("00123456789")
 
 
-def test_the_last_four_of_an_id_may_end_in_a_capital_x_only() -> None:
+def test_the_last_four_are_of_an_id_number_or_of_a_company_s_credit_code() -> None:
     proof = CITY.company("water").proof
 
     assert proof.kind == "holder_id_last4"
     assert proof.fits("002X")
     assert not proof.fits("002x")
-    assert not proof.fits("X002")
+    assert proof.fits("6618")
+    assert proof.fits("1Y4A")
+    assert not proof.fits("1I43"), "no credit code has an I"
 
 
 def test_the_rules_of_paying() -> None:
