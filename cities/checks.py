@@ -15,6 +15,7 @@ from cities.schema import (
     BillFileRule,
     CityFile,
     CompaniesFile,
+    Company,
     Duration,
     MandateRule,
     MessageRule,
@@ -80,6 +81,7 @@ def check_companies(file: str, found: CompaniesFile) -> None:
         _check_format(file, f"{path}.proof", company.proof)
         if company.gateway.timeout > LONGEST_TIMEOUT:
             raise CityPackInvalid(file, f"{path}.gateway.timeout", "nobody waits longer than 30s for an answer")
+        _check_files(file, path, company)
 
 
 def check_payments(file: str, found: PaymentsFile) -> None:
@@ -218,6 +220,26 @@ def _check_bill_file(file: str, path: str, rule: BillFileRule) -> None:
         raise CityPackInvalid(file, f"{path}.late_at", "a file is overdue after it is ready")
     if not timedelta(days=1) <= rule.look_back <= LONGEST_FILE_LOOK_BACK:
         raise CityPackInvalid(file, f"{path}.look_back", "is at least 1d and at most 31d")
+
+
+def _check_files(file: str, path: str, company: Company) -> None:
+    gateway, rule = company.gateway, company.gateway.files
+    if (gateway.mode == "file") != (rule is not None):
+        raise CityPackInvalid(
+            file, f"{path}.gateway.files", "says when files come and go, of a company of mode file only"
+        )
+    if rule is None:
+        return
+    if gateway.quotes or gateway.errors != "status" or company.partial_payment:
+        raise CityPackInvalid(
+            file, f"{path}.gateway.mode", "a file fixes no quote, takes no part of a bill, has no errors inside"
+        )
+    if rule.late_at <= rule.ready_at:
+        raise CityPackInvalid(file, f"{path}.gateway.files.late_at", "a file is overdue after it is ready")
+    if list(rule.cutoffs) != sorted(set(rule.cutoffs)):
+        raise CityPackInvalid(file, f"{path}.gateway.files.cutoffs", "are in the order of the day, each once")
+    if not timedelta(hours=1) <= rule.answered_within <= timedelta(days=3):
+        raise CityPackInvalid(file, f"{path}.gateway.files.answered_within", "is at least 1h and at most 3d")
 
 
 def _check_order(file: str, path: str, rule: OrderRule) -> None:

@@ -75,10 +75,12 @@ class DemoAccount(Shape, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class DemoQuirks(Shape, frozen=True, kw_only=True, omit_defaults=True):
-    """How the sandbox plays a company's system. `latency_s`: each answer takes between these; `errors` as in the pack's gateway."""
+    """How the sandbox plays a company's system. `latency_s`: each answer takes between these; `errors` as in the pack's gateway; `files`: it has
+    no interface and exchanges files only."""
 
     latency_s: tuple[float, float] | None = None
     errors: Literal["inside"] | None = None
+    files: bool | None = None
 
 
 class DemoCompany(Shape, frozen=True, kw_only=True):
@@ -132,6 +134,8 @@ def _check_company(city: City, path: str, found: DemoCompany) -> None:
         raise CityPackInvalid(DEMO_FILE, f"{path}.code", f"the city has no company {found.code}")
     if (found.quirks.errors == "inside") != (company.gateway.errors == "inside"):
         raise CityPackInvalid(DEMO_FILE, f"{path}.quirks.errors", "is not what companies.toml says of its gateway")
+    if bool(found.quirks.files) != (company.gateway.mode == "file"):
+        raise CityPackInvalid(DEMO_FILE, f"{path}.quirks.files", "is not what companies.toml says of its gateway")
     _unique(path + ".accounts[{}].number", [account.number for account in found.accounts])
     bill_nos = [bill.bill_no for account in found.accounts for bill in account.bills]
     if len(set(bill_nos)) != len(bill_nos):

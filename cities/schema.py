@@ -154,14 +154,31 @@ class CircuitRule(Shape, frozen=True, kw_only=True):
     pause: Duration
 
 
+class FileRule(Shape, frozen=True, kw_only=True):
+    """How a company without an interface exchanges files with us (docs/company-gateway.md §10).
+
+    Its account file of a day is there from `ready_at` of the next and overdue at `late_at`. What has been paid leaves at each of the
+    `cutoffs`; it has `answered_within` to answer a file, then it is a delay that the payer hears of.
+    """
+
+    ready_at: TimeOfDay
+    late_at: TimeOfDay
+    cutoffs: Annotated[tuple[TimeOfDay, ...], Meta(min_length=1, max_length=24)]
+    answered_within: Duration
+
+
 class Gateway(Shape, frozen=True, kw_only=True):
     """How we call a company. `quotes`: its bills come with a quote that fixes the amounts for a while.
+
+    `mode`: ``api`` answers calls; ``file`` has no interface, and `files` says when its files come and go.
 
     `errors`: where its system writes an error: in the HTTP status with a code (``status``), or in an answer 200 (``inside``).
     """
 
+    mode: Literal["api", "file"] = "api"
     timeout: Duration
     quotes: bool
+    files: FileRule | None = None
     errors: Literal["status", "inside"] = "status"
     circuit: CircuitRule
 

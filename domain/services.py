@@ -13,6 +13,7 @@ from core.redis import Limiter
 from core.settings import Settings
 from domain.billing.accounts import Accounts
 from domain.billing.desk import CompanyDesk
+from domain.billing.exchange import Exchange
 from domain.billing.overview import Overview
 from domain.billing.paying import Paying
 from domain.billing.posting import BillPosting
@@ -77,6 +78,7 @@ class Services:
     accounts: Accounts
     qr_codes: QrCodes
     refresher: Refresher
+    exchange: Exchange
     quotes: Quotes
     overview: Overview
     paying: Paying

@@ -83,9 +83,18 @@ def content_digest(body: bytes) -> str:
     return f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
 
 
-def sign_request(method: str, authority: str, path: str, body: bytes, key: SigningKey, now: datetime) -> dict[str, str]:
-    """The headers of a signed request. A body is JSON; a request without one is a GET."""
-    headers = {"Content-Type": "application/json", "Content-Digest": content_digest(body)} if body else {}
+def sign_request(
+    method: str,
+    authority: str,
+    path: str,
+    body: bytes,
+    key: SigningKey,
+    now: datetime,
+    *,
+    content_type: str = "application/json",
+) -> dict[str, str]:
+    """The headers of a signed request; one without a body is a GET."""
+    headers = {"Content-Type": content_type, "Content-Digest": content_digest(body)} if body else {}
     names = _REQUEST if body else _WITHOUT_BODY
     nonce = secrets.token_urlsafe(18)
     parameters = (

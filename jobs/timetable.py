@@ -1,6 +1,6 @@
 """What runs by the clock. Six fields: the seconds stand last."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import date, datetime, timedelta
 
 import procrastinate
@@ -64,6 +64,8 @@ async def take_bill_files(services: Services) -> None:
     """
     now, rule = clock.now().astimezone(clock.SHANGHAI), services.city.payment_rules(clock.today()).bill_file
     for company in services.companies:
+        if company.rules.gateway.mode == "file":
+            continue  # its account files hold the bills
         first = await BillFile.filter(company=company.code).order_by("day").first()
         taken = set(
             await BillFile.filter(company=company.code).order_by("-day").limit(60).values_list("day", flat=True)
@@ -98,6 +100,13 @@ async def refresh_certificates(services: Services) -> None:
         log.warning("wechat_pay.certificates_not_refreshed", error_code=error.code)
 
 
+def _timed(work: Callable[[], Awaitable[object]]) -> Callable[[int], Awaitable[None]]:
+    async def run(timestamp: int) -> None:
+        await work()
+
+    return run
+
+
 def register(app: procrastinate.App, services: Services) -> None:
     """Put the timetable into the application."""
 
@@ -117,15 +126,6 @@ def register(app: procrastinate.App, services: Services) -> None:
         await lapse_invitations()
         await expire_mandates()
 
-    async def run_receipts(timestamp: int) -> None:
-        await services.delivery.expire()
-
-    async def run_delayed(timestamp: int) -> None:
-        await services.posting.report_delayed()
-
-    async def run_reconciliation(timestamp: int) -> None:
-        await services.reconciling.tick()
-
     async def run_old_items(timestamp: int) -> None:
         await items.report_old(services.city.payment_rules(clock.today()).reconciliation.old_after)
 
@@ -140,10 +140,11 @@ def register(app: procrastinate.App, services: Services) -> None:
         ("jobs.sweep", "*/10 * * * * 7", run_sweep),
         ("jobs.tidy", "17 * * * * 11", run_tidy),
         ("delegation.lapse", "* * * * * */30", run_lapse),
-        ("notifications.expire", "*/10 * * * * 23", run_receipts),
-        ("billing.report_delayed", "20 1 * * * 13", run_delayed),
+        ("notifications.expire", "*/10 * * * * 23", _timed(services.delivery.expire)),
+        ("billing.report_delayed", "20 1 * * * 13", _timed(services.posting.report_delayed)),
         ("bills.daily_file", "10,40 * * * * 5", run_files),
-        ("payments.reconcile", "*/10 * * * * 31", run_reconciliation),
+        ("companies.files", "*/5 * * * * 47", _timed(services.exchange.tick)),
+        ("payments.reconcile", "*/10 * * * * 31", _timed(services.reconciling.tick)),
         ("payments.report_old_items", "30 2 * * * 19", run_old_items),
         ("wechat_pay.certificates", "37 * * * * 41", run_certificates),
     ):

@@ -18,6 +18,7 @@ from core.settings import CompanyKeys, Settings
 from core.settings import IdentitySource as IdentitySourceSettings
 from domain.billing.accounts import Accounts
 from domain.billing.desk import CompanyDesk
+from domain.billing.exchange import Exchange
 from domain.billing.overview import Overview
 from domain.billing.paying import Paying
 from domain.billing.posting import BillPosting
@@ -29,6 +30,7 @@ from domain.billing.share_telling import ShareTelling
 from domain.billing.sharing import Sharing
 from domain.billing.telling import Telling
 from domain.companies import Companies, JoinedCompany
+from domain.companies.filed import FiledCompany
 from domain.identity.acting import Acting
 from domain.identity.first_agents import FirstAgents
 from domain.identity.joining import Joining
@@ -48,6 +50,7 @@ from domain.identity.staff_sessions import StaffSessions
 from domain.identity.tokens import AccessTokens, RefreshTokens, TokenKeys
 from domain.services import Services
 from gateways.companies import CompanyGateway, SigningKey, load_public_key, load_signing_key
+from gateways.company_files import CompanyFiles
 from gateways.sms import SmsGateway
 from gateways.unified_code import CodeSource
 from gateways.unified_identity import IdentitySource
@@ -123,7 +126,7 @@ def compose(settings: Settings) -> Services:
         public_url=settings.public_url,
     )
 
-    companies = _companies(settings, city, company_sides)
+    companies = _companies(settings, city, company_sides, vault)
     accounts = Accounts(companies, city, vault, limiter)
     refresher = Refresher(companies, accounts)
     qr_codes = QrCodes([(key.keyid, key.raw()) for key in settings.qr_keys], settings.public_url, accounts, limiter)
@@ -183,6 +186,7 @@ def compose(settings: Settings) -> Services:
         accounts=accounts,
         qr_codes=qr_codes,
         refresher=refresher,
+        exchange=Exchange(companies, vault, city),
         quotes=Quotes(accounts, refresher, qr_codes, city),
         overview=Overview(companies, accounts, refresher, city),
         paying=Paying(companies, refresher, follower, city, providers),
@@ -276,7 +280,7 @@ def _channels(
     return channels
 
 
-def _companies(settings: Settings, city: City, sides: Mapping[str, Counterpart]) -> Companies:
+def _companies(settings: Settings, city: City, sides: Mapping[str, Counterpart], vault: Vault) -> Companies:
     signing_key = _signing_key(settings)
     joined: dict[str, JoinedCompany] = {}
     for code, side in sides.items():
@@ -286,14 +290,13 @@ def _companies(settings: Settings, city: City, sides: Mapping[str, Counterpart])
         merchants = {wechat_pay_client.NAME: merchant}
         if seller := _alipay_seller(settings, rules):
             merchants[alipay_client.NAME] = seller
-        gateway = CompanyGateway(
-            code,
-            side,
-            urlsplit(keys.base_url).netloc,
-            signing_key,
-            _public_keys(keys),
-            errors_inside=rules.gateway.errors == "inside",
-        )
+        authority, public_keys = urlsplit(keys.base_url).netloc, _public_keys(keys)
+        if rules.gateway.files is not None:
+            files = CompanyFiles(code, side, authority, signing_key, public_keys)
+            gateway = FiledCompany(code, rules.gateway.files, files, vault)
+        else:
+            inside = rules.gateway.errors == "inside"
+            gateway = CompanyGateway(code, side, authority, signing_key, public_keys, errors_inside=inside)
         joined[code] = JoinedCompany(rules, gateway, merchants)
     return Companies(joined)
 

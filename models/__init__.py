@@ -13,6 +13,7 @@ MODULES = (
     "models.refund",
     "models.ledger",
     "models.posting",
+    "models.company_file",
     "models.reconciliation",
     "models.message",
     "models.follower",

@@ -194,7 +194,7 @@ where (b.status = 'posted') <> (s.id is not null)
         "posting_says_what_was_paid",
         2,
         "销账单的账单、金额与缴费明细一致",
-        _counted("posting"),
+        _counted("posting", "filed_posting"),
         """
 with told as (
   select s.id, s.part_id, 'bill:' || pb.bill_id as claim_key, pb.amount_fen from posting s join posting_bill pb on pb.posting_id = s.id
@@ -207,6 +207,16 @@ select id::text, claim_key || ' is paid and not told: ' || amount_fen from (tabl
 union all
 select s.id::text, 'its total is not the part''s' from posting s join payment_part part on part.id = s.part_id
 where (s.total_fen, s.payment_id, s.company) is distinct from (part.amount_fen, part.payment_id, part.payee)
+union all
+select f.id::text, 'its company''s file says ' || coalesce(f.answer, 'nothing') || ', it is ' || s.status
+from filed_posting f join posting s on s.id = f.id
+where case when s.status in ('posted', 'refused') then s.status is distinct from f.answer else f.answered_at < check_now() - """
+        + _OVERDUE
+        + """ end
+union all
+select c.id::text, 'its file says ' || c.rows || ' postings of ' || c.total_fen || ', it holds ' || count(f.id) || ' of ' || coalesce(sum(f.total_fen), 0)
+from company_file c left join filed_posting f on f.file_id = c.id where c.kind = 'postings' group by c.id
+having (c.rows, c.total_fen) is distinct from (count(f.id)::int, coalesce(sum(f.total_fen), 0)::bigint)
 """,
     ),
     Check(

@@ -18,7 +18,7 @@ GRANTS: dict[str, frozenset[str]] = {
     **dict.fromkeys(
         (
             "person", "person_join", "organization", "login_user", "session", "staff_user", "staff_session",
-            "counter_code", "acting_session", "utility_account", "binding", "qr_code", "bill", "bill_file",
+            "counter_code", "acting_session", "utility_account", "binding", "qr_code", "bill", "bill_file", "company_file", "filed_posting",
             "payment", "payment_part", "payment_line", "claim", "refund", "posting", "posting_bill", "reconciliation_run", "reconciliation_item",
             "message", "subscription_credit",
             "event", "inbox",
@@ -29,7 +29,7 @@ GRANTS: dict[str, frozenset[str]] = {
     "phone_code": _TIDY,
     **dict.fromkeys(("account_share", "mandate"), _KEEP),
     **dict.fromkeys(
-        ("idempotent_answer", "quote", "refresh_token", "company_nonce", "login_attempt", "spent_code"), _TIDY
+        ("idempotent_answer", "quote", "filed_account", "refresh_token", "company_nonce", "login_attempt", "spent_code"), _TIDY
     ),
     **dict.fromkeys(
         ("procrastinate_jobs", "procrastinate_events", "procrastinate_periodic_defers", "procrastinate_workers"), _TIDY

@@ -124,6 +124,8 @@ class Company:
     """Each answer takes between these."""
     errors_inside: bool = False
     """Errors are written into answers 200, as old systems do."""
+    files_only: bool = False
+    """It has no interface: files lie at its place, and its staff work through them."""
 
     @classmethod
     def read(cls, config: Mapping[str, Any]) -> "Company":
@@ -144,6 +146,7 @@ class Company:
             partial_payment=bool(config.get("partial_payment", False)),
             latency_s=latency(quirks.get("latency_s", (0.0, 0.0))),
             errors_inside=quirks.get("errors", "status") == "inside",
+            files_only=bool(quirks.get("files")),
         )
         if not company.private_keys or company.proof_kind not in PROOF_KINDS:
             raise ValueError(f"company {company.code}: needs a private key and a proof_kind of {PROOF_KINDS}")

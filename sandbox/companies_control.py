@@ -6,6 +6,7 @@ from typing import Any
 
 from sanic import Request, Sanic
 
+from sandbox import companies_files as files
 from sandbox import companies_posting_files as posting_files
 from sandbox import spoiling
 from sandbox.companies_book import Book, document, latency
@@ -119,6 +120,10 @@ def _latency(book: Book, _: Outbox, body: dict[str, Any]) -> dict[str, Any]:
     return {"seconds": book.latency_s()}
 
 
+def _files(book: Book, _: Outbox, body: dict[str, Any]) -> dict[str, Any]:
+    return files.choose(book, body)
+
+
 def _posting_file(book: Book, _: Outbox, body: dict[str, Any]) -> dict[str, Any]:
     day, spoilt = body["date"], {name: value for name, value in body.items() if name != "date"}
     spoiling.choose(book.state, posting_files.SOURCE, book.company.code, day, spoilt, posting_files.FAULTS)
@@ -139,6 +144,7 @@ _ACTIONS = {
     "events": _event,
     "refuse": _refuse,
     "processing": _processing,
+    "files": _files,
     "latency": _latency,
     "pace": _pace,
     "posting-file": _posting_file,

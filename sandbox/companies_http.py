@@ -11,6 +11,7 @@ from typing import Any, Final
 from sanic import HTTPResponse
 from sanic import Request as HTTPRequest
 
+from sandbox import companies_files as files
 from sandbox import companies_operations as operations
 from sandbox import companies_posting_files as posting_files
 from sandbox import companies_postings as postings
@@ -78,6 +79,8 @@ class Door:
         if book is None:
             # An unknown company knows no key, so the signature cannot be right.
             return _unsigned(Refusal("EQ0001", "签名错误：unknown company", 401))
+        if book.company.files_only:
+            return await self._file(http_request, book, request, rest)
         try:
             operation, argument, call_id = self._admit(book, request, rest)
         except Refusal as refusal:
@@ -93,6 +96,28 @@ class Door:
             return self._error(book, request, Refusal(FAULT_CODES.get(status, "EQ0011"), status=status), forge=False)
 
         return await self._context.serve(http_request, f"company:{code}", operation.name, call_id, work, failed)
+
+    async def _file(self, http_request: HTTPRequest, book: Book, request: Request, rest: str) -> HTTPResponse:
+        """The place where a company's files lie: whoever we are must prove it, the files prove themselves."""
+        code, name = book.company.code, rest.removeprefix("files/")
+        try:
+            signatures.verify_request(request, book.company.lianban_keys, book.clock.timestamp())
+        except SignatureError as error:
+            self._context.faults.count(f"company:{code}", "refused", f"401 {error}")
+            return _unsigned(Refusal("EQ0001", f"签名错误：{error}", 401))
+        if request.method not in ("GET", "PUT") or name == rest:
+            return Reply(b"", status=404)
+
+        async def work(forge: bool) -> HTTPResponse:
+            if request.method == "PUT":
+                return Reply(b"", status=files.put(book, name, request.body))
+            body = files.get(book, name, forged(book.signing_key()))
+            return Reply(b"", status=404) if body is None else Reply(body, content_type=NDJSON)
+
+        operation = "file_put" if request.method == "PUT" else "file_get"
+        return await self._context.serve(
+            http_request, f"company:{code}", operation, name, work, lambda status: Reply(b"", status=status)
+        )
 
     def _admit(self, book: Book, request: Request, rest: str) -> tuple[Operation, Any, str]:
         if "?" in request.target:

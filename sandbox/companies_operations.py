@@ -38,7 +38,7 @@ def query_bills(book: Book, body: dict[str, Any]) -> dict[str, Any]:
     account = book.account(codes.text(body, "account_number"))
     if purpose == "quote" and account["status"] != "open":
         raise Refusal("EQ0009")
-    oldest = _months_ago(book.clock.now(), HISTORY_MONTHS)
+    oldest = months_ago(book.clock.now(), HISTORY_MONTHS)
     bills = [bill for bill in book.bills(account["number"]) if bill["status"] == "open" or bill["period"] >= oldest]
     answer: dict[str, Any] = {"account": _shown(book, account), "bills": bills}
     owed = {bill["bill_no"]: bill["payable_fen"] for bill in bills if bill["status"] == "open"}
@@ -111,6 +111,7 @@ def _quote(book: Book, number: str, owed: dict[str, int]) -> dict[str, Any]:
     return {"quote_id": quote_id, "expires_at": book.clock.iso(expires_at), "total_fen": total_fen}
 
 
-def _months_ago(now: datetime, months: int) -> str:
+def months_ago(now: datetime, months: int) -> str:
+    """The period so many months before."""
     count = now.year * 12 + now.month - 1 - months
     return f"{count // 12:04}-{count % 12 + 1:02}"

@@ -30,6 +30,15 @@ def post_payment(book: Book, body: dict[str, Any]) -> dict[str, Any]:
     return answer(row)
 
 
+def post_filed(book: Book, line: dict[str, Any]) -> dict[str, Any]:
+    """A line of a file of ours: taken when its bills are still open at these amounts. Raises :class:`Refusal`."""
+    posting_id = codes.identifier(line, "posting_id")
+    content = _content(line)
+    with book.state.transaction():
+        row = _row(book, posting_id) or _record(book, posting_id, content, by_file=True)
+    return answer(row)
+
+
 def query_posting(book: Book, posting_id: str) -> dict[str, Any]:
     """§6. Raises :class:`Refusal` ES0001 when nothing with this id ever arrived."""
     row = _row(book, posting_id)
@@ -92,7 +101,7 @@ def _content(body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _record(book: Book, posting_id: str, content: dict[str, Any]) -> dict[str, Any]:
+def _record(book: Book, posting_id: str, content: dict[str, Any], *, by_file: bool = False) -> dict[str, Any]:
     number = content["account_number"]
     try:
         account = book.account(number)
@@ -103,7 +112,7 @@ def _record(book: Book, posting_id: str, content: dict[str, Any]) -> dict[str, A
         if code not in FINAL_FOR_POSTING:
             raise Refusal(code)
         return _insert(book, posting_id, content, _refused(code) | {"form": account["refuse_form"]})
-    code = _objection(book, account, content)
+    code = _objection_to_filed(book, account, content) if by_file else _objection(book, account, content)
     if code is not None:
         return _insert(book, posting_id, content, _refused(code))
     if account["processing_s"] is not None:
@@ -139,6 +148,21 @@ def _objection(book: Book, account: dict[str, Any], content: dict[str, Any]) -> 
         # A bill voided or corrected since is taken at the quoted amount; one paid or held by another posting is not.
         if bill is None or bill["status"] == "paid" or bill["posting_id"] is not None:
             return "EP0003"
+    return None
+
+
+def _objection_to_filed(book: Book, account: dict[str, Any], content: dict[str, Any]) -> str | None:
+    """No quote fixes anything: each bill must be open, at the amount that is owed of it."""
+    if account["status"] != "open":
+        return "EP0004"
+    if sum(line["amount_fen"] for line in content["bills"]) != content["total_fen"]:
+        return "EP0002"
+    for line in content["bills"]:
+        bill = book.bill(line["bill_no"])
+        if bill is None or bill["account_number"] != account["number"] or bill["status"] != "open":
+            return "EP0003"
+        if bill["principal_fen"] + bill["late_fee_fen"] != line["amount_fen"]:
+            return "EP0002"
     return None
 
 

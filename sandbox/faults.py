@@ -32,6 +32,8 @@ OPERATIONS: Final = {
         "bill_file",
         "posting_file",
         "holder_notice",
+        "file_get",
+        "file_put",
         "event",
     },
     "wechat": {

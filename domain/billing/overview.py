@@ -18,7 +18,7 @@ from core.failpoint import failpoint
 from core.log import get_logger
 from core.queue import enqueue_unless_waiting
 from domain.billing.accounts import Accounts, CompanyAway, SeenAccount
-from domain.billing.refresh import AccountRefused, Refresher, is_fresh
+from domain.billing.refresh import BEING_RECORDED, AccountRefused, FileOverdue, Refresher, is_fresh
 from domain.companies import Companies, CompanyNotJoined
 from models.access import Principal
 from models.share import note_use
@@ -32,13 +32,14 @@ PER_COMPANY = 4
 
 State = Literal["fresh", "asking", "away", "refused", "stale"]
 """fresh: the company's word of now; asking: it has not answered yet; away: it cannot be asked; refused: it has nothing to say about this
-account; stale: it sends its bills by file, and today's has not come."""
+account; stale: it sends its bills by file, and the newest one that should be here has not come."""
 
 # When the company was asked is read here too: a question that somebody else began has not touched the rows this look has read.
-_OPEN = """
-select a.id as account_id, a.bills_checked_at, count(b.id) as bills, coalesce(sum(b.payable_fen), 0)::bigint as fen
-from utility_account a left join bill b on b.account_id = a.id and b.status = 'open' where a.id = any($1::uuid[]) group by a.id
-"""
+_OPEN = f"""
+select a.id as account_id, a.bills_checked_at, count(bill.id) as bills, coalesce(sum(bill.payable_fen), 0)::bigint as fen
+from utility_account a left join bill on bill.account_id = a.id and bill.status = 'open' and not {BEING_RECORDED}
+where a.id = any($1::uuid[]) group by a.id
+"""  # noqa: S608  constants of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +174,8 @@ class Overview:
                 await self._refresher.refresh(account, "view")
             except AccountRefused:
                 return "refused"
+            except FileOverdue:
+                return "stale"
             except (CompanyAway, CompanyNotJoined):
                 return "away"
             except Exception as error:

@@ -4,6 +4,7 @@ After a time-out we ask; when the company says that nothing arrived we tell it a
 no money: the payer's is refunded by itself.
 """
 
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from cities.schema import City, PostingRule
@@ -15,6 +16,7 @@ from core.outbound import FailureKind, NotSent, OutboundError, OutcomeUnknown
 from core.queue import enqueue
 from domain.billing.accounts import Accounts
 from domain.companies import Companies, CompanyNotJoined
+from domain.companies.filed import FiledCompany, answer_due
 from gateways import companies as gateway
 from gateways.companies import CompanyGateway, CompanyRefusal, Posted, PostingAnswer, Processing, Refused
 from models import audit
@@ -39,7 +41,8 @@ where l.payment_id = $1 order by b.id
 
 _DELAYED = """
 select company, count(*) as count, min(created_at) as since from posting
-where status not in ('posted', 'refused') and created_at < $1 group by company order by company
+where status not in ('posted', 'refused') and created_at < case when company = any($2::text[]) then $3::timestamptz else $1::timestamptz end
+group by company order by company
 """
 
 
@@ -107,7 +110,7 @@ class BillPosting:
         await posting.refresh_from_db()
         if posting.status not in POSTING.terminal:
             now, rule = clock.now(), self._rule()
-            late_at = posting.created_at + rule.delayed_after
+            late_at = self._late_at(posting)
             if now >= late_at:
                 await _announce_delay(posting_id)
             next_look = now + rule.retry_after[min(step, len(rule.retry_after) - 1)]
@@ -119,7 +122,11 @@ class BillPosting:
 
     async def report_delayed(self) -> int:
         """Say once a day, as an error for each company, how many postings it has not ended in time; how many in all."""
-        rows = await fetch(_DELAYED, clock.now() - self._rule().delayed_after)
+        filed = {company.code: company.rules.gateway.files for company in self._companies}
+        by_file = [code for code, files in filed.items() if files is not None]
+        slowest = max((files.answered_within for files in filed.values() if files), default=timedelta())
+        now = clock.now()
+        rows = await fetch(_DELAYED, now - self._rule().delayed_after, by_file, now - timedelta(days=1) - slowest)
         for row in rows:
             oldest_s = int((clock.now() - row["since"]).total_seconds())
             log.error("postings.delayed", company=row["company"], count=row["count"], oldest_s=oldest_s)
@@ -149,6 +156,14 @@ class BillPosting:
         failpoint("posting.applied_committed")
         return event
 
+    def _late_at(self, posting: Posting) -> datetime:
+        """When it is a delay that its payer hears of: of a company that is told by file, once the answer to that file is overdue."""
+        try:
+            files = self._companies.get(posting.company).rules.gateway.files
+        except CompanyNotJoined:
+            files = None
+        return answer_due(files, posting.created_at) if files else posting.created_at + self._rule().delayed_after
+
     def _rule(self) -> PostingRule:
         return self._city.payment_rules(clock.today()).posting
 
@@ -176,7 +191,7 @@ class BillPosting:
         failpoint("posting.answered")
         await self.apply(posting.id, answer)
 
-    async def _is_there_after_all(self, posting: Posting, asked: CompanyGateway) -> bool:
+    async def _is_there_after_all(self, posting: Posting, asked: CompanyGateway | FiledCompany) -> bool:
         """A last question before the money goes back: nobody refunds what the company has recorded, or is about to."""
         try:
             found = await asked.query_posting(str(posting.id))

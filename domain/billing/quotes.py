@@ -18,7 +18,7 @@ from core.log import get_logger
 from domain.billing.accounts import Accounts, CompanyAway
 from domain.billing.foreign import Candidate
 from domain.billing.qr import QrCodes
-from domain.billing.refresh import AccountRefused, Refresher, is_fresh, open_bills
+from domain.billing.refresh import AccountRefused, Refresher, is_fresh, open_bills, owed
 from domain.companies import CompanyNotJoined
 from domain.identity.mandates import ScopeMissing
 from domain.identity.tokens import Caller
@@ -214,8 +214,8 @@ class Quotes:
         holder = self._accounts.view(account).holder_masked
         if not known:
             return Owed(account, holder, None, None, account.bills_checked_at)
-        bills = await open_bills(account.id)
-        return Owed(account, holder, sum(bill.payable_fen for bill in bills), len(bills), account.bills_checked_at)
+        fen, bills = await owed(account.id)
+        return Owed(account, holder, fen, bills, account.bills_checked_at)
 
     async def _quote(
         self, caller: Caller, account: UtilityAccount, basis: str, amount_fen: int | None = None

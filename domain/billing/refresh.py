@@ -8,12 +8,13 @@ from uuid import UUID
 import msgspec
 
 from core import clock, ids
-from core.database import transaction
+from core.database import fetch, transaction
 from core.failpoint import failpoint
 from core.log import get_logger
 from core.outbound import FailureKind, OutboundError
 from domain.billing.accounts import COPIED, Accounts, CompanyAway
 from domain.companies import Companies, JoinedCompany
+from domain.companies.filed import FiledBills, FiledCompany
 from gateways.companies import Bill as CompanyBill
 from gateways.companies import Bills, CompanyRefusal, FileBill
 from models.bill import BILL, Bill, BillFile, BillStatus
@@ -35,6 +36,10 @@ class AccountRefused(CompanyAway):
     """The company answers, but has nothing to say about this account, now or later: what is owed is unknown."""
 
 
+class FileOverdue(CompanyAway):
+    """The company sends its bills by file, and the newest one that should be here has not come: what is owed now is unknown."""
+
+
 class Refresher:
     """Asks companies for bills and writes them down."""
 
@@ -47,6 +52,7 @@ class Refresher:
 
         Raises:
             CompanyAway: it does not answer, or refuses for now: what is owed is unknown. AccountRefused: it refuses for good.
+            FileOverdue: what its last file said has been written, but is old.
         """
         company = self._companies.get(account.company)
         asked_at = clock.now()
@@ -62,18 +68,21 @@ class Refresher:
             for_good = isinstance(error, CompanyRefusal) and error.kind is FailureKind.PERMANENT
             raise (AccountRefused if for_good else CompanyAway)(company=company.code) from error
         failpoint("bills.answered")
+        as_of = answer.as_of if isinstance(answer, FiledBills) else None
         async with transaction():
             locked = await UtilityAccount.filter(id=account.id).select_for_update(no_key=True).get()
             # Whoever asked later and wrote first knows better.
-            if locked.bills_checked_at is None or locked.bills_checked_at <= asked_at:
-                await self._write(company, locked, answer.bills)
+            if locked.bills_checked_at is None or locked.bills_checked_at <= (as_of or asked_at):
+                await self._write(company, locked, answer.bills, as_of)
                 await self._close_missing(company, locked, answer)
-                locked.bills_checked_at = asked_at
+                locked.bills_checked_at = as_of or asked_at
                 self._accounts.copy(locked, answer.account)
                 await locked.save(update_fields=["bills_checked_at", *COPIED])
         failpoint("bills.committed")
         for name in ("bills_checked_at", *COPIED):
             setattr(account, name, getattr(locked, name))
+        if isinstance(answer, FiledBills) and not answer.is_current:
+            raise FileOverdue(company=company.code)
         return answer
 
     async def take_file(self, company_code: str, day: date) -> int:
@@ -85,6 +94,8 @@ class Refresher:
             CompanyAway: no file, or not ready.
         """
         company = self._companies.get(company_code)
+        if isinstance(company.gateway, FiledCompany):
+            raise CompanyAway(company=company.code)  # its account files hold the bills: domain.billing.exchange
         try:
             file = await company.gateway.bill_file(day)
         except (OutboundError, CompanyRefusal) as error:
@@ -164,6 +175,24 @@ class Refresher:
         for row in await Bill.filter(account_id=account.id, status=BillStatus.OPEN):
             if row.bill_no not in said:
                 await move(BILL, row, "void", Actor("company", company.code), reason="not in the company's answer")
+
+
+BEING_RECORDED = """exists (
+  select 1 from claim c join payment p on p.id = c.payment_id
+  where c.claim_key = 'bill:' || bill.id and c.freed_at is null and p.status = 'succeeded'
+)"""
+"""An open bill that has been paid here, and that its company has not recorded yet: nobody owes it any more."""
+
+_OWED = f"""
+select count(*) as bills, coalesce(sum(payable_fen), 0)::bigint as fen
+from bill where account_id = $1 and status = 'open' and not {BEING_RECORDED}
+"""  # noqa: S608  constants of ours
+
+
+async def owed(account_id: UUID) -> tuple[int, int]:
+    """What our rows say is still to be paid on an account: in fen, and how many bills."""
+    (row,) = await fetch(_OWED, account_id)
+    return row["fen"], row["bills"]
 
 
 async def open_bills(account_id: UUID) -> list[Bill]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from cities.schema import Company
 from core.errors import LianbanError
+from domain.companies.filed import FiledCompany
 from gateways.companies import CompanyGateway
 
 
@@ -16,10 +17,10 @@ class CompanyNotJoined(LianbanError):
 
 @dataclass(frozen=True, slots=True)
 class JoinedCompany:
-    """A company that can be asked. `merchants` are its own numbers by payment provider: the platform holds no money."""
+    """A company that can be asked, or whose files answer for it. `merchants` are its own numbers by payment provider: the platform holds no money."""
 
     rules: Company
-    gateway: CompanyGateway
+    gateway: CompanyGateway | FiledCompany
     merchants: Mapping[str, str]
 
     @property

@@ -2,16 +2,25 @@
 
 from collections.abc import Mapping
 from datetime import date
+from typing import Protocol
 
 from core.outbound import FailureKind
-from gateways.companies import CompanyGateway, CompanyRefusal
+from gateways.companies import CompanyRefusal, PostingFile
 from payments.providers.bills import BillNotReady, BillRow, DayBill
+
+
+class PostingFiles(Protocol):
+    """A company that tells what it has recorded, over its interface or by files of its own."""
+
+    async def posting_file(self, day: date) -> PostingFile:
+        """What it has recorded as paid on that day."""
+        ...
 
 
 class CompanyPostings:
     """What each company has recorded as paid; parties are the codes of companies."""
 
-    def __init__(self, gateways: Mapping[str, CompanyGateway]) -> None:
+    def __init__(self, gateways: Mapping[str, PostingFiles]) -> None:
         self._gateways = dict(gateways)
 
     async def day_bill(self, day: date, party: str) -> DayBill:

@@ -10,13 +10,18 @@ from typing import Any, NamedTuple
 
 import httpx
 
+from cities.loader import load_city
 from core import clock
 from core.database import fetch, fetch_one
+from domain.companies.filed import answer_due
 from domain.identity.numbers import is_credit_code
 from domain.identity.sessions import REPEAT_GRACE
 from lianban.phone import CallFailed
 from tests.faults.customer import COMPANY, Customer
 from tests.harness.spine import id_check
+
+FILED = "telecom_cu"
+"""The company that exchanges files."""
 
 
 class Outcome(NamedTuple):
@@ -626,6 +631,77 @@ async def daily_file_comes(customer: Customer) -> Outcome:
     rows = await fetch("select status, payable_fen from bill where bill_no = $1", customer.bill_no)
     assert [tuple(row) for row in rows] == [("open", 4199)]
     return Outcome()
+
+
+async def pays_a_company_without_an_interface(customer: Customer) -> Outcome:
+    """One payment to a company with an interface and to one that exchanges files: told at the cutoff, answered by file."""
+    await customer.company_prints_bill()
+    number = await _shelved(customer)
+    customer.elsewhere[FILED] = (number, await customer._qr_code(FILED, number))
+    await customer.enter()
+    await asyncio.sleep(1.1)
+    await customer.allow_all_messages()
+    payment = await customer.create_payment()
+    await customer.pay_in_wechat(await customer.params(payment))
+    waits = "select count(*) from filed_posting f join posting p on p.id = f.id where p.payment_id = %s and p.status = 'processing'"
+    await customer.until(lambda: customer.world.scalar(waits, payment) == 1, "a posting that waits for its file")
+    try:
+        await _after_its_cutoff(customer, payment)
+    finally:
+        customer.world.travel(0)
+    return Outcome(("succeeded",), 2, 2, 0, ("payment.succeeded", "payment.posted", "payment.posted"))
+
+
+async def _shelved(customer: Customer) -> str:
+    """A new account that stands in the company's newest file; its number."""
+    number = f"0711{random.randrange(10**10):010}"
+    account = {"number": number, "holder_name": "陈小红", "holder_id_last4": "0041", "holder_mobile": "13800000002"}
+    await customer.control("POST", f"/companies/{FILED}/accounts", account)
+    bill = {
+        "account_number": number,
+        "bill_no": f"U-{number}",
+        "period": "2026-10",
+        "principal_fen": 6900,
+        "event": False,
+    }
+    issued_on = (clock.today() - timedelta(days=3)).isoformat()
+    await customer.control("POST", f"/companies/{FILED}/bills", {**bill, "issued_on": issued_on})
+    customer.world.sql("delete from filed_account")
+    customer.world.sql("delete from company_file where kind = 'accounts'")
+    _exchange(customer)
+    taken = "select count(*) from company_file where kind = 'accounts' and settled_at is not null"
+    await customer.until(lambda: customer.world.scalar(taken) == 1, "an account file")
+    return number
+
+
+async def _after_its_cutoff(customer: Customer, payment: str) -> None:
+    """The first cutoff that has no file yet is over, then the company's half hour: the answer is there."""
+    rule = load_city("ezhou").company(FILED).gateway.files
+    assert rule is not None
+    last = await fetch_one("select max(day) as day from company_file where kind = 'postings'")
+    since = clock.now() if last is None or last["day"] is None else max(
+        clock.now(), datetime.combine(last["day"] + timedelta(days=1), clock_time(), clock.SHANGHAI)
+    )  # fmt: skip
+    after_s = (answer_due(rule, since) - rule.answered_within - clock.now()).total_seconds() + 60
+    delivered = (
+        "select count(*) from filed_posting p join company_file f on f.id = p.file_id join posting s on s.id = p.id"
+        " where s.payment_id = %s and f.settled_at is not null"
+    )
+    answered = "select count(*) from posting where payment_id = %s and status = 'posted'"
+    for travelled_s, seen, count, what in (
+        (after_s, delivered, 1, "a file of ours at the company's place"),
+        (after_s + 1900, answered, 2, "the company's answer, applied"),
+    ):
+        customer.world.travel(travelled_s)
+        _exchange(customer)
+        await customer.until(lambda seen=seen, count=count: customer.world.scalar(seen, payment) == count, what)
+
+
+def _exchange(customer: Customer) -> None:
+    customer.world.sql(
+        "select procrastinate_defer_jobs_v1(array[row('default', 'companies.files', 0, null, null, '{\"timestamp\": 0}', null)"
+        "::procrastinate_job_to_defer_v1])"
+    )
 
 
 async def day_is_reconciled(customer: Customer) -> Outcome:

@@ -42,7 +42,7 @@ from tests.harness.jobs import Jobs, Travel
 WATER = "water"
 OFFICIAL = "wechat_official_account"
 JSAPI = Way("wechat_pay", "jsapi")
-_NUMBERS = {"water": "02090{:05}", "power": "42900000{:05}", "gas": "Q290{:05}", "telecom": "0711900{:05}"}
+_NUMBERS = {"water": "02090{:05}", "power": "42900000{:05}", "gas": "Q290{:05}", "telecom_cu": "07119{:09}"}
 CREDIT_CODE = "91420704MA49236618"
 MINUTE = timedelta(minutes=1)
 _PATIENCE_S = 10.0

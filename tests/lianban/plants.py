@@ -58,6 +58,12 @@ PLANTS = (
     _plant("bill_posted_once", "live is true, its posting is refused", "update posting_bill set live = true"),
     _plant("bill_posted_once", "bill is open, its posting is posted", "update bill set status = 'open' where status = 'posted'"),
     _plant("bill_posted_once", "bill is posted, its posting is none", "update bill set status = 'posted', paid_at = now()"),
+    _plant("posting_says_what_was_paid", "its company's file says nothing, it is posted",
+        "insert into filed_posting (id, company, content, total_fen, made_at)"
+        " select id, company, 'x'::bytea, total_fen, created_at from posting where status = 'posted' limit 1"),
+    _plant("posting_says_what_was_paid", "its file says 1 postings of 7, it holds 0 of 0",
+        "insert into company_file (id, company, kind, name, day, sha256, rows, total_fen, body, made_at)"
+        f" values ('{ALSO}', 'telecom_cu', 'postings', 'n', '2026-01-01', 'h', 1, 7, 'x'::bytea, now())"),
     _plant("posting_says_what_was_paid", "is told and not paid", "update posting_bill set amount_fen = amount_fen + 1"),
     _plant("posting_says_what_was_paid", "is paid and not told", "delete from posting_bill"),
     _plant("posting_says_what_was_paid", "its total is not the part's", "update posting set total_fen = total_fen + 1"),

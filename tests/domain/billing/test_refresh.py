@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 
 from core import clock
-from gateways.companies import BillFile, Bills
+from gateways.companies import BillFile, Bills, CompanyGateway
 from models.bill import Bill
 from tests.harness.spine import WATER, Citizen, Spine
 
@@ -27,6 +27,7 @@ async def test_yesterdays_file_does_not_open_again_what_was_paid_since(
     bill_no = await spine.bill(number, FEN, issued_on=today.isoformat())
     await spine.travel(timedelta(days=1))
     gateway = spine.services.companies.get(WATER).gateway
+    assert isinstance(gateway, CompanyGateway)
     file = await gateway.bill_file(today)
     assert [str(bill.status) for bill in file.bills] == ["open"]
 
