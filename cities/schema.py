@@ -264,11 +264,13 @@ class MandateRule(Rule, frozen=True, kw_only=True):
 class ViewRule(Rule, frozen=True, kw_only=True):
     """How old bills may be when somebody only looks; to pay they are always asked for anew.
 
-    `answer_within`: how long somebody who looks at all his accounts waits for the slowest company.
+    `answer_within`: how long somebody who looks at all his accounts waits for the slowest company. `asks_per_minute`: how often it is
+    asked about one account for those who look, while it does not answer.
     """
 
     fresh_for: Duration
     answer_within: Duration
+    asks_per_minute: Annotated[int, Meta(ge=1, le=100)]
 
 
 class BillFileRule(Rule, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from tortoise import fields
 from tortoise.migrations.constraints import CheckConstraint, UniqueConstraint
 from tortoise.models import Model
 
-from core import clock, ids
+from core import clock
 from core.database import fetch
 from models.lifecycle import SYSTEM, move
 from models.share import ACCOUNT_SHARE, Share, ShareStatus
@@ -155,11 +155,11 @@ async def _hand_over_shares(join: PersonJoin) -> int:
 
 
 async def _write_down(join: PersonJoin, table: str, rows: Sequence[asyncpg.Record]) -> None:
-    for row in rows:
-        await fetch(
-            "insert into person_join_row (id, join_id, table_name, row_id) values ($1, $2, $3, $4) on conflict do nothing",
-            ids.new_id(), join.id, table, row["id"],
-        )  # fmt: skip
+    await fetch(
+        "insert into person_join_row (id, join_id, table_name, row_id) select gen_random_uuid(), $1, $2, row_id"
+        " from unnest($3::uuid[]) as went (row_id) on conflict do nothing",
+        join.id, table, [row["id"] for row in rows],
+    )  # fmt: skip
 
 
 async def _absorbed_by(person_id: UUID) -> UUID | None:

@@ -90,10 +90,16 @@ class Settling:
         return wrong
 
     async def _refuse(self, provider: str, part: PaymentPart, wrong: list[str]) -> None:
+        detail = ",".join(wrong)[:200]
         async with transaction():
-            await audit.record(
-                Actor("provider", provider), "payment.trade_mismatch", "payment_part", part.id, ",".join(wrong)[:200]
+            # Asked again and again, it says the same: that is one fact.
+            known = await audit.AuditEntry.exists(
+                action="payment.trade_mismatch", subject="payment_part", subject_id=str(part.id), detail=detail
             )
+            if not known:
+                await audit.record(
+                    Actor("provider", provider), "payment.trade_mismatch", "payment_part", part.id, detail
+                )
         failpoint("payment.mismatch_committed")
         log.error("payment.trade_mismatch", part_id=str(part.id), fields=wrong)
         raise TradeMismatch(fields=wrong)

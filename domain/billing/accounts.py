@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from core.database import fetch, fetch_one, transaction, violated_constraint
 from core.errors import LianbanError, NotFound
 from core.failpoint import failpoint
 from core.outbound import FailureKind, OutboundError
-from core.redis import Limiter
+from core.redis import Limiter, RateLimited
 from domain.billing.foreign import Candidate, number_in, recognised
 from domain.companies import Companies, JoinedCompany
 from domain.identity.mandates import ScopeMissing
@@ -24,6 +25,7 @@ from models.lifecycle import Actor, announce, move
 from models.share import ACCOUNT_SHARE, OWN, Share, note_use
 from models.utility_account import Binding, UtilityAccount
 
+_MINUTE = timedelta(minutes=1)
 _ONCE = ("binding_live_once_per_person", "binding_live_once_per_organization")
 _NO_SUCH = ("EQ0004", "EQ0006", "EB0001")
 
@@ -270,6 +272,18 @@ class Accounts:
         if binding.revoked_at is None or not binding.belongs_to(principal):
             raise NotFound("binding")
         return OWN
+
+    async def count_look(self, account: UtilityAccount) -> None:
+        """Count a question to the company that somebody's look makes: whoever reloads a page does not pass that on to a company in need.
+
+        Raises:
+            CompanyAway: it has been asked about this account as often as the pack allows.
+        """
+        most = self._city.payment_rules(clock.today()).view.asks_per_minute
+        try:
+            await self._limiter.take(f"look:{account.id}", most, _MINUTE, closed=False)
+        except RateLimited as error:
+            raise CompanyAway(company=account.company) from error
 
     async def _count_try(self, caller: Caller, company: JoinedCompany, number: str) -> None:
         rule = self._city.payment_rules(clock.today()).binding_limit

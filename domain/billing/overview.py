@@ -171,7 +171,7 @@ class Overview:
             if clock.monotonic() >= deadline_s:
                 return "asking"
             try:
-                await self._refresher.refresh(account, "view")
+                await self._refresher.look(account)
             except AccountRefused:
                 return "refused"
             except FileOverdue:

@@ -121,7 +121,7 @@ class Quotes:
         if is_fresh(account, self._city.payment_rules(clock.today()).view.fresh_for):
             return True
         try:
-            await self._refresher.refresh(account, "view")
+            await self._refresher.look(account)
         except (CompanyAway, CompanyNotJoined):
             return False
         return True

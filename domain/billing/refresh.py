@@ -47,6 +47,11 @@ class Refresher:
         self._companies = companies
         self._accounts = accounts
 
+    async def look(self, account: UtilityAccount) -> Bills:
+        """:meth:`refresh` for somebody who looks, not too often for one account. Raises the same."""
+        await self._accounts.count_look(account)
+        return await self.refresh(account, "view")
+
     async def refresh(self, account: UtilityAccount, purpose: Literal["view", "quote"]) -> Bills:
         """Ask the company for all bills of `account`, write what changed, return its answer.
 

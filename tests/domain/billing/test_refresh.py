@@ -59,6 +59,17 @@ async def test_an_answer_that_was_overtaken_changes_nothing(spine: Spine, monkey
     assert [bill.status for bill in await Bill.all()] == ["open", "open"]
 
 
+async def test_who_reloads_a_page_does_not_wear_out_a_company_in_need(spine: Spine, citizen: Citizen) -> None:
+    number = await spine.account(FEN)
+    token = await spine.qr(number)
+    await spine.fault("company:water", "query_bills", "error", times=None, status=503)
+    seen = [await spine.services.quotes.scan(token) for _ in range(9)]
+    assert {owed.total_fen for owed in seen} == {None}, "unknown, whether it was asked or not"
+    assert await spine.calls("company:water", "query_bills") == {number: 6}
+    await spine.all_well()
+    assert (await spine.quote(citizen, number)).quote.total_fen == FEN, "who pays is not held up"
+
+
 async def test_a_new_holder_is_shown_to_who_scans(spine: Spine, citizen: Citizen) -> None:
     number = await spine.account(FEN, holder="张三")
     token = await spine.qr(number)
