@@ -4,7 +4,8 @@ Fixtures: ``database_url``, ``redis_url``, ``clean``, ``database``.
 """
 
 from collections.abc import AsyncGenerator, Generator
-from typing import LiteralString, NamedTuple, cast
+from dataclasses import dataclass
+from typing import LiteralString, cast
 
 import psycopg
 import pytest
@@ -22,16 +23,29 @@ where c.relkind in ('r', 'p') and not c.relispartition and n.nspname = 'public' 
 """
 
 
-class _Cleaner(NamedTuple):
+_TRUNCATE_EVERY = 50
+"""A table that is only ever deleted from grows, and every look at it takes longer."""
+
+
+@dataclass
+class _Cleaner:
     connection: psycopg.Connection
     redis: Redis
     filled: sql.Composed
     """A query for the names of the tables that hold rows."""
+    times: int = 0
 
     def clean(self) -> None:
         names = [sql.Identifier(name) for (name,) in self.connection.execute(self.filled)]
-        if names:
+        self.times += 1
+        if names and self.times % _TRUNCATE_EVERY == 0:
             self.connection.execute(sql.SQL("truncate {} restart identity cascade").format(sql.SQL(", ").join(names)))
+        elif names:
+            # A hundred times faster than truncating where there are few rows. A replica has no triggers: none forbids it, none is asked.
+            deletes = [sql.SQL("delete from {}").format(name) for name in names]
+            with self.connection.transaction():
+                self.connection.execute("set local session_replication_role = replica")
+                self.connection.execute(sql.SQL("; ").join(deletes))
         self.redis.flushdb()
 
 
