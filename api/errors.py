@@ -28,6 +28,7 @@ from domain.billing.quoted import BillNotInQuote, QuoteTwice
 from domain.billing.quotes import AccountNotPayable, AmountTooLarge, MayOnlyRead, NothingOwed, PartialNotAllowed
 from domain.billing.scene_codes import WeChatCodesAway
 from domain.billing.sharing import AlreadyMember, InvitationRefused, TooManyMembers
+from domain.billing.topping_up import TopUpAmountRefused, TopUpNotOffered
 from domain.companies import CompanyNotJoined
 from domain.identity.acting import CounterCodeRefused, PurposeExceeded
 from domain.identity.first_agents import OrganizationNotProved
@@ -195,6 +196,8 @@ STATUS: dict[type[LianbanError], int] = {
     BillNotInQuote: 422,
     QuoteTwice: 422,
     PartialNotAllowed: 422,
+    TopUpNotOffered: 422,
+    TopUpAmountRefused: 422,
     OlderBillOpen: 409,
     IdentityProofRefused: 422,
     InvitationRefused: 422,

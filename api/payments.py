@@ -18,6 +18,7 @@ from core.errors import NotFound
 from core.outbound import OutboundError
 from domain.billing.paying import Created, Way
 from domain.billing.quotes import OpenQuote
+from models.bill import BILLS
 from models.lifecycle import Actor
 from models.payment import Payment, payment_for
 from payments.following import PaymentUnclear
@@ -95,11 +96,12 @@ class PaidBill(Output, frozen=True):
 
 
 class CreatedPartView(Output, frozen=True):
-    """What goes to one company for one account."""
+    """What goes to one company for one account. `purpose` top_up: to its balance, then there are no `bills`."""
 
     company: str
     amount_fen: int
     bills: list[PaidBill]
+    purpose: str
 
 
 class PaymentCreated(Output, frozen=True):
@@ -123,6 +125,7 @@ class PaymentPartView(Output, frozen=True):
     refunded_fen: int
     refund_reason: str | None
     bills: list[PaidBill]
+    purpose: str
 
 
 class PaymentView(Output, frozen=True):
@@ -191,7 +194,7 @@ async def create(call: Call) -> Answer:
     body: PaymentRequest = call.body
     assert call.once is not None
     way = Way(body.provider, body.method)
-    content = await call.services.paying.create(call.caller, body.quote_ids, body.bill_ids, way, call.once, _created)
+    content = await call.services.paying.create(call.caller, body.quote_ids, body.bill_ids, way, call.once, created)
     return Answer(content, 201)
 
 
@@ -256,10 +259,13 @@ def _drawn(text: str) -> str:
     return segno.make(text, error="m", micro=False).svg_inline(scale=4, border=4)
 
 
-def _created(created: Created) -> bytes:
+def created(created: Created) -> bytes:
     parts = [
         CreatedPartView(
-            part.company, part.amount_fen, [PaidBill(bill_id, amount_fen) for bill_id, amount_fen in part.bills]
+            part.company,
+            part.amount_fen,
+            [PaidBill(bill_id, amount_fen) for bill_id, amount_fen in part.bills],
+            part.purpose,
         )
         for part in created.parts
     ]
@@ -302,8 +308,9 @@ def _part(row: dict) -> PaymentPartView:
     bills = [
         PaidBill(UUID(key.removeprefix("bill:")), amount)
         for key, amount in zip(row["claim_keys"], row["amounts_fen"], strict=True)
+        if row["purpose"] == BILLS
     ]
     return PaymentPartView(
         row["payee"], row["progress"], row["amount_fen"], row["posted_at"], row["posting_serial"], row["refunded_fen"], row["refund_reason"],
-        bills,
+        bills, row["purpose"],
     )  # fmt: skip

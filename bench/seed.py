@@ -87,8 +87,8 @@ truncate payment, payment_part, payment_line, claim, refund, posting, posting_bi
 
 # Times lie ahead, so that nothing grows old during a run: bills told just now need no call to the company.
 _QUOTES = f"""
-insert into quote (id, account_id, person_id, basis, company_quote_id, lines, total_fen, created_at, expires_at)
-select pg_temp.row_id({QUOTE}, a * {MONTHS // 2} + pair), pg_temp.row_id({ACCOUNT}, a), pg_temp.row_id({PERSON}, a / 4), 'binding',
+insert into quote (id, account_id, person_id, basis, purpose, company_quote_id, lines, total_fen, created_at, expires_at)
+select pg_temp.row_id({QUOTE}, a * {MONTHS // 2} + pair), pg_temp.row_id({ACCOUNT}, a), pg_temp.row_id({PERSON}, a / 4), 'binding', 'bills',
        'Q' || a || '-' || pair, jsonb_object_agg(pg_temp.row_id({BILL}, m * {ACCOUNTS} + a)::text, {_FEN}), sum({_FEN}),
        now(), now() + interval '6 hours'
 from generate_series(0, {ACTIVE * 4 - 1}) a, generate_series(0, {MONTHS // 2 - 1}) pair, generate_series(2 * pair, 2 * pair + 1) m
@@ -104,8 +104,8 @@ select pg_temp.row_id({PAYMENT}, n), 'closed', pg_temp.row_id({PERSON}, n % {PER
 from generate_series(0, {HISTORY - 1}) n
 """,
     f"""
-insert into quote (id, account_id, person_id, basis, company_quote_id, lines, total_fen, created_at, expires_at)
-select pg_temp.row_id({QUOTE}, {QUOTES} + n), b.account_id, pg_temp.row_id({PERSON}, n % {PERSONS}), 'binding', 'H' || n,
+insert into quote (id, account_id, person_id, basis, purpose, company_quote_id, lines, total_fen, created_at, expires_at)
+select pg_temp.row_id({QUOTE}, {QUOTES} + n), b.account_id, pg_temp.row_id({PERSON}, n % {PERSONS}), 'binding', 'bills', 'H' || n,
        jsonb_build_object(pg_temp.row_id({BILL}, {ACCOUNTS - 1} - n % {ACCOUNTS // 2})::text, 4500,
                           pg_temp.row_id({BILL}, {2 * ACCOUNTS - 1} - n % {ACCOUNTS // 2})::text, 4500),
        9000, now() - interval '30 days', now() - interval '29 days'

@@ -77,6 +77,7 @@ def check_companies(file: str, found: CompaniesFile) -> None:
     unique(file, "$.companies[{}].alipay_seller_id", sellers)
     for index, company in enumerate(every):
         path = f"$.companies[{index}]"
+        _check_top_up(file, f"{path}.top_up", company)
         _check_format(file, f"{path}.account", company.account)
         _check_format(file, f"{path}.proof", company.proof)
         if company.gateway.timeout > LONGEST_TIMEOUT:
@@ -259,6 +260,22 @@ def _check_order(file: str, path: str, rule: OrderRule) -> None:
 def _check_pauses(file: str, path: str, pauses: Sequence[Duration]) -> None:
     if any(later < earlier for earlier, later in pairwise(pauses)):
         raise CityPackInvalid(file, path, "the pauses never become shorter")
+
+
+def _check_top_up(file: str, path: str, company: Company) -> None:
+    rule = company.top_up
+    if rule is None:
+        return
+    if company.gateway.mode == "file":
+        raise CityPackInvalid(file, path, "nothing is paid in advance where files alone speak of balances")
+    for name, fen in (("least_fen", rule.least_fen), ("most_fen", rule.most_fen)):
+        if fen % rule.step_fen:
+            raise CityPackInvalid(file, f"{path}.{name}", "is no multiple of step_fen")
+    if rule.least_fen > rule.most_fen:
+        raise CityPackInvalid(file, f"{path}.most_fen", "is less than least_fen")
+    for fen in rule.suggested_fen:
+        if not rule.least_fen <= fen <= rule.most_fen or fen % rule.step_fen:
+            raise CityPackInvalid(file, f"{path}.suggested_fen", f"{fen} is not an amount that may be paid")
 
 
 def unique(file: str, path: str, values: Iterable[str]) -> None:

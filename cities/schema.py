@@ -183,6 +183,20 @@ class Gateway(Shape, frozen=True, kw_only=True):
     circuit: CircuitRule
 
 
+class TopUpRule(Shape, frozen=True, kw_only=True):
+    """What may be paid in advance at once: from `least_fen` to `most_fen`, in steps. `suggested_fen` are the amounts a page offers.
+
+    A balance under `low_fen` is called low.
+    """
+
+    least_fen: Annotated[int, Meta(ge=1)]
+    most_fen: Annotated[int, Meta(ge=1, le=1_000_000_000)]
+    step_fen: Annotated[int, Meta(ge=1)]
+    suggested_fen: Annotated[tuple[int, ...], Meta(min_length=1, max_length=8)]
+    low_fen: Annotated[int, Meta(ge=0)]
+    source: Text
+
+
 class Company(Shape, frozen=True, kw_only=True):
     """A public-service company. `hotline` None: not known, never invented. Settings may override `sub_mchid`
     and `alipay_seller_id`, its merchant numbers at WeChat Pay and at Alipay."""
@@ -197,6 +211,8 @@ class Company(Shape, frozen=True, kw_only=True):
     partial_payment: bool
     any_order: bool = False
     """Whether a newer bill may be paid while an older one is open."""
+    top_up: TopUpRule | None = None
+    """None: nothing is paid in advance there."""
     sub_mchid: Annotated[str, Meta(pattern=r"\A[0-9]{8,10}\Z")] | None = None
     alipay_seller_id: Annotated[str, Meta(pattern=r"\A2088[0-9]{12}\Z")] | None = None
     source: Text

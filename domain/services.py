@@ -24,6 +24,7 @@ from domain.billing.scene_codes import SceneCodes
 from domain.billing.share_telling import ShareTelling
 from domain.billing.sharing import Sharing
 from domain.billing.telling import Telling
+from domain.billing.topping_up import ToppingUp
 from domain.companies import Companies
 from domain.identity.acting import Acting
 from domain.identity.first_agents import FirstAgents
@@ -82,6 +83,7 @@ class Services:
     quotes: Quotes
     overview: Overview
     paying: Paying
+    topping_up: ToppingUp
     posting: BillPosting
     telling: Telling
     sharing: Sharing

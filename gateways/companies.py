@@ -29,6 +29,7 @@ from gateways.company_answers import (
     read_event,
     read_notice_accepted,
     read_posting,
+    read_top_up,
 )
 from gateways.company_codes import COMPANY_CODES, NO_SUCH_POSTING, CompanyCode
 from gateways.company_types import (
@@ -54,6 +55,7 @@ from gateways.company_types import (
     Proof,
     Quote,
     Refused,
+    TopUpQuote,
     check_path_part,
     check_posting,
 )
@@ -101,6 +103,7 @@ __all__ = [
     "Refused",
     "SignatureRefused",
     "SigningKey",
+    "TopUpQuote",
     "load_public_key",
     "load_signing_key",
     "parse_event",
@@ -201,6 +204,17 @@ class CompanyGateway:
         answer = await self._ask("query_bills", "/bills/query", {"account_number": account_number, "purpose": purpose})
         quoted = purpose == "quote"
         return self._read("query_bills", lambda: read_bills(answer, account_number, quoted=quoted, now=now))
+
+    async def quote_top_up(self, account_number: str, amount_fen: int) -> TopUpQuote:
+        """§4a. The company's word that it takes this amount for the balance of an account that is paid in advance.
+
+        Raises:
+            CompanyRefusal: among others EQ0009 not this account, EQ0015 not online (its card is written at a counter), EQ0016 not this amount.
+        """
+        now = clock.now()
+        body = {"account_number": account_number, "amount_fen": amount_fen}
+        answer = await self._ask("quote_top_up", "/top-ups/quotes", body)
+        return self._read("quote_top_up", lambda: read_top_up(answer, account_number, amount_fen, now))
 
     async def post_payment(self, posting: Posting) -> PostingAnswer:
         """§5. Post again under the same id as often as needed: it is recorded once.

@@ -31,9 +31,11 @@ from gateways.company_types import (
     Processing,
     Refused,
     Serial,
+    TopUpQuote,
     check_bill,
     check_bills,
     check_no_twins,
+    check_top_up,
 )
 
 log = get_logger(__name__)
@@ -77,6 +79,15 @@ def read_bills(body: bytes, account_number: str, *, quoted: bool, now: datetime)
     check_bills(bills, account_number, quoted=quoted, now=now)
     account = msgspec.structs.replace(bills.account, holder_name=None, address=None)
     return msgspec.structs.replace(bills, account=account, quote=bills.quote if quoted else None)
+
+
+def read_top_up(body: bytes, account_number: str, amount_fen: int, now: datetime) -> TopUpQuote:
+    """The answer of §4a, checked against what was asked."""
+    _no_error_inside(body)
+    answer = decode(body, TopUpQuote)
+    check_top_up(answer, account_number, amount_fen, now)
+    account = msgspec.structs.replace(answer.account, holder_name=None, address=None)
+    return msgspec.structs.replace(answer, account=account)
 
 
 def read_posting(body: bytes, posting_id: str | None, company: str) -> PostingAnswer:

@@ -135,6 +135,13 @@ class Quote(msgspec.Struct, frozen=True):
     total_fen: Fen
 
 
+class TopUpQuote(msgspec.Struct, frozen=True):
+    """The answer to a question about a top-up: the account, and the company's word that it takes exactly this amount."""
+
+    account: Account
+    quote: Quote
+
+
 class Bills(msgspec.Struct, frozen=True):
     """The answer to a query of bills."""
 
@@ -150,8 +157,11 @@ class PostingBill(msgspec.Struct, frozen=True):
     amount_fen: int
 
 
-class Posting(msgspec.Struct, frozen=True):
-    """What we tell the company: these bills have been paid. The same `posting_id` must always carry the same content."""
+class Posting(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What we tell the company: these bills have been paid. The same `posting_id` must always carry the same content.
+
+    With the `purpose` ``top_up`` it names no bill: all of it goes to the balance of an account that is paid in advance.
+    """
 
     posting_id: str
     account_number: str
@@ -162,6 +172,7 @@ class Posting(msgspec.Struct, frozen=True):
     provider: str
     merchant: str
     provider_transaction: str
+    purpose: Literal["bills", "top_up"] = "bills"
 
 
 class Posted(msgspec.Struct, frozen=True):
@@ -284,17 +295,38 @@ def check_bills(answer: Bills, account_number: str, *, quoted: bool, now: dateti
         raise ContentWrong("quote_life")
 
 
+def check_top_up(answer: TopUpQuote, account_number: str, amount_fen: int, now: datetime) -> None:
+    """Check an answer about a top-up against what was asked.
+
+    Raises:
+        ContentWrong: ``other_account``, ``balance_missing``, ``quote_total``, ``quote_life``.
+    """
+    if answer.account.number != account_number:
+        raise ContentWrong("other_account")
+    if answer.account.balance_fen is None:
+        raise ContentWrong("balance_missing")
+    if answer.quote.total_fen != amount_fen:
+        raise ContentWrong("quote_total")
+    if not now < answer.quote.expires_at <= now + QUOTE_LIFE_MAX + CLOCK_SKEW:
+        raise ContentWrong("quote_life")
+
+
 def check_posting(posting: Posting) -> None:
     """Check our own posting before it leaves: a wrong one would be recorded by the company for ever.
 
     Raises:
         ValueError: what is wrong with it.
     """
-    if not posting.bills or len({bill.bill_no for bill in posting.bills}) != len(posting.bills):
-        raise ValueError("a posting names at least one bill, each once")
-    if (
-        any(bill.amount_fen < 0 for bill in posting.bills)
-        or sum(bill.amount_fen for bill in posting.bills) != posting.total_fen
+    if (posting.purpose == "top_up") == bool(posting.bills):
+        raise ValueError("a posting names at least one bill, a top-up none")
+    if len({bill.bill_no for bill in posting.bills}) != len(posting.bills):
+        raise ValueError("a posting names each bill once")
+    if posting.total_fen < 1 or (
+        posting.purpose == "bills"
+        and (
+            any(bill.amount_fen < 0 for bill in posting.bills)
+            or sum(bill.amount_fen for bill in posting.bills) != posting.total_fen
+        )
     ):
         raise ValueError("the amounts of a posting add up to its total")
     if posting.paid_at.tzinfo is None:

@@ -29,6 +29,7 @@ from domain.billing.scene_codes import SceneCodes
 from domain.billing.share_telling import ShareTelling
 from domain.billing.sharing import Sharing
 from domain.billing.telling import Telling
+from domain.billing.topping_up import ToppingUp
 from domain.companies import Companies, JoinedCompany
 from domain.companies.filed import FiledCompany
 from domain.identity.acting import Acting
@@ -164,6 +165,7 @@ def compose(settings: Settings) -> Services:
     reasons = city.values["refund_reason"]
     assert isinstance(reasons, ChoiceValue)
 
+    quotes = Quotes(accounts, refresher, qr_codes, city)
     return Services(
         settings=settings,
         city=city,
@@ -187,7 +189,8 @@ def compose(settings: Settings) -> Services:
         qr_codes=qr_codes,
         refresher=refresher,
         exchange=Exchange(companies, vault, city),
-        quotes=Quotes(accounts, refresher, qr_codes, city),
+        quotes=quotes,
+        topping_up=ToppingUp(companies, accounts, quotes, city, providers),
         overview=Overview(companies, accounts, refresher, city),
         paying=Paying(companies, refresher, follower, city, providers),
         posting=BillPosting(companies, accounts, city),

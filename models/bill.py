@@ -9,6 +9,9 @@ from tortoise.models import Model
 
 from models.lifecycle import Edge, Lifecycle
 
+BILLS, TOP_UP = "bills", "top_up"
+"""What a quote is for: bills that are owed, or money paid in advance."""
+
 
 class BillStatus(StrEnum):
     """Where a bill stands."""
@@ -96,7 +99,10 @@ class Standing(NamedTuple):
 
 
 class Quote(Model):
-    """Amounts a company has fixed until `expires_at`; `lines` is {bill id: fen}. It must accompany a payment."""
+    """Amounts a company has fixed until `expires_at`; `lines` is {bill id: fen}. It must accompany a payment.
+
+    With the `purpose` ``top_up`` it is about money in advance: no bill, and its one line is under its own id.
+    """
 
     id = fields.UUIDField(primary_key=True)
     account: Any = fields.ForeignKeyField("models.UtilityAccount", related_name="quotes", on_delete=fields.RESTRICT)
@@ -112,6 +118,7 @@ class Quote(Model):
     """How the asker came to the account: binding, family or agent (see :mod:`models.access`), or scan."""
     company_quote_id = fields.CharField(max_length=64)
     lines = fields.JSONField()
+    purpose = fields.CharField(max_length=10, default=BILLS)
     partial_bill_id = fields.UUIDField(null=True)
     """The bill of which less than the whole is to be paid, where the company takes that: the newest of the quote."""
     total_fen = fields.BigIntField()
@@ -122,6 +129,7 @@ class Quote(Model):
         table = "quote"
         constraints = (
             CheckConstraint(name="quote_total_positive", check="total_fen > 0"),
+            CheckConstraint(name="quote_purpose_known", check="purpose in ('bills', 'top_up')"),
             CheckConstraint(name="quote_basis_known", check="basis in ('binding', 'family', 'agent', 'scan')"),
             CheckConstraint(name="quote_lives_forward", check="expires_at > created_at"),
         )

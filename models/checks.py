@@ -200,6 +200,7 @@ with told as (
   select s.id, s.part_id, 'bill:' || pb.bill_id as claim_key, pb.amount_fen from posting s join posting_bill pb on pb.posting_id = s.id
 ), paid as (
   select s.id, s.part_id, l.claim_key::text, l.amount_fen from posting s join payment_line l on l.part_id = s.part_id
+  where l.claim_key not like 'fund:%'
 )
 select id::text as id, claim_key || ' is told and not paid: ' || amount_fen as what from (table told except all table paid) more
 union all

@@ -24,6 +24,8 @@ class UtilityAccount(Model):
     """Finds the accounts of one address among a person's own; None: the company has not named it in full."""
     balance_fen = fields.BigIntField(null=True)
     """What has been paid in advance; None: the company keeps no such balance, or does not say."""
+    balance_low_since = fields.DatetimeField(null=True)
+    """Since when the balance has been, whenever the company told it, lower than the city pack calls low; None: it is not, or unknown."""
     proof_index = fields.BinaryField(null=True)
     """Of a company that sends files only: what proves the account, as a blind index; None: it has to be asked."""
     company_state = fields.CharField(max_length=10, default="open")

@@ -12,7 +12,7 @@ _PROGRESS = """
 select p.id, p.status, p.provider, p.method, p.total_fen, p.created_at, p.expires_at, p.paid_at,
   part.id as part_id, part.payee, part.amount_fen, s.ended_at as posted_at, s.serial as posting_serial, s.status as posting_status,
   r.statuses as refund_statuses, r.reason as refund_reason, coalesce(r.refunded_fen, 0)::bigint as refunded_fen,
-  l.claim_keys, l.amounts_fen
+  l.claim_keys, l.amounts_fen, case when l.claim_keys[1] like 'fund:%' then 'top_up' else 'bills' end as purpose
 from payment p
 join payment_part part on part.payment_id = p.id
 join lateral (select array_agg(claim_key order by claim_key) as claim_keys, array_agg(amount_fen order by claim_key) as amounts_fen

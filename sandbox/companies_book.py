@@ -44,6 +44,9 @@ CREATE INDEX IF NOT EXISTS company_bill_account ON company_bill (company, accoun
 CREATE TABLE IF NOT EXISTS company_bill_basis (
     company TEXT NOT NULL, bill_no TEXT NOT NULL, basis TEXT NOT NULL, PRIMARY KEY (company, bill_no)
 );
+CREATE TABLE IF NOT EXISTS company_prepaid (
+    company TEXT NOT NULL, number TEXT NOT NULL, by_card INTEGER NOT NULL, most_fen INTEGER, PRIMARY KEY (company, number)
+);
 CREATE TABLE IF NOT EXISTS company_bill_day (
     company TEXT NOT NULL, day TEXT NOT NULL, bill_no TEXT NOT NULL, document TEXT NOT NULL,
     PRIMARY KEY (company, day, bill_no)
@@ -203,7 +206,24 @@ class Book:
             raise wrong("status")
         with self.state.transaction() as db:
             db.execute(_PUT_ACCOUNT, account | {"company": self.company.code, "number": number})
+            if change.get("prepaid") or change.get("balance_fen"):
+                db.execute(
+                    "INSERT INTO company_prepaid VALUES (?, ?, ?, ?) "
+                    "ON CONFLICT (company, number) DO UPDATE SET by_card = excluded.by_card, most_fen = excluded.most_fen",
+                    (self.company.code, number, change.get("prepaid") == "card", change.get("most_fen")),
+                )
         return self.account(number)
+
+    def prepaid(self, number: str) -> dict[str, Any] | None:
+        """How an account is paid in advance: `by_card` (only at a counter), `most_fen` it holds; None when it is not."""
+        query = "SELECT * FROM company_prepaid WHERE company = ? AND number = ?"
+        row = self.state.one(query, (self.company.code, number))
+        return None if row is None else dict(row)
+
+    def top_up(self, number: str, amount_fen: int) -> None:
+        """Money arrives for an account that is paid in advance."""
+        query = "UPDATE company_account SET balance_fen = balance_fen + ? WHERE company = ? AND number = ?"
+        self.state.run(query, (amount_fen, self.company.code, number))
 
     def refuse_postings(self, number: str, code: str | None, form: str = "error") -> None:
         """Refuse postings of an account with `code` from now on; None ends it. Raises :class:`Refusal` EQ0006."""

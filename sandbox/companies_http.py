@@ -55,6 +55,7 @@ _ID: Final = "([0-9A-Za-z_-]{1,64})"
 OPERATIONS: Final = (
     Operation("find_account", "POST", "accounts/find", operations.find_account, "account_number", once=True),
     Operation("query_bills", "POST", "bills/query", operations.query_bills, "account_number", once=True),
+    Operation("quote_top_up", "POST", "top-ups/quotes", operations.quote_top_up, "account_number", once=True),
     Operation("post_payment", "POST", "postings", postings.post_payment, "posting_id"),
     Operation("query_posting", "GET", f"postings/{_ID}", postings.query_posting),
     Operation("bill_file", "GET", f"bill-files/{_ID}", operations.bill_file, content_type=NDJSON),

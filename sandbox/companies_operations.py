@@ -12,6 +12,8 @@ from sandbox.companies_codes import Refusal, wrong
 
 QUOTE_LIFE_S: Final = 600
 HISTORY_MONTHS: Final = 24
+TOP_UP: Final = "#top_up"
+"""What stands in the place of a bill's number in a quote for money in advance."""
 FILE_READY: Final = timedelta(hours=2)
 """The file of a day is ready at 02:00 of the next."""
 
@@ -45,6 +47,23 @@ def query_bills(book: Book, body: dict[str, Any]) -> dict[str, Any]:
     if purpose == "quote" and owed:
         answer["quote"] = _quote(book, account["number"], owed)
     return answer
+
+
+def quote_top_up(book: Book, body: dict[str, Any]) -> dict[str, Any]:
+    """§4a. Raises :class:`Refusal` EQ0006, EQ0009, EQ0015, EQ0016."""
+    account = book.account(codes.text(body, "account_number"))
+    amount_fen = codes.fen(body, "amount_fen")
+    prepaid = book.prepaid(account["number"])
+    if account["status"] != "open" or prepaid is None:
+        raise Refusal("EQ0009")
+    if prepaid["by_card"]:
+        raise Refusal("EQ0015")
+    if amount_fen < 1 or (prepaid["most_fen"] and account["balance_fen"] + amount_fen > prepaid["most_fen"]):
+        raise Refusal("EQ0016")
+    return {
+        "account": _shown(book, account),
+        "quote": _quote(book, account["number"], {TOP_UP: amount_fen}),
+    }
 
 
 def bill_file(book: Book, date_text: str) -> bytes:
@@ -87,7 +106,7 @@ def holder_notice(book: Book, body: dict[str, Any]) -> dict[str, Any]:
 def _shown(book: Book, account: dict[str, Any]) -> dict[str, Any]:
     names = ("number", "status", "holder_masked", "address_masked")
     shown = {"service": book.company.service, **{name: account[name] for name in names}}
-    return shown | ({"balance_fen": account["balance_fen"]} if account["balance_fen"] else {})
+    return shown | ({"balance_fen": account["balance_fen"]} if book.prepaid(account["number"]) else {})
 
 
 def _proves(book: Book, account: dict[str, Any], value: str) -> bool:

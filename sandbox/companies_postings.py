@@ -11,6 +11,7 @@ from typing import Any
 from sandbox import companies_codes as codes
 from sandbox.companies_book import Book
 from sandbox.companies_codes import CODES, FINAL_FOR_POSTING, Refusal, wrong
+from sandbox.companies_operations import TOP_UP
 
 MAX_BILLS = 500
 
@@ -83,13 +84,15 @@ def answer(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _content(body: dict[str, Any]) -> dict[str, Any]:
-    bills = body.get("bills")
-    if not isinstance(bills, list) or not 1 <= len(bills) <= MAX_BILLS:
+    bills, purpose = body.get("bills"), body.get("purpose", "bills")
+    if purpose not in ("bills", "top_up"):
+        raise wrong("purpose")
+    if not isinstance(bills, list) or len(bills) > MAX_BILLS or bool(bills) == (purpose == "top_up"):
         raise wrong("bills")
     if not all(isinstance(bill, dict) for bill in bills):
         raise wrong("bills")
     listed = [{"bill_no": codes.text(bill, "bill_no"), "amount_fen": codes.fen(bill, "amount_fen")} for bill in bills]
-    return {
+    return ({"purpose": purpose} if purpose != "bills" else {}) | {
         "account_number": codes.text(body, "account_number"),
         "quote_id": codes.text(body, "quote_id"),
         "total_fen": codes.fen(body, "total_fen"),
@@ -135,6 +138,8 @@ def _objection(book: Book, account: dict[str, Any], content: dict[str, Any]) -> 
     if quote is None or datetime.fromisoformat(content["paid_at"]).timestamp() > quote["expires_at"]:
         return "EP0001"
     quoted: dict[str, int] = json.loads(quote["bills"])
+    if "purpose" in content:
+        return None if quoted == {TOP_UP: content["total_fen"]} else "EP0002"
     asked = {bill["bill_no"]: bill["amount_fen"] for bill in content["bills"]}
     if len(asked) != len(content["bills"]) or sum(asked.values()) != content["total_fen"]:
         return "EP0002"
@@ -167,6 +172,8 @@ def _objection_to_filed(book: Book, account: dict[str, Any], content: dict[str, 
 
 
 def _pay(book: Book, posting_id: str, content: dict[str, Any]) -> None:
+    if "purpose" in content:
+        book.top_up(content["account_number"], content["total_fen"])
     for bill in content["bills"]:
         book.pay_bill(bill["bill_no"], posting_id, bill["amount_fen"])
 

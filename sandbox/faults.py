@@ -27,6 +27,7 @@ OPERATIONS: Final = {
     "company": {
         "find_account",
         "query_bills",
+        "quote_top_up",
         "post_payment",
         "query_posting",
         "bill_file",

@@ -1,6 +1,6 @@
 """Routes of utility accounts, bills and payments."""
 
-from api import companies, overview, payment_methods, payments, scanned, usage, utility_accounts
+from api import companies, overview, payment_methods, payments, scanned, top_ups, usage, utility_accounts
 from api.access import (
     ANYBODY,
     PHONE_PAY,
@@ -24,6 +24,7 @@ from domain.billing.paying import (
 from domain.billing.qr import QrCodeRefused
 from domain.billing.quoted import BillNotInQuote, QuoteTwice
 from domain.billing.quotes import AccountNotPayable, AmountTooLarge, MayOnlyRead, NothingOwed, PartialNotAllowed
+from domain.billing.topping_up import TopUpAmountRefused, TopUpNotOffered
 from domain.companies import CompanyNotJoined
 from payments.following import PaymentUnclear
 from payments.opening import OrderRefused, PaymentNotPayable, ProviderBusy
@@ -88,6 +89,19 @@ ROUTES: tuple[Route, ...] = (
             PaymentClosing, AlreadyPaid, TooManyPayments,
         ),
         example={"quote_ids": ["{quote_id}"]}, tag="缴费", shed="payment",
+    ),
+    Route(
+        "GET", "/v1/utility-accounts/{account_id}/balance", top_ups.show_balance, PHONE_READ, "预存的余额，还能充多少", top_ups.BalanceView,
+        errors=(NotFound,), tag="缴费", shed="refresh",
+    ),
+    Route(
+        "POST", "/v1/utility-accounts/{account_id}/top-ups", top_ups.create, PHONE_PAY, "给预存的户号充值", payments.PaymentCreated, 201,
+        body=top_ups.TopUpRequest, idempotent=True, limit=Limit(20),
+        errors=(
+            NotFound, MayOnlyRead, TopUpNotOffered, TopUpAmountRefused, AccountNotPayable, CompanyNotJoined, CompanyAway, MethodNotOffered,
+            TooManyPayments, RateLimited,
+        ),
+        example={"amount_fen": 5000}, tag="缴费", shed="payment",
     ),
     Route(
         "GET", "/v1/payment-methods", payment_methods.list_methods, ANYBODY, "有哪些付款方式", payment_methods.PaymentMethodList, tag="缴费",

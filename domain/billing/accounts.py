@@ -64,7 +64,7 @@ class AccountView:
     address_masked: str | None
 
 
-COPIED = ("company_state", "holder_masked", "address_masked", "address_index", "balance_fen")
+COPIED = ("company_state", "holder_masked", "address_masked", "address_index", "balance_fen", "balance_low_since")
 """What :meth:`Accounts.copy` takes over."""
 
 
@@ -163,6 +163,9 @@ class Accounts:
         account.holder_masked = self._vault.seal(found.holder_masked, "utility_account.holder_masked", account.id)
         account.address_masked = self._vault.seal(found.address_masked, "utility_account.address_masked", account.id)
         account.balance_fen = found.balance_fen
+        rule = self._city.company(account.company).top_up
+        is_low = rule is not None and found.balance_fen is not None and found.balance_fen < rule.low_fen
+        account.balance_low_since = (account.balance_low_since or clock.now()) if is_low else None
         if found.address is not None:
             account.address_index = self._vault.index("utility_account.address", tidy(found.address))
 

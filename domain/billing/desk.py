@@ -31,8 +31,7 @@ where part.payee = $1 and ($2::uuid is null or part.id < $2)
 _BY_DAY = _PAYMENTS + " and p.created_at >= $4 and p.created_at < $5 order by part.id desc limit $3"
 _OF_ACCOUNT = (
     _PAYMENTS
-    + """ and exists (select 1 from payment_line l join bill b on l.claim_key = 'bill:' || b.id
-  where l.part_id = part.id and b.account_id = $4) order by part.id desc limit $3"""
+    + """ and exists (select 1 from quote q where q.id = part.quote_id and q.account_id = $4) order by part.id desc limit $3"""
 )
 
 _UNRESOLVED = """

@@ -25,7 +25,7 @@ from domain.billing.refresh import Refresher, is_fresh, open_bills
 from domain.companies import Companies
 from domain.identity.tokens import Caller
 from models.access import way_to, way_to_any
-from models.bill import Bill
+from models.bill import BILLS, Bill
 from models.idempotency import Once
 from models.lifecycle import Actor
 from models.payment import Payment, PaymentStatus
@@ -95,11 +95,12 @@ class Way(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CreatedPart:
-    """What goes to one company for one account. `bills`: (bill id, fen)."""
+    """What goes to one company for one account. `bills`: (bill id, fen), none of a top-up."""
 
     company: str
     amount_fen: int
     bills: tuple[tuple[UUID, int], ...]
+    purpose: str = BILLS
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,13 @@ log = get_logger(__name__)
 
 POST_TASK = "billing.post"
 
+_QUOTED = """
+select part.id as part_id, part.payee, part.amount_fen, q.account_id, q.company_quote_id
+from payment_part part join quote q on q.id = part.quote_id where part.payment_id = $1 order by part.id
+"""
+
 _LINES = """
-select l.part_id, l.amount_fen, b.id as bill_id, b.account_id, q.company_quote_id, b.id is distinct from q.partial_bill_id as whole
+select l.part_id, l.amount_fen, b.id as bill_id, b.id is distinct from q.partial_bill_id as whole
 from payment_line l join bill b on l.claim_key = 'bill:' || b.id join payment_part part on part.id = l.part_id
 join quote q on q.id = part.quote_id
 where l.payment_id = $1 order by b.id
@@ -60,22 +65,22 @@ class BillPosting:
         Not again after a refusal either: the money is on its way back then.
         """
         lines = await fetch(_LINES, payment_id)
-        for part in await PaymentPart.filter(payment_id=payment_id):
-            own = [line for line in lines if line["part_id"] == part.id]
+        for part in await fetch(_QUOTED, payment_id):
+            own = [line for line in lines if line["part_id"] == part["part_id"]]
             try:
                 async with transaction():
                     payment = await Payment.filter(id=payment_id).select_for_update().get()
-                    if payment.status != PaymentStatus.SUCCEEDED or await Posting.exists(part_id=part.id):
+                    if payment.status != PaymentStatus.SUCCEEDED or await Posting.exists(part_id=part["part_id"]):
                         continue
                     posting = await Posting.create(
                         id=ids.new_id(),
                         status=PostingStatus.PENDING,
                         payment_id=payment_id,
-                        part_id=part.id,
-                        company=part.payee,
-                        account_id=own[0]["account_id"],
-                        company_quote_id=own[0]["company_quote_id"],
-                        total_fen=part.amount_fen,
+                        part_id=part["part_id"],
+                        company=part["payee"],
+                        account_id=part["account_id"],
+                        company_quote_id=part["company_quote_id"],
+                        total_fen=part["amount_fen"],
                         created_at=clock.now(),
                     )
                     for line in own:
@@ -218,6 +223,7 @@ class BillPosting:
             provider=part.provider,
             merchant=part.merchant,
             provider_transaction=part.provider_transaction,
+            purpose="bills" if rows else "top_up",
         )
 
     async def _book(self, posting: Posting, answer: Posted, actor: Actor) -> None:
@@ -231,6 +237,9 @@ class BillPosting:
             amount_fen=posting.total_fen,
         )
         rows = {row.bill_id: row for row in await PostingBill.filter(posting_id=posting.id)}
+        if not rows:
+            # Money in advance: how much there is now the company says when it is asked next.
+            await UtilityAccount.filter(id=posting.account_id).update(bills_checked_at=None)
         for bill in await Bill.filter(id__in=list(rows)).order_by("id").select_for_update():
             if not rows[bill.id].whole:
                 await _keep_the_rest(posting, rows[bill.id])

@@ -48,7 +48,7 @@ class Quoted:
 
 _QUOTE = """
 select q.id, q.account_id, q.basis, q.lines, q.partial_bill_id, q.expires_at, a.company from quote q join utility_account a on a.id = q.account_id
-where q.id {which} and q.person_id = $2 and q.organization_id is not distinct from $3
+where q.id {which} and q.purpose = 'bills' and q.person_id = $2 and q.organization_id is not distinct from $3
   and case when q.basis <> 'scan'
     then exists (select 1 from account_access($2, $3, $4) way where way.account_id = q.account_id and way.may_pay and way.via = q.basis)
     else $3::uuid is null or exists ({any_account}) end

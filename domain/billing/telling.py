@@ -14,6 +14,7 @@ from domain.billing.accounts import Accounts
 from domain.companies import Companies
 from gateways.companies import CompanyRefusal, HolderNotice
 from models.acting import ActingSession
+from models.bill import TOP_UP
 from models.lifecycle import Event
 from models.mandate import agents_of
 from models.payment import Payment
@@ -36,7 +37,7 @@ REFUND_REASONS = {
 _REVOKED_BY = {"holder": "holder_objected", "earlier_binder": "earlier_binder"}
 
 _PARTS = """
-select q.account_id, part.payee, part.amount_fen from payment_part part join quote q on q.id = part.quote_id
+select q.account_id, q.purpose, part.payee, part.amount_fen from payment_part part join quote q on q.id = part.quote_id
 where part.payment_id = $1 and ($2::uuid is null or part.id = $2) order by part.id
 """
 
@@ -187,7 +188,7 @@ class Telling:
             return
         account = await UtilityAccount.get(id=rows[0]["account_id"])
         company = self._short_name(account)
-        bill_names = list(dict.fromkeys(self._city.company(row["payee"]).bill_name for row in rows))
+        bill_names = list(dict.fromkeys(self._paid_for(row["payee"], row["purpose"]) for row in rows))
         values = {
             "company": company if len(rows) == 1 else f"{company[:6]}等{len(rows)}笔",
             "bill_name": bill_names[0] if len(bill_names) == 1 else "水电气网费",
@@ -198,6 +199,10 @@ class Telling:
         }
         for person_id in await _people_of(payment, payment.actor_user_id):
             await self._intents.intend(kind, event.id, person_id, values | more)
+
+    def _paid_for(self, company: str, purpose: str) -> str:
+        bill_name = self._city.company(company).bill_name
+        return f"预存{bill_name}" if purpose == TOP_UP else bill_name
 
     def _short_name(self, account: UtilityAccount) -> str:
         return self._city.company(account.company).short_name

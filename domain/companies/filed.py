@@ -32,6 +32,7 @@ from gateways.companies import (
     Proof,
     Quote,
     Refused,
+    TopUpQuote,
 )
 from gateways.company_codes import COMPANY_CODES
 from gateways.company_files import CompanyFiles, FiledAccount, FileRefused, open_file, owed_fen, postings_in, write_file
@@ -91,6 +92,15 @@ class FiledCompany:
                 day = as_of.astimezone(clock.SHANGHAI).date() - timedelta(days=1)
                 quote = Quote(f"file-{day}", clock.now() + QUOTE_LIFE, owed)
         return FiledBills(_shown(found), found.bills, quote, as_of=as_of, is_current=is_current)
+
+    async def quote_top_up(self, account_number: str, _amount_fen: int) -> TopUpQuote:
+        """§4a: nothing is paid in advance where files alone speak of balances.
+
+        Raises:
+            CompanyRefusal: always, EQ0009.
+        """
+        await self._filed("quote_top_up", account_number)
+        raise self._refusal("quote_top_up", "EQ0009")
 
     async def post_payment(self, posting: Posting) -> PostingAnswer:
         """§5: kept for the next file, under its id for ever; posting it again is the same."""

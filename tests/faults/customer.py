@@ -115,6 +115,26 @@ class Customer(Phone):
 
         return await self.until(ask, "a QR code")
 
+    async def company_opens_prepaid_account(self, company: str = "power") -> None:
+        """An account elsewhere that is paid in advance, and the person's binding to it."""
+        number = ELSEWHERE[company].format(random.randrange(10**8))
+        account = {
+            "number": number, "holder_name": "陈小红", "holder_id_last4": PROOF, "holder_mobile": "13800000002", "prepaid": True,
+            "balance_fen": 1500,
+        }  # fmt: skip
+        await self.control("POST", f"/companies/{company}/accounts", account)
+        self.elsewhere[company] = (number, "")
+        bound = {"company": company, "number": number, "proof": PROOF, "label": "预存"}
+        self.account_id = (await self.call("POST", "/v1/bindings", bound))["account_id"]
+
+    async def tops_up(self, fen: int) -> str:
+        """Press the button for so much in advance; every try carries the same key."""
+        self.stage("topping up")
+        path = f"/v1/utility-accounts/{self.account_id}/top-ups"
+        payment = await self.call("POST", path, {"amount_fen": fen}, key=str(uuid4()))
+        self.payments.append(payment["payment_id"])
+        return payment["payment_id"]
+
     async def others_print_bills(self) -> None:
         """Two other companies each open an account, print its code and issue a bill of another amount."""
         for place, (company, form) in enumerate(ELSEWHERE.items(), 1):

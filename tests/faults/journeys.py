@@ -799,6 +799,50 @@ async def pays_three_late(customer: Customer) -> Outcome:
     return Outcome(("refunded",), 3, 0, 3, LATE.told * 3, unsent=True)
 
 
+async def tops_up(customer: Customer) -> Outcome:
+    """Money in advance, posted to the balance once."""
+    payment = await _about_to_top_up(customer)
+    await customer.pay_in_wechat(await customer.params(payment))
+    await customer.until_progress(payment, "posted")
+    await _balance_is(customer, 6500)
+    return POSTED
+
+
+async def company_is_silent_about_a_top_up(customer: Customer) -> Outcome:
+    """The company's answer to a top-up is lost: we ask, and find that it took the money, once."""
+    payment = await _about_to_top_up(customer)
+    await customer.fault("company:power", "post_payment", "drop", times=1, after=True)
+    await customer.pay_in_wechat(await customer.params(payment))
+    await customer.until_progress(payment, "posted")
+    await _balance_is(customer, 6500)
+    return POSTED
+
+
+async def company_refuses_a_top_up(customer: Customer) -> Outcome:
+    """The company does not take it: it goes back, and the balance is what it was."""
+    payment = await _about_to_top_up(customer)
+    await asyncio.sleep(1.1)
+    await customer.allow_all_messages()
+    number, _ = customer.elsewhere["power"]
+    await customer.control("POST", "/companies/power/refuse", {"account_number": number, "code": "EP0004"})
+    await customer.pay_in_wechat(await customer.params(payment))
+    await customer.until_progress(payment, "refunded")
+    await _balance_is(customer, 1500)
+    return REFUNDED
+
+
+async def _about_to_top_up(customer: Customer) -> str:
+    await customer.enter()
+    await customer.company_opens_prepaid_account()
+    return await customer.tops_up(5000)
+
+
+async def _balance_is(customer: Customer, fen: int) -> None:
+    number, _ = customer.elsewhere["power"]
+    accounts = (await customer.company_ledger("power"))["accounts"]
+    assert [account["balance_fen"] for account in accounts if account["number"] == number] == [fen]
+
+
 async def _about_to_scan(customer: Customer) -> None:
     """A person before a bill."""
     await customer.company_prints_bill()

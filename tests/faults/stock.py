@@ -30,8 +30,8 @@ select bill_id from numbered
 
 # Apart from its bills: a quote is held against what is owed, which a statement cannot see that is about to say it.
 _QUOTES = """
-insert into quote (id, account_id, person_id, basis, company_quote_id, lines, total_fen, created_at, expires_at)
-select gen_random_uuid(), account_id, $2, 'scan', 'Q' || bill_no, jsonb_build_object(id::text, payable_fen), payable_fen, $3, $4
+insert into quote (id, account_id, person_id, basis, purpose, company_quote_id, lines, total_fen, created_at, expires_at)
+select gen_random_uuid(), account_id, $2, 'scan', 'bills', 'Q' || bill_no, jsonb_build_object(id::text, payable_fen), payable_fen, $3, $4
 from bill where id = any($1::uuid[])
 returning id
 """

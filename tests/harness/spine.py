@@ -306,6 +306,13 @@ class Spine:
             await self.bill(number, fen, period=f"2026-{month:02}", company=company)
         return number
 
+    async def prepaid_account(self, balance_fen: int, *fens: int, company: str = "power", **more: Any) -> str:
+        """A new account that is paid in advance, with so much left, at a company (power); its number."""
+        number = await self.account(*fens, company=company)
+        body = {"number": number, "prepaid": True, "balance_fen": balance_fen, **more}
+        await self.control("POST", f"/companies/{company}/accounts", body)
+        return number
+
     async def bill(
         self,
         number: str,
@@ -386,7 +393,7 @@ class Spine:
         """Create one payment of several quotes; the answer's bytes."""
         quote_ids = [quote.quote.id for quote in quotes]
         once = self.once(citizen, quote_ids[0], bills, key)
-        return await self.services.paying.create(citizen.caller, quote_ids, bills, way, once, payments_api._created)
+        return await self.services.paying.create(citizen.caller, quote_ids, bills, way, once, payments_api.created)
 
     def once(
         self, citizen: Citizen, quote_id: UUID, bills: Sequence[UUID] | None = None, key: str | None = None
