@@ -14,6 +14,9 @@ from core.indexes import PartialIndex
 from models.access import Principal
 from models.lifecycle import Edge, Lifecycle
 
+ORDER_NUMBER_CHARS = 32
+"""Our numbers at providers: as long as WeChat Pay lets them be."""
+
 
 class PaymentStatus(StrEnum):
     """Where a payment stands; every call to the provider has a state before it and one for its unknown outcome."""
@@ -141,7 +144,7 @@ class PaymentPart(Model):
     provider = fields.CharField(max_length=20)
     payee = fields.CharField(max_length=30)
     merchant = fields.CharField(max_length=32)
-    order_number = fields.CharField(max_length=32)
+    order_number = fields.CharField(max_length=ORDER_NUMBER_CHARS)
     basis = fields.CharField(max_length=10)
     quote_id = fields.UUIDField()
     description = fields.CharField(max_length=100)

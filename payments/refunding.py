@@ -177,7 +177,7 @@ class Refunding:
         if refund is None or part is None or part.provider != provider:
             log.error("refund.unknown", provider=provider)
             return "unknown_refund"
-        if wrong := refund_matches(answer, self._asked(refund, part)):
+        if wrong := self._wrong(answer, refund, part):
             log.error("refund.mismatch", refund_id=str(refund.id), fields=wrong)
             raise RefundMismatch(fields=wrong)
         event = _EVENTS[answer.state]
@@ -199,6 +199,19 @@ class Refunding:
             failpoint("refund.applied_before_commit")
         failpoint("refund.applied_committed")
         return event
+
+    def _wrong(self, answer: RefundAnswer, refund: Refund, part: PaymentPart) -> list[str]:
+        """The names of all fields in which the word differs from our rows; what the provider may leave out is compared when stated."""
+        stated = {
+            "platform_merchant": (
+                answer.platform_merchant,
+                self._providers.get(part.provider).provider.platform_merchant,
+            ),
+            "transaction_id": (answer.transaction_id, part.provider_transaction),
+            "refund_id": (refund.provider_refund, answer.refund_id),
+        }
+        wrong = [name for name, (one, other) in stated.items() if one is not None and one != other]
+        return refund_matches(answer, self._asked(refund, part)) + wrong
 
     async def _book(self, payment: Payment, part: PaymentPart, refund: Refund) -> None:
         await ledger.book(

@@ -14,7 +14,7 @@ from core.failpoint import failpoint
 from core.log import get_logger
 from models import audit
 from models.lifecycle import Actor, move
-from models.payment import PAYMENT, Payment, PaymentPart, PaymentStatus
+from models.payment import ORDER_NUMBER_CHARS, PAYMENT, Payment, PaymentPart, PaymentStatus
 from payments import ledger
 from payments.parts import order_name, parts_of
 from payments.providers.port import ExpectedTrade, OrderTrades, Trade, TradeState, trade_matches
@@ -54,7 +54,8 @@ class Settling:
         Raises:
             TradeMismatch: it claims money for one of our orders but differs from our rows.
         """
-        named = {trade.order_no for trade in order.trades}
+        # A merchant of its own may have other systems whose numbers are longer than ours: they are none of ours.
+        named = {trade.order_no for trade in order.trades if len(trade.order_no) <= ORDER_NUMBER_CHARS}
         known = await PaymentPart.filter(order_number__in=list(named), provider=provider).first()
         if known is None:
             log.error("payment.unknown_order", provider=provider)

@@ -245,6 +245,7 @@ class RefundAnswer:
     transaction_id: str | None = None
     currency: str | None = None
     succeeded_at: datetime | None = None
+    platform_merchant: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from payments.providers.port import Trade, TradeState
 
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
 
-_YUAN = re.compile(r"[0-9]{1,10}(\.[0-9]{1,2})?")
+_YUAN = re.compile(r"(0|[1-9][0-9]{0,9})(\.[0-9]{1,2})?")
+_TRADE_NO = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _STATES = {
     "WAIT_BUYER_PAY": TradeState.NOT_PAID,
     "TRADE_SUCCESS": TradeState.PAID,
@@ -130,6 +131,8 @@ def noticed(form: Mapping[str, str]) -> Trade:
     Raises:
         StateUnknown: a state that is not in the table. KeyError: a field is missing. ValueError: an amount or time that is none.
     """
+    if not _TRADE_NO.fullmatch(form["trade_no"]):
+        raise ValueError("not a number of a trade")
     paid_at = moment(form.get("gmt_payment"))
     going_back = "refund_fee" in form or "gmt_refund" in form
     state = _state(form["trade_status"], was_paid=paid_at is not None or going_back)

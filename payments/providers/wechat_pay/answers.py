@@ -27,7 +27,7 @@ _REFUND_STATES = {
     "CLOSED": RefundState.CLOSED,
 }
 
-Id = Annotated[str, Meta(min_length=1, max_length=64)]
+Id = Annotated[str, Meta(pattern=r"\A[0-9A-Za-z_|*@-]{1,64}\Z")]
 Address = Annotated[str, Meta(min_length=1, max_length=512)]
 Fen = Annotated[int, Meta(ge=1, le=10**12)]
 Instant = Annotated[datetime, Meta(tz=True)]
@@ -186,6 +186,7 @@ class RefundBody(msgspec.Struct, frozen=True):
     refund_status: str | None = None
     transaction_id: Id | None = None
     success_time: Instant | None = None
+    sp_mchid: Id | None = None
     sub_mchid: Id | None = None
 
     def refund(self) -> RefundAnswer:
@@ -205,6 +206,7 @@ class RefundBody(msgspec.Struct, frozen=True):
             refund_id=self.refund_id,
             refund_fen=self.amount.refund,
             total_fen=self.amount.total,
+            platform_merchant=self.sp_mchid,
             merchant=self.sub_mchid,
             transaction_id=self.transaction_id,
             currency=self.amount.currency,
