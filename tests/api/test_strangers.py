@@ -95,6 +95,7 @@ OF_ONESELF = {
     "counters_new_code": "one's own code",
     "utility_accounts_scan": "a printed code, which whoever holds the bill may show",
     "shares_accept": "a code that its owner hands on: tests/domain/billing/test_sharing.py",
+    "mandates_claim_organization": "the organization that the source has vouched for in one's own session",
     "mandates_accept": "a code for one name: tests/domain/identity/test_mandates.py",
     "staff_sessions_renew": "one's own session",
     "staff_sessions_end_current": "one's own session",
