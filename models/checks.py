@@ -4,9 +4,9 @@ Each check counts the rows it examines and selects ``(id, what)`` of every viola
 moment the caller gave (see :data:`NOW`); work that a job does within moments is a violation only once it is overdue.
 """
 
-from typing import NamedTuple
-
 from models import bill, mandate, message, payment, posting, reconciliation, refund, share
+from models.access_checks import ACCESS, JOINED, SHARES
+from models.check import OVERDUE, Check, counted
 from models.lifecycle import LIFECYCLES, Lifecycle
 
 NOW = "lianban.check_now"
@@ -14,23 +14,11 @@ NOW = "lianban.check_now"
 
 _LIVE = ", ".join(f"'{status}'" for status in payment.LIVE_STATUSES)
 _PAID = "'succeeded', 'received_late', 'refunded'"
-_OVERDUE = "interval '15 minutes'"
-"""Longer than a restart with its rescue, shorter than what a person would wait for."""
 _RECEIPT = "interval '25 hours'"
 """WeChat's receipts come within 24 h; the timetable ends those without one every ten minutes."""
 
 _BY_HIMSELF = "lower(approver) = lower(regexp_replace(actor_id, '^.*:', ''))"
 """Of a row of the journal: its second person is the first (payments/consent.py)."""
-
-
-class Check(NamedTuple):
-    """One query of one rule of docs/architecture.md. `examined` selects a number, `violations` rows of (id, what)."""
-
-    name: str
-    rule: int
-    sentence: str
-    examined: str
-    violations: str
 
 
 def _now(text: str) -> str:
@@ -60,10 +48,6 @@ def _standing(law: Lifecycle) -> str:
     return f"select '{law.subject}' as subject, id, status as state, -1 as entered from {law.subject}"
 
 
-def _counted(*tables: str) -> str:
-    return "select " + " + ".join(f"(select count(*) from {table})" for table in tables)
-
-
 _LAW = f"""law (subject, from_state, event, to_state, actor_kind, announces) as (values
   {_edges()})"""
 
@@ -72,7 +56,7 @@ MONEY = (
         "ledger_transaction_whole",
         1,
         "每笔记账恰有一借一贷，合计为零，记在同一商户该种记账应记的两个科目上",
-        _counted("ledger_transaction"),
+        counted("ledger_transaction"),
         """
 select t.id::text as id, t.kind || ' of ' || t.subject || ' ' || t.subject_id as what
 from ledger_transaction t left join ledger_entry e on e.transaction_id = t.id left join ledger_account a on a.id = e.account_id
@@ -88,7 +72,7 @@ having count(e.id) <> 2 or sum(e.amount_fen) <> 0
         "ledger_day_adds_up",
         1,
         "每家商户截至每日日终：收到 = 已销账 + 已退款 + 待处理，一分不差",
-        _counted("ledger_entry"),
+        counted("ledger_entry"),
         """
 with movement as (
   select a.provider, a.merchant, (t.at at time zone interval '8 hours')::date as day,
@@ -112,7 +96,7 @@ from balance where received <> posted + refunded + suspense or least(received, p
         "ledger_says_what_happened",
         1,
         "收到的每一分、销账的每一分、退回的每一分都恰好记账一次，记账的也都确有其事",
-        _counted("ledger_transaction", "payment_part", "posting", "refund"),
+        counted("ledger_transaction", "payment_part", "posting", "refund"),
         """
 with fact as (
   select 'received'::text as kind, 'payment_part'::text as subject, id, provider::text, merchant::text, received_fen as fen
@@ -134,7 +118,7 @@ select subject_id::text, kind || ' of ' || subject || ' is booked and is not so:
         "file_kept_whole",
         1,
         "每份对账文件留存的行数和金额，逐行相加等于取来时所记的合计",
-        _counted("reconciliation_run", "reconciliation_row"),
+        counted("reconciliation_run", "reconciliation_row"),
         """
 with kept as (
   select run_id, count(*) as rows, sum(fee_millifen) as fee,
@@ -156,7 +140,7 @@ BILLS = (
         "claim_once",
         2,
         "一张账单同时最多被一笔缴费占用；占用只随缴费关闭、失败或全额退回而解除",
-        _counted("claim", "payment_line"),
+        counted("claim", "payment_line"),
         f"""
 select claim_key::text as id, count(*) || ' live claims' as what from claim where freed_at is null group by claim_key having count(*) > 1
 union all
@@ -177,7 +161,7 @@ where not exists (select 1 from claim c where c.id = l.id and c.payment_id = l.p
         "bill_posted_once",
         2,
         "一张账单最多销账一次；已销账的账单与企业入账的销账单一一对应",
-        _counted("bill", "posting_bill"),
+        counted("bill", "posting_bill"),
         """
 select pb.bill_id::text as id, count(*) || ' postings are live or posted' as what
 from posting_bill pb join posting s on s.id = pb.posting_id where pb.live or (s.status = 'posted' and pb.whole) group by pb.bill_id having count(*) > 1
@@ -194,7 +178,7 @@ where (b.status = 'posted') <> (s.id is not null)
         "posting_says_what_was_paid",
         2,
         "销账单的账单、金额与缴费明细一致",
-        _counted("posting", "filed_posting"),
+        counted("posting", "filed_posting"),
         """
 with told as (
   select s.id, s.part_id, 'bill:' || pb.bill_id as claim_key, pb.amount_fen from posting s join posting_bill pb on pb.posting_id = s.id
@@ -224,7 +208,7 @@ having (c.rows, c.total_fen) is distinct from (count(f.id)::int, coalesce(sum(f.
         "money_has_a_way",
         2,
         "收到的钱都有去处：正在销账、已销账、正在退或已退；迟到的和重复的都在退",
-        _counted("payment_part where received_fen is not null"),
+        counted("payment_part where received_fen is not null"),
         f"""
 with back as (
   select part_id, bool_or(status <> 'closed') as live from refund group by part_id
@@ -236,7 +220,7 @@ from payment_part part join payment p on p.id = part.payment_id
 left join ledger_transaction t on t.kind = 'received' and t.subject = 'payment_part' and t.subject_id = part.id
 left join back on back.part_id = part.id left join told on told.part_id = part.id
 where part.received_fen is not null and back.live is not true and (p.status = 'received_late' or told.live is not true)
-  and coalesce(greatest(t.at, told.ended_at), '-infinity') < check_now() - {_OVERDUE}
+  and coalesce(greatest(t.at, told.ended_at), '-infinity') < check_now() - {OVERDUE}
 union all
 select l.claim_key, 'paid ' || count(*) || ' times and kept: payments ' || string_agg(p.id::text, ', ')
 from payment_line l join payment p on p.id = l.payment_id
@@ -253,7 +237,7 @@ REFUNDS = (
         "refund_within_part",
         3,
         "一笔缴费退回的加上销账的不超过收到的；缴费为已退款，当且仅当全额已退",
-        _counted("refund"),
+        counted("refund"),
         """
 with back as (
   select part_id, sum(amount_fen) as fen from refund where status <> 'closed' group by part_id
@@ -274,7 +258,7 @@ where (p.status = 'refunded') <> (coalesce(returned.fen, 0) = p.total_fen)
         "refund_number_once",
         3,
         "一笔退款从始至终只有一个退款单号，由它自己的编号而来",
-        _counted("refund"),
+        counted("refund"),
         """
 select min(id::text) as id, refund_number || ' stands ' || count(*) || ' times' as what from refund group by refund_number having count(*) > 1
 union all
@@ -290,7 +274,7 @@ PAID = (
         "paid_on_word",
         4,
         "已支付必有凭据：支付机构的单号、实收等于应收、币种相符，且由验签的通知或查询入账",
-        _counted(f"payment where status in ({_PAID})"),
+        counted(f"payment where status in ({_PAID})"),
         f"""
 select p.id::text as id, 'payment is ' || p.status || ', ' || case
     when p.currency <> 'CNY' then 'in ' || p.currency
@@ -317,7 +301,7 @@ from payment_part where provider_transaction is not null group by provider, prov
         "amount_is_ours",
         4,
         "金额出自我们自己的记录：缴费 = 各商户部分之和 = 明细之和，每行明细等于报价",
-        _counted("payment", "payment_part", "payment_line"),
+        counted("payment", "payment_part", "payment_line"),
         """
 select p.id::text as id, 'total ' || p.total_fen || ', parts ' || coalesce(sum(part.amount_fen), 0) as what
 from payment p left join payment_part part on part.payment_id = p.id
@@ -339,12 +323,12 @@ OUTSIDE = (
         "inbox_once_and_soon",
         5,
         "外来的每件消息只收一次，并在十五分钟内处理完",
-        _counted("inbox"),
+        counted("inbox"),
         f"""
 select min(id::text) as id, source || ' ' || key || ' stands ' || count(*) || ' times' as what from inbox group by source, key having count(*) > 1
 union all
 select id::text, source || ' ' || kind || ' waits since ' || received_at
-from inbox where processed_at is null and received_at < check_now() - {_OVERDUE}
+from inbox where processed_at is null and received_at < check_now() - {OVERDUE}
 union all
 select id::text, 'processed without an outcome' from inbox where (processed_at is null) <> (outcome is null)
 """,
@@ -353,7 +337,7 @@ select id::text, 'processed without an outcome' from inbox where (processed_at i
         "announced_once",
         5,
         "每一步该宣布的事都宣布了恰好一次，并在十五分钟内派发",
-        _counted("event"),
+        counted("event"),
         f"""
 with {_LAW}, announced as (
   select distinct subject, from_state, event, announces from law where announces is not null
@@ -367,7 +351,7 @@ with {_LAW}, announced as (
 select subject_id::text as id, kind || ' of ' || subject || ': ' || coalesce(told.times, 0) || ' events for ' || coalesce(wanted.times, 0) || ' steps' as what
 from wanted full join told using (subject, subject_id, kind) where wanted.times is distinct from told.times
 union all
-select id::text, kind || ' waits since ' || at from event where dispatched_at is null and at < check_now() - {_OVERDUE}
+select id::text, kind || ' waits since ' || at from event where dispatched_at is null and at < check_now() - {OVERDUE}
 """,
     ),
 )
@@ -377,7 +361,7 @@ STATES = (
         "step_in_the_table",
         6,
         "流水里的每一步都在规则表内，由有权的一方所走；出生在初始状态",
-        _counted("journal"),
+        counted("journal"),
         f"""
 with {_LAW}, birth (subject, state) as (values {_births()})
 select j.id::text as id,
@@ -393,7 +377,7 @@ where not exists (select 1 from law where (law.subject, law.from_state, law.even
         "state_is_where_steps_led",
         6,
         "每个对象所处的状态就是它的流水走到的状态",
-        _counted(*LIFECYCLES),
+        counted(*LIFECYCLES),
         # The order of two steps of one row is not needed, and clocks of two machines could not give it: whoever is born once and
         # left every state as often as he entered it, but the one he stands in, stands where his steps have led.
         f"""
@@ -412,7 +396,7 @@ group by subject, id
         "correction_has_reason",
         6,
         "往回走的更正都有理由；工作人员的更正另有批准人",
-        _counted("journal where event like 'correct\\_%'"),
+        counted("journal where event like 'correct\\_%'"),
         f"""
 select id::text as id, subject || ' ' || subject_id || ': ' || event || ' without ' || case when reason is null then 'a reason' else 'an approver' end as what
 from journal where event like 'correct\\_%' and (reason is null or (actor_kind = 'staff' and (approver is null or {_BY_HIMSELF})))
@@ -422,7 +406,7 @@ from journal where event like 'correct\\_%' and (reason is null or (actor_kind =
         "difference_ends_on_two_words",
         6,
         "对账差异由人了结的，都有理由和另一位批准人；自行消除的由系统记录",
-        _counted("reconciliation_item"),
+        counted("reconciliation_item"),
         f"""
 select i.id::text as id, i.kind || ' of ' || i.number || ' is ' || i.status || ' on nobody''s word' as what
 from reconciliation_item i where i.status in ('resolved', 'explained') and not exists (
@@ -437,7 +421,7 @@ MESSAGES = (
         "message_once_and_ends",
         8,
         "一件事对一个人在一个渠道只有一条消息，并在期限内有终局",
-        _counted("message"),
+        counted("message"),
         f"""
 select min(id::text) as id, count(*) || ' messages of event ' || event_id || ' on ' || channel as what
 from message group by event_id, person_id, channel having count(*) > 1
@@ -453,7 +437,7 @@ select m.id::text, 'of no event' from message m where not exists (select 1 from 
         "credit_spent_once",
         8,
         "一次订阅授权最多用在一条消息上；发出的订阅消息恰好用去一次授权",
-        _counted("subscription_credit"),
+        counted("subscription_credit"),
         """
 select min(id::text) as id, grant_key || ' stands ' || count(*) || ' times' as what from subscription_credit group by grant_key having count(*) > 1
 union all
@@ -478,7 +462,7 @@ ACCOUNTS = (
         "binding_once",
         14,
         "一人（一单位）对一个户号最多一个有效绑定；绑定与解绑都有时间、有来由、已告知",
-        _counted("binding"),
+        counted("binding"),
         """
 select min(id::text) as id, count(*) || ' live bindings of one principal' as what
 from binding where revoked_at is null group by account_id, person_id, organization_id having count(*) > 1
@@ -499,16 +483,19 @@ having count(*) filter (where e.kind = 'binding.created') <> 1
         "paid_by_a_binder",
         14,
         "凭绑定缴费的人，缴费时确有对该户号的有效绑定，或者家人给的代缴",
-        _counted("payment_part where basis <> 'scan'"),
+        counted("payment_part where basis <> 'scan'"),
         # Ten seconds are the longest transaction: one that read the binding may have been written after another has ended it.
-        """
+        # Identities that have been joined are one human's: what was bound as one may be paid as the other.
+        f"""
+with recursive {JOINED}
 select p.id::text as id, 'paid on a binding he did not have' as what
 from payment p join payment_part part on part.payment_id = p.id left join quote q on q.id = part.quote_id
 where part.basis <> 'scan' and not exists (
   select 1 from binding b where b.account_id = q.account_id
     and b.created_at <= p.created_at + interval '10 seconds' and (b.revoked_at is null or b.revoked_at >= p.created_at - interval '10 seconds')
-    and (b.person_id = p.person_id or b.organization_id = p.organization_id or exists (
-      select 1 from account_share s where s.binding_id = b.id and s.member_id = p.person_id and s.may_pay
+    and (b.person_id = p.person_id or b.organization_id = p.organization_id or (b.person_id, p.person_id) in (select a, b from joined) or exists (
+      select 1 from account_share s where s.binding_id = b.id and s.may_pay
+        and (s.member_id = p.person_id or (s.member_id, p.person_id) in (select a, b from joined))
         and s.accepted_at <= p.created_at + interval '10 seconds' and (s.ended_at is null or s.ended_at >= p.created_at - interval '10 seconds'))))
 """,
     ),
@@ -516,7 +503,7 @@ where part.basis <> 'scan' and not exists (
 
 CHECKS = tuple(
     check._replace(violations=_now(check.violations))
-    for check in (*MONEY, *BILLS, *REFUNDS, *PAID, *OUTSIDE, *STATES, *MESSAGES, *ACCOUNTS)
+    for check in (*MONEY, *BILLS, *REFUNDS, *PAID, *OUTSIDE, *STATES, *MESSAGES, *ACCESS, *ACCOUNTS, *SHARES)
 )
 """All checks in the order of the rules."""
 
