@@ -196,7 +196,7 @@ union all
 select f.id::text, 'its company''s file says ' || coalesce(f.answer, 'nothing') || ', it is ' || s.status
 from filed_posting f join posting s on s.id = f.id
 where case when s.status in ('posted', 'refused') then s.status is distinct from f.answer else f.answered_at < check_now() - """
-        + _OVERDUE
+        + OVERDUE
         + """ end
 union all
 select c.id::text, 'its file says ' || c.rows || ' postings of ' || c.total_fen || ', it holds ' || count(f.id) || ' of ' || coalesce(sum(f.total_fen), 0)
