@@ -42,6 +42,7 @@ export const texts = {
     title: '账单',
     open: '待缴',
     paid: '已入账',
+    paidSoFar: '已缴',
     void: '已作废',
     due: '前缴',
     overdue: '已过期',

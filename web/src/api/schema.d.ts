@@ -244,6 +244,126 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/me/proof": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 再确认一次是本人（微信）
+         * @description 本人登录后调用，身份等级至少 1（微信登录）。每分钟最多 10 次。
+         */
+        post: operations["identities_prove"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/identities": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 我的登录方式
+         * @description 本人登录后调用，身份等级至少 1（微信登录）。
+         */
+        get: operations["identities_list_identities"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/identities/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 开始合并另一个登录方式
+         * @description 本人登录后调用，身份等级至少 1（微信登录）。每分钟最多 10 次。
+         */
+        post: operations["identities_start"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/identities/go/{link}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 去证明另一个登录方式（浏览器）
+         * @description 谁都可以调用，不用登录。每分钟最多 60 次。
+         */
+        get: operations["identities_go"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/identities/join": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 合并另一个登录方式
+         * @description 本人登录后调用，身份等级至少 1（微信登录）。要用五分钟内的身份验证。每分钟最多 10 次。
+         */
+        post: operations["identities_join"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/identities/{join_id}/undo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 撤销合并
+         * @description 本人登录后调用，身份等级至少 1（微信登录）。
+         */
+        post: operations["identities_undo"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/messages": {
         parameters: {
             query?: never;
@@ -435,7 +555,7 @@ export interface paths {
         put?: never;
         /**
          * 添加户号
-         * @description 本人登录后调用，身份等级至少 2（已验证手机号）。
+         * @description 本人登录后调用，身份等级至少 2（已验证手机号）。也可以替单位办，授权里要有 pay。
          */
         post: operations["utility_accounts_bind"];
         delete?: never;
@@ -456,7 +576,7 @@ export interface paths {
         post?: never;
         /**
          * 解除户号
-         * @description 本人登录后调用，身份等级至少 2（已验证手机号）。
+         * @description 本人登录后调用，身份等级至少 2（已验证手机号）。也可以替单位办，授权里要有 pay。
          */
         delete: operations["utility_accounts_revoke_binding"];
         options?: never;
@@ -473,7 +593,7 @@ export interface paths {
         };
         /**
          * 我的户号
-         * @description 本人登录后调用，身份等级至少 2（已验证手机号）。
+         * @description 本人登录后调用，身份等级至少 2（已验证手机号）。也可以替单位办，授权里要有 read。
          */
         get: operations["utility_accounts_list_accounts"];
         put?: never;
@@ -493,7 +613,7 @@ export interface paths {
         };
         /**
          * 全部户号各欠多少
-         * @description 本人登录后调用，身份等级至少 2（已验证手机号）。每分钟最多 30 次。
+         * @description 本人登录后调用，身份等级至少 2（已验证手机号）。也可以替单位办，授权里要有 read。每分钟最多 30 次。
          */
         get: operations["overview_show"];
         put?: never;
@@ -513,7 +633,7 @@ export interface paths {
         };
         /**
          * 谁添加了这个户号
-         * @description 本人登录后调用，身份等级至少 2（已验证手机号）。
+         * @description 本人登录后调用，身份等级至少 2（已验证手机号）。也可以替单位办，授权里要有 read。
          */
         get: operations["utility_accounts_list_bindings"];
         put?: never;
@@ -533,7 +653,7 @@ export interface paths {
         };
         /**
          * 这个户号欠多少
-         * @description 本人登录后调用，身份等级至少 2（已验证手机号）。
+         * @description 本人登录后调用，身份等级至少 2（已验证手机号）。也可以替单位办，授权里要有 read。
          */
         get: operations["utility_accounts_show_owed"];
         put?: never;
@@ -553,7 +673,7 @@ export interface paths {
         };
         /**
          * 这个户号的账单
-         * @description 本人登录后调用，身份等级至少 2（已验证手机号）。
+         * @description 本人登录后调用，身份等级至少 2（已验证手机号）。也可以替单位办，授权里要有 read。
          */
         get: operations["utility_accounts_list_bills"];
         put?: never;
@@ -573,7 +693,7 @@ export interface paths {
         };
         /**
          * 这个户号每个月用了多少
-         * @description 本人登录后调用，身份等级至少 2（已验证手机号）。
+         * @description 本人登录后调用，身份等级至少 2（已验证手机号）。也可以替单位办，授权里要有 read。
          */
         get: operations["usage_show"];
         put?: never;
@@ -593,7 +713,7 @@ export interface paths {
         };
         /**
          * 一张账单的明细
-         * @description 本人登录后调用，身份等级至少 2（已验证手机号）。
+         * @description 本人登录后调用，身份等级至少 2（已验证手机号）。也可以替单位办，授权里要有 read。
          */
         get: operations["utility_accounts_show_bill"];
         put?: never;
@@ -615,7 +735,7 @@ export interface paths {
         put?: never;
         /**
          * 缴费前核对金额
-         * @description 本人登录后调用，身份等级至少 1（微信登录）。每分钟最多 60 次。
+         * @description 本人登录后调用，身份等级至少 1（微信登录）。也可以替单位办，授权里要有 pay。每分钟最多 60 次。
          */
         post: operations["payments_create_quote"];
         delete?: never;
@@ -633,15 +753,55 @@ export interface paths {
         };
         /**
          * 我的缴费记录
-         * @description 本人登录后调用，身份等级至少 1（微信登录）。
+         * @description 本人登录后调用，身份等级至少 1（微信登录）。也可以替单位办，授权里要有 read。
          */
         get: operations["payments_list_payments"];
         put?: never;
         /**
          * 发起缴费
-         * @description 本人登录后调用，身份等级至少 1（微信登录）。必须带 Idempotency-Key。
+         * @description 本人登录后调用，身份等级至少 1（微信登录）。也可以替单位办，授权里要有 pay。必须带 Idempotency-Key。
          */
         post: operations["payments_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/utility-accounts/{account_id}/balance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 预存的余额，还能充多少
+         * @description 本人登录后调用，身份等级至少 2（已验证手机号）。也可以替单位办，授权里要有 read。
+         */
+        get: operations["top_ups_show_balance"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/utility-accounts/{account_id}/top-ups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 给预存的户号充值
+         * @description 本人登录后调用，身份等级至少 2（已验证手机号）。也可以替单位办，授权里要有 pay。每分钟最多 20 次。必须带 Idempotency-Key。
+         */
+        post: operations["top_ups_create"];
         delete?: never;
         options?: never;
         head?: never;
@@ -677,7 +837,7 @@ export interface paths {
         };
         /**
          * 一笔缴费的状态
-         * @description 本人登录后调用，身份等级至少 1（微信登录）。
+         * @description 本人登录后调用，身份等级至少 1（微信登录）。也可以替单位办，授权里要有 read。
          */
         get: operations["payments_show"];
         put?: never;
@@ -699,7 +859,7 @@ export interface paths {
         put?: never;
         /**
          * 调起付款的参数
-         * @description 本人登录后调用，身份等级至少 1（微信登录）。每分钟最多 30 次。
+         * @description 本人登录后调用，身份等级至少 1（微信登录）。也可以替单位办，授权里要有 pay。每分钟最多 30 次。
          */
         post: operations["payments_pay_params"];
         delete?: never;
@@ -719,7 +879,7 @@ export interface paths {
         put?: never;
         /**
          * 付完回来，马上核对
-         * @description 本人登录后调用，身份等级至少 1（微信登录）。每分钟最多 30 次。
+         * @description 本人登录后调用，身份等级至少 1（微信登录）。也可以替单位办，授权里要有 read。每分钟最多 30 次。
          */
         post: operations["payments_check"];
         delete?: never;
@@ -739,9 +899,201 @@ export interface paths {
         put?: never;
         /**
          * 不缴了，关闭这一单
-         * @description 本人登录后调用，身份等级至少 1（微信登录）。
+         * @description 本人登录后调用，身份等级至少 1（微信登录）。也可以替单位办，授权里要有 pay。
          */
         post: operations["payments_close"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/utility-accounts/{account_id}/shares": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 我让谁代办这个户号
+         * @description 本人登录后调用，身份等级至少 2（已验证手机号）。
+         */
+        get: operations["shares_list_given"];
+        put?: never;
+        /**
+         * 邀请家人代办
+         * @description 本人登录后调用，身份等级至少 2（已验证手机号）。每分钟最多 20 次。
+         */
+        post: operations["shares_offer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/shares": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 接受家人代办的邀请
+         * @description 本人登录后调用，身份等级至少 2（已验证手机号）。
+         */
+        post: operations["shares_accept"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/shares/{share_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * 收回或退出家人代办
+         * @description 本人登录后调用，身份等级至少 2（已验证手机号）。
+         */
+        delete: operations["shares_end"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/shares/{share_id}/uses": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 家人看了什么、缴了什么
+         * @description 本人登录后调用，身份等级至少 2（已验证手机号）。
+         */
+        get: operations["shares_list_uses"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/organizations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 我替哪些单位办事
+         * @description 本人登录后调用，身份等级至少 1（微信登录）。
+         */
+        get: operations["mandates_list_organizations"];
+        put?: never;
+        /**
+         * 以单位登录后，成为单位的首位经办人
+         * @description 本人登录后调用，身份等级至少 3（已实名）。每分钟最多 20 次。
+         */
+        post: operations["mandates_claim_organization"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/mandates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 单位有哪些经办人
+         * @description 本人登录后调用，身份等级至少 2（已验证手机号）。也可以替单位办，授权里要有 read。
+         */
+        get: operations["mandates_list_agents"];
+        put?: never;
+        /**
+         * 任命单位的经办人
+         * @description 本人登录后调用，身份等级至少 3（已实名）。也可以替单位办，授权里要有 appoint。每分钟最多 20 次。
+         */
+        post: operations["mandates_appoint"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/mandates/accept": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 接受单位的任命
+         * @description 本人登录后调用，身份等级至少 3（已实名）。
+         */
+        post: operations["mandates_accept"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/mandates/{mandate_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * 收回任命，或者不再担任
+         * @description 本人登录后调用，身份等级至少 2（已验证手机号）。也可以替单位办，授权里要有 read。
+         */
+        delete: operations["mandates_end"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/mandates/{mandate_id}/uses": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 经办人做了什么
+         * @description 本人登录后调用，身份等级至少 2（已验证手机号）。也可以替单位办，授权里要有 read。
+         */
+        get: operations["mandates_list_uses"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1110,6 +1462,106 @@ export interface paths {
         get: operations["staff_desk_list_unresolved"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/differences": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 对账有出入、要说明的
+         * @description 工作人员登录后调用，角色要有权限 differences.read。
+         */
+        get: operations["staff_differences_list_differences"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/differences/{difference_id}/take-up": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 这笔出入我来查
+         * @description 工作人员登录后调用，角色要有权限 differences.resolve。
+         */
+        post: operations["staff_differences_take_up"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/differences/{difference_id}/explanation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 写明这笔出入是怎么回事
+         * @description 工作人员登录后调用，角色要有权限 differences.resolve。
+         */
+        post: operations["staff_differences_explain"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/differences/{difference_id}/send-back": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 这个说明不对，退回再查
+         * @description 工作人员登录后调用，角色要有权限 differences.resolve。
+         */
+        post: operations["staff_differences_send_back"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/differences/{difference_id}/close": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 另一个人同意说明，这笔出入办结
+         * @description 工作人员登录后调用，角色要有权限 differences.resolve。
+         */
+        post: operations["staff_differences_close"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1550,7 +2002,7 @@ export interface components {
     schemas: {
         /**
          * AccountList
-         * @description One's own accounts, in the order of binding.
+         * @description The accounts one may see, in the order of binding.
          */
         AccountList: {
             /** @description 户号，按添加的先后 */
@@ -1641,7 +2093,7 @@ export interface components {
         };
         /**
          * AccountView
-         * @description An account one is bound to.
+         * @description An account one may see: `via` one's own binding, a family member's, or as agent of an organization.
          */
         AccountView: {
             /**
@@ -1650,10 +2102,16 @@ export interface components {
              */
             account_id: string;
             /**
-             * Format: uuid
-             * @description 这次添加的编号，解除时用
+             * @description 凭什么看到：binding 自己添加的，family 家人给的，agent 替单位办
+             * @enum {unknown}
              */
-            binding_id: string;
+            via: "agent" | "binding" | "family";
+            /** @description 能不能缴费；false 表示只能查看 */
+            may_pay: boolean;
+            /** @description 这次添加的编号，解除时用 */
+            binding_id: string | null;
+            /** @description 家人代办的编号；null 表示不是家人给的 */
+            share_id: string | null;
             /** @description 收费单位的代码 */
             company: string;
             /** @description 哪一类：water 水，power 电，gas 气 */
@@ -1744,6 +2202,59 @@ export interface components {
             expires_at: string;
         };
         /**
+         * AppointRequest
+         * @description Who is appointed, by the name his real-name login will show; what for, and until when.
+         *
+         *         `services` and `account_ids`: null means all of the organization's.
+         */
+        AppointRequest: {
+            /** @description 经办人的姓名，要和他实名登录的一致 */
+            agent_name: string;
+            /** @description 能做什么：read 查看，pay 缴费，file 报装，sign 签字，appoint 任命别的经办人 */
+            scopes: ("appoint" | "file" | "pay" | "read" | "sign")[];
+            /**
+             * Format: date-time
+             * @description 授权到什么时候为止
+             */
+            ends_at: string;
+            /**
+             * @description 只限这些行业；null 表示都可以
+             * @default null
+             */
+            services?: ("gas" | "network" | "power" | "water")[] | null;
+            /**
+             * @description 只限这些户号；null 表示单位所有的
+             * @default null
+             */
+            account_ids?: string[] | null;
+        };
+        /**
+         * AppointmentAcceptance
+         * @description The code as handed on.
+         */
+        AppointmentAcceptance: {
+            /** @description 任命码 */
+            code: string;
+        };
+        /**
+         * AppointmentView
+         * @description An appointment to hand on. `code` is shown this once; only the named person can take it.
+         */
+        AppointmentView: {
+            /**
+             * Format: uuid
+             * @description 这份任命的编号
+             */
+            mandate_id: string;
+            /** @description 任命码，只显示这一次；交给被任命的人 */
+            code: string;
+            /**
+             * Format: date-time
+             * @description 有效到什么时候
+             */
+            expires_at: string;
+        };
+        /**
          * Authenticator
          * @description For the authenticator app, shown once: as the text of a QR code, and for typing.
          */
@@ -1752,6 +2263,34 @@ export interface components {
             totp_uri: string;
             /** @description 不能扫码时手工输入的密钥，只给这一次 */
             totp_secret: string;
+        };
+        /**
+         * BalanceView
+         * @description What has been paid in advance and is left. `balance_fen` null: unknown, or none is kept; never 0 for that.
+         *
+         *         `is_fresh` false: the company could not be asked, this is an older word of it. `low_since` null: it is not low. `limits` null:
+         *         nothing can be paid in advance for this account.
+         */
+        BalanceView: {
+            /**
+             * Format: uuid
+             * @description 户号在联办的编号
+             */
+            account_id: string;
+            /** @description 预存还剩多少，单位为分；null 表示不知道，或者不是预存的户号，不是 0 */
+            balance_fen: number | null;
+            /** @description false 表示现在问不到收费单位，这是以前查到的 */
+            is_fresh: boolean;
+            /** @description 金额是什么时候向收费单位查到的；null 表示还没有查到过 */
+            checked_at: string | null;
+            /** @description 这个金额是几秒以前查到的；null 表示还没有查到过 */
+            age_s: number | null;
+            /** @description 从什么时候起余额不足；null 表示没有不足 */
+            low_since: string | null;
+            /** @description 余额不足有多少秒了；null 表示没有不足 */
+            low_for_s: number | null;
+            /** @description 能充多少；null 表示这个户号不能在线充值 */
+            limits: components["schemas"]["TopUpLimits"] | null;
         };
         /**
          * BillDetail
@@ -1782,6 +2321,10 @@ export interface components {
             late_fee_fen: number;
             /** @description 金额，单位为分 */
             payable_fen: number;
+            /** @description 金额，单位为分 */
+            paid_fen: number;
+            /** @description 金额，单位为分 */
+            left_fen: number;
             /** @description 用量；null 表示没有 */
             usage: string | null;
             /** @description 单位；null 表示没有 */
@@ -1850,7 +2393,7 @@ export interface components {
         };
         /**
          * BillView
-         * @description One bill in a list.
+         * @description One bill in a list. `paid_fen`, `left_fen`: what has been paid of it and what is left, of a bill paid in parts too.
          */
         BillView: {
             /**
@@ -1877,6 +2420,10 @@ export interface components {
             late_fee_fen: number;
             /** @description 金额，单位为分 */
             payable_fen: number;
+            /** @description 金额，单位为分 */
+            paid_fen: number;
+            /** @description 金额，单位为分 */
+            left_fen: number;
             /** @description 用量；null 表示没有 */
             usage: string | null;
             /** @description 单位；null 表示没有 */
@@ -2058,7 +2605,7 @@ export interface components {
         };
         /**
          * CreatedPartView
-         * @description What goes to one company for one account.
+         * @description What goes to one company for one account. `purpose` top_up: to its balance, then there are no `bills`.
          */
         CreatedPartView: {
             /** @description 收费单位的代码 */
@@ -2067,6 +2614,8 @@ export interface components {
             amount_fen: number;
             /** @description 账单 */
             bills: components["schemas"]["PaidBill"][];
+            /** @description bills 缴账单，top_up 预存充值 */
+            purpose: string;
         };
         /**
          * DayPage
@@ -2128,6 +2677,10 @@ export interface components {
             status: string;
             /** @description 应缴金额，单位为分 */
             payable_fen: number;
+            /** @description 已缴多少，单位为分 */
+            paid_fen: number;
+            /** @description 还要缴多少，单位为分 */
+            left_fen: number;
             /** @description 缴清的时间；null 表示还没有缴 */
             paid_at: string | null;
         };
@@ -2177,13 +2730,108 @@ export interface components {
         };
         /**
          * DeskPayments
-         * @description A page of payments, newest first.
+         * @description A page of the company's parts of payments, newest first; one payment may have several.
          */
         DeskPayments: {
             /** @description 缴费单，最新的在前 */
             payments: components["schemas"]["DeskPayment"][];
             /** @description 下一页从这里取；null 表示没有下一页 */
             next_after: string | null;
+        };
+        /**
+         * DifferenceExplanation
+         * @description What it was, or why that does not explain it, for the record; no personal data.
+         */
+        DifferenceExplanation: {
+            /** @description 是怎么回事，留作记录；不要写个人信息 */
+            reason: string;
+        };
+        /**
+         * DifferenceList
+         * @description A page of them, oldest first.
+         */
+        DifferenceList: {
+            /** @description 对账的出入，最早的在前 */
+            differences: components["schemas"]["DifferenceView"][];
+            /** @description 下一页从这里取；null 表示没有下一页 */
+            next_after: string | null;
+        };
+        /**
+         * DifferencePage
+         * @description Those of one state (else of all that are not over) and of one day's files (else of all).
+         */
+        DifferencePage: {
+            /**
+             * @description 最多取几条
+             * @default 20
+             */
+            limit?: number;
+            /**
+             * @description 从这一条之后取（上一页的 next_after）
+             * @default null
+             */
+            after?: string | null;
+            /**
+             * @description 哪个状态的：open 没人管，in_hand 有人在查，proposed 写明了原因等另一个人同意，explained 后来的记录说明了，resolved 两个人办结了；不写就是前三种
+             * @default null
+             */
+            state?: ("explained" | "in_hand" | "open" | "proposed" | "resolved") | null;
+            /**
+             * @description 哪一天的对账文件；不写就是所有的
+             * @default null
+             */
+            day?: string | null;
+        };
+        /**
+         * DifferenceView
+         * @description One difference. `ours_fen`, `theirs_fen` null: that side has nothing. `proposal` waits for another who agrees.
+         */
+        DifferenceView: {
+            /**
+             * Format: uuid
+             * @description 这笔出入的编号
+             */
+            difference_id: string;
+            /** @description open 没人管，in_hand 有人在查，proposed 写明了原因等另一个人同意，explained 后来的记录说明了，resolved 两个人办结了 */
+            state: string;
+            /** @description 哪种出入：missing_at_provider 支付机构没有，missing_here 我方没有，refund_missing_at_provider 支付机构没有这笔退款，refund_missing_here 我方没有这笔退款，amount_differs 金额不符，state_differs 状态不符，number_differs 单号不符，twice 重复，fee_too_high 手续费过高，posted_not_paid 企业入账了没有收款，paid_not_posted 收款了企业没有入账 */
+            kind: string;
+            /** @description 关于什么：trade 收款，refund 退款，posting 入账 */
+            subject: string;
+            /** @description 我方的单号 */
+            number: string;
+            /**
+             * Format: date
+             * @description 哪一天的对账文件
+             */
+            day: string;
+            /** @description 谁的文件：wechat_pay 微信支付，alipay 支付宝，company 收费单位 */
+            source: string;
+            /** @description 收费单位的代码 */
+            company: string;
+            /** @description 我方的金额，单位为分；null 表示我方没有 */
+            ours_fen: number | null;
+            /** @description 对方的金额，单位为分；null 表示对方没有 */
+            theirs_fen: number | null;
+            /** @description 是哪一笔缴费；null 表示不知道 */
+            payment_id: string | null;
+            /** @description 该由谁说明：platform_operator 平台运营，company_finance 收费单位财务 */
+            owner: string;
+            /** @description 从发现到现在（或到办结）多少秒 */
+            age_s: number;
+            /** @description 谁在查（工作人员的编号）；null 表示没有人 */
+            taken_by: string | null;
+            /** @description 谁写明了原因（工作人员的编号）；null 表示还没有 */
+            proposed_by: string | null;
+            /** @description 写明的原因，等另一个人同意；null 表示还没有 */
+            proposal: string | null;
+            /**
+             * Format: date-time
+             * @description 什么时候发现的
+             */
+            opened_at: string;
+            /** @description 什么时候办结的；null 表示还没有 */
+            ended_at: string | null;
         };
         /**
          * DisclosureList
@@ -2364,6 +3012,93 @@ export interface components {
             candidates: components["schemas"]["ScanCandidate"][];
         };
         /**
+         * IdentityList
+         * @description One's own login identities, oldest first, and the joinings of the last day.
+         */
+        IdentityList: {
+            /** @description 登录方式，最早的在前 */
+            identities: components["schemas"]["IdentityView"][];
+            /** @description 还能撤销的合并 */
+            joins: components["schemas"]["JoinView"][];
+        };
+        /**
+         * IdentityView
+         * @description One login identity.
+         */
+        IdentityView: {
+            /** @description 在哪里登录：ehuiban 鄂汇办，hubei_portal 湖北政务服务网 */
+            source: string;
+            /**
+             * Format: date-time
+             * @description 创建的时间
+             */
+            created_at: string;
+            /** @description 是不是正在用的这个登录 */
+            is_current: boolean;
+        };
+        /**
+         * JoinStart
+         * @description At which source to prove the second identity, and to which of our pages to come back.
+         */
+        JoinStart: {
+            /** @description 在哪里登录：ehuiban 鄂汇办，hubei_portal 湖北政务服务网 */
+            source: string;
+            /** @description 登录后回到哪个页面，必须在名单里，一个字都不差 */
+            return_url: string;
+            /** @description 客户端自己生成并保存的随机编号；刷新登录时必须相同 */
+            client_id: string;
+        };
+        /**
+         * JoinView
+         * @description A joining that can still be taken back.
+         */
+        JoinView: {
+            /**
+             * Format: uuid
+             * @description 这次合并的编号，撤销时用
+             */
+            join_id: string;
+            /**
+             * Format: date-time
+             * @description 合并的时间
+             */
+            joined_at: string;
+            /**
+             * Format: date-time
+             * @description 在这之前可以撤销
+             */
+            undo_until: string;
+        };
+        /**
+         * Joined
+         * @description The session that follows; the one that joined has ended.
+         */
+        Joined: {
+            /**
+             * Format: uuid
+             * @description 这次合并的编号，撤销时用
+             */
+            join_id: string;
+            /** @description 访问凭据，放在 Authorization: Bearer 里 */
+            access_token: string;
+            /** @description 多少秒后失效 */
+            expires_in_s: number;
+            /** @description 刷新凭据，只能用一次 */
+            refresh_token: string;
+            /**
+             * Format: uuid
+             * @description 登录的编号
+             */
+            session_id: string;
+            /** @description 身份等级：1 微信，2 手机号，3 实名 */
+            level: number;
+            /**
+             * @description 凭据的种类
+             * @default Bearer
+             */
+            token_type?: string;
+        };
+        /**
          * Jwk
          * @description One Ed25519 public key (RFC 8037).
          */
@@ -2471,6 +3206,47 @@ export interface components {
             expires_in_s: number;
         };
         /**
+         * MandateList
+         * @description The open mandates of an organization that one may see, oldest first.
+         */
+        MandateList: {
+            /** @description 单位的经办人，最早任命的在前 */
+            mandates: components["schemas"]["MandateView"][];
+        };
+        /**
+         * MandateView
+         * @description What an agent may do for his organization, until when. `agent_name` is the appointed name.
+         */
+        MandateView: {
+            /**
+             * Format: uuid
+             * @description 这份任命的编号
+             */
+            mandate_id: string;
+            /**
+             * @description offered 还没有接受，active 正在担任
+             * @enum {unknown}
+             */
+            status: "active" | "offered";
+            /** @description 经办人的姓名，要和他实名登录的一致 */
+            agent_name: string;
+            /** @description 是不是本人 */
+            is_me: boolean;
+            /** @description 能做什么：read 查看，pay 缴费，file 报装，sign 签字，appoint 任命别的经办人 */
+            scopes: string[];
+            /** @description 只限这些行业；null 表示都可以 */
+            services: string[] | null;
+            /** @description 只限这些户号；null 表示单位所有的 */
+            account_ids: string[] | null;
+            /**
+             * Format: date-time
+             * @description 授权到什么时候为止
+             */
+            ends_at: string;
+            /** @description 对方接受的时间；null 表示还没有 */
+            accepted_at: string | null;
+        };
+        /**
          * Me
          * @description The caller. `message_credits`: how many one-off messages he has still allowed, by template id.
          */
@@ -2576,8 +3352,47 @@ export interface components {
             text: string;
         };
         /**
+         * OrganizationList
+         * @description The organizations one acts for now.
+         */
+        OrganizationList: {
+            /** @description 我现在替它办事的单位 */
+            organizations: components["schemas"]["OrganizationView"][];
+        };
+        /**
+         * OrganizationView
+         * @description An organization one acts for, by one mandate.
+         */
+        OrganizationView: {
+            /**
+             * Format: uuid
+             * @description 单位在联办的编号
+             */
+            organization_id: string;
+            /** @description 单位名称 */
+            organization_name: string;
+            /** @description 统一社会信用代码，中间已隐去 */
+            credit_code_masked: string;
+            /**
+             * Format: uuid
+             * @description 这份任命的编号
+             */
+            mandate_id: string;
+            /** @description 能做什么：read 查看，pay 缴费，file 报装，sign 签字，appoint 任命别的经办人 */
+            scopes: string[];
+            /** @description 只限这些行业；null 表示都可以 */
+            services: string[] | null;
+            /** @description 只限这些户号；null 表示单位所有的 */
+            account_ids: string[] | null;
+            /**
+             * Format: date-time
+             * @description 授权到什么时候为止
+             */
+            ends_at: string;
+        };
+        /**
          * OwedView
-         * @description What is owed on one's account. `total_fen` null: unknown.
+         * @description What is owed on an account. `total_fen` null: unknown.
          */
         OwedView: {
             /**
@@ -2733,6 +3548,8 @@ export interface components {
             refund_reason: string | null;
             /** @description 账单 */
             bills: components["schemas"]["PaidBill"][];
+            /** @description bills 缴账单，top_up 预存充值 */
+            purpose: string;
         };
         /**
          * PaymentRequest
@@ -3034,6 +3851,14 @@ export interface components {
             client_id: string;
         };
         /**
+         * Reproof
+         * @description What wx.login gave, of the WeChat user who is logged in.
+         */
+        Reproof: {
+            /** @description wx.login 或手机号按钮给出的一次性代码 */
+            code: string;
+        };
+        /**
          * Revealed
          * @description A value in clear; that it was seen, and why, is on record, and the people concerned can see it.
          */
@@ -3122,6 +3947,85 @@ export interface components {
             used_at: string;
             /** @description 是不是正在用的这个登录 */
             is_current: boolean;
+        };
+        /**
+         * ShareAcceptance
+         * @description The code as read aloud or as the card carries it.
+         */
+        ShareAcceptance: {
+            /** @description 邀请码 */
+            code: string;
+        };
+        /**
+         * ShareInvitation
+         * @description An invitation to hand on. `code` is shown this once; whoever logs in and types it has the share.
+         */
+        ShareInvitation: {
+            /**
+             * Format: uuid
+             * @description 家人代办的编号；null 表示不是家人给的
+             */
+            share_id: string;
+            /** @description 邀请码，只显示这一次；念给家人听，或者把卡片发给他 */
+            code: string;
+            /** @description 能不能缴费；false 表示只能查看 */
+            may_pay: boolean;
+            /** @description 自己对这位家人的称呼 */
+            label: string;
+            /**
+             * Format: date-time
+             * @description 有效到什么时候
+             */
+            expires_at: string;
+        };
+        /**
+         * ShareList
+         * @description The open shares of one's binding to an account, oldest first.
+         */
+        ShareList: {
+            /** @description 让谁代办，最早的在前 */
+            shares: components["schemas"]["ShareView"][];
+        };
+        /**
+         * ShareOffer
+         * @description What the member may do, and the owner's own word for him.
+         */
+        ShareOffer: {
+            /** @description 自己对这位家人的称呼 */
+            label: string;
+            /** @description 能不能缴费；false 表示只能查看 */
+            may_pay: boolean;
+        };
+        /**
+         * ShareView
+         * @description A share as its owner sees it. `member_phone_masked` null: nobody has taken it yet.
+         */
+        ShareView: {
+            /**
+             * Format: uuid
+             * @description 家人代办的编号；null 表示不是家人给的
+             */
+            share_id: string;
+            /**
+             * @description offered 还没有人接受，active 正在代办
+             * @enum {unknown}
+             */
+            status: "active" | "offered";
+            /** @description 自己对这位家人的称呼 */
+            label: string;
+            /** @description 能不能缴费；false 表示只能查看 */
+            may_pay: boolean;
+            /** @description 接受邀请的人的手机号，中间已隐去；null 表示还没有人接受 */
+            member_phone_masked: string | null;
+            /**
+             * Format: date-time
+             * @description 创建的时间
+             */
+            created_at: string;
+            /** @description 对方接受的时间；null 表示还没有 */
+            accepted_at: string | null;
+            /** @description 有效到什么时候 */
+            expires_at: string | null;
         };
         /**
          * SmsCode
@@ -3308,6 +4212,47 @@ export interface components {
             hours: string[];
         };
         /**
+         * TakenMandate
+         * @description One acts for the organization from now on: `organization_id` goes into On-Behalf-Of.
+         */
+        TakenMandate: {
+            /**
+             * Format: uuid
+             * @description 这份任命的编号
+             */
+            mandate_id: string;
+            /**
+             * Format: uuid
+             * @description 单位在联办的编号
+             */
+            organization_id: string;
+            /** @description 能做什么：read 查看，pay 缴费，file 报装，sign 签字，appoint 任命别的经办人 */
+            scopes: string[];
+            /**
+             * Format: date-time
+             * @description 授权到什么时候为止
+             */
+            ends_at: string;
+        };
+        /**
+         * TakenShare
+         * @description A share one has taken: the account stands in one's own list from now on.
+         */
+        TakenShare: {
+            /**
+             * Format: uuid
+             * @description 家人代办的编号；null 表示不是家人给的
+             */
+            share_id: string;
+            /** @description 能不能缴费；false 表示只能查看 */
+            may_pay: boolean;
+            /**
+             * Format: date-time
+             * @description 对方接受的时间；null 表示还没有
+             */
+            accepted_at: string;
+        };
+        /**
          * TierPictureView
          * @description Where in the year's tiers this bill stands. `until_next` null: this is the last one.
          */
@@ -3364,6 +4309,40 @@ export interface components {
              * @default Bearer
              */
             token_type?: string;
+        };
+        /**
+         * TopUpLimits
+         * @description Amounts that may be paid in advance at once, and those a page offers.
+         */
+        TopUpLimits: {
+            /** @description 一次最少充多少，单位为分 */
+            least_fen: number;
+            /** @description 一次最多充多少，单位为分 */
+            most_fen: number;
+            /** @description 按多少递增，单位为分 */
+            step_fen: number;
+            /** @description 页面上给出的几档金额，单位为分 */
+            suggested_fen: number[];
+        };
+        /**
+         * TopUpRequest
+         * @description How much, and how it is paid.
+         */
+        TopUpRequest: {
+            /** @description 充多少，单位为分 */
+            amount_fen: number;
+            /**
+             * @description 怎么付：jsapi 在微信里，h5 手机浏览器到微信，native 扫屏幕上的码，wap 手机浏览器到支付宝
+             * @default jsapi
+             * @enum {unknown}
+             */
+            method?: "h5" | "jsapi" | "native" | "wap";
+            /**
+             * @description 向哪家支付机构付
+             * @default wechat_pay
+             * @enum {unknown}
+             */
+            provider?: "alipay" | "wechat_pay";
         };
         /**
          * UnresolvedItem
@@ -3458,6 +4437,38 @@ export interface components {
             before?: string | null;
         };
         /**
+         * UseList
+         * @description Newest first; `next_after` leads to the next page.
+         */
+        UseList: {
+            /** @description 做过的事，最新的在前 */
+            uses: components["schemas"]["UseView"][];
+            /** @description 下一页从这里取；null 表示没有下一页 */
+            next_after: string | null;
+        };
+        /**
+         * UseView
+         * @description Something that was done by a share or a mandate.
+         */
+        UseView: {
+            /**
+             * Format: uuid
+             * @description 这一条记录的编号
+             */
+            use_id: string;
+            /**
+             * Format: date-time
+             * @description 事件发生的时间
+             */
+            at: string;
+            /** @description 做了什么：owed.seen 看欠费，bills.listed 看账单，bill.opened 看一张账单，usage.seen 看用量，payment.created 发起缴费 */
+            action: string;
+            /** @description 户号在联办的编号 */
+            account_id: string | null;
+            /** @description 对哪一张账单、哪一笔缴费；null 表示没有 */
+            subject_id: string | null;
+        };
+        /**
          * WeChatCodeAnswer
          * @description The drawn picture (base64) of a mini-program code; of the official account the text to draw and where it is drawn.
          */
@@ -3543,6 +4554,35 @@ export interface components {
                 };
             };
         };
+        /**
+         * @description - `organization_not_named` 没有说明替哪个单位办
+         *     - `request_malformed` 提交的内容看不懂
+         */
+        "400.organization_not_named.request_malformed": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:organization_not_named",
+                 *       "title": "没有说明替哪个单位办",
+                 *       "status": 400,
+                 *       "detail": "请先选好单位再办。",
+                 *       "code": "organization_not_named",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "organization_not_named" | "request_malformed";
+                    /** @constant */
+                    status?: 400;
+                };
+            };
+        };
         /** @description - `request_malformed` 提交的内容看不懂 */
         "400.request_malformed": {
             headers: {
@@ -3618,6 +4658,33 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"] & {
                     /** @enum {unknown} */
                     code?: "login_code_refused";
+                    /** @constant */
+                    status?: 401;
+                };
+            };
+        };
+        /** @description - `login_state_refused` 这次登录已经失效 */
+        "401.login_state_refused": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                "WWW-Authenticate": components["headers"]["WwwAuthenticateBearer"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:login_state_refused",
+                 *       "title": "这次登录已经失效",
+                 *       "status": 401,
+                 *       "detail": "可能等得太久，或者换了浏览器。请重新点一次登录。",
+                 *       "code": "login_state_refused",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "login_state_refused";
                     /** @constant */
                     status?: 401;
                 };
@@ -3788,6 +4855,35 @@ export interface components {
                 };
             };
         };
+        /**
+         * @description - `acting_purpose_exceeded` 市民同意代办的不是这件事
+         *     - `permission_missing` 您的角色不能办这件事
+         */
+        "403.acting_purpose_exceeded.permission_missing": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:acting_purpose_exceeded",
+                 *       "title": "市民同意代办的不是这件事",
+                 *       "status": 403,
+                 *       "detail": "这次代办只能查询。请市民重新出示办事码，代办事项选“添加户号”。",
+                 *       "code": "acting_purpose_exceeded",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "acting_purpose_exceeded" | "permission_missing";
+                    /** @constant */
+                    status?: 403;
+                };
+            };
+        };
         /** @description - `level_too_low` 还需要再验证一步 */
         "403.level_too_low": {
             headers: {
@@ -3809,6 +4905,123 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"] & {
                     /** @enum {unknown} */
                     code?: "level_too_low";
+                    /** @constant */
+                    status?: 403;
+                };
+            };
+        };
+        /**
+         * @description - `level_too_low` 还需要再验证一步
+         *     - `may_only_read` 您只能查看这个户号
+         *     - `scope_missing` 您的授权里没有这一项
+         */
+        "403.level_too_low.may_only_read.scope_missing": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:level_too_low",
+                 *       "title": "还需要再验证一步",
+                 *       "status": 403,
+                 *       "detail": "请先按提示完成手机号或实名验证，再继续。",
+                 *       "code": "level_too_low",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "level_too_low" | "may_only_read" | "scope_missing";
+                    /** @constant */
+                    status?: 403;
+                };
+            };
+        };
+        /**
+         * @description - `level_too_low` 还需要再验证一步
+         *     - `organization_not_proved` 请先以单位身份登录
+         */
+        "403.level_too_low.organization_not_proved": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:level_too_low",
+                 *       "title": "还需要再验证一步",
+                 *       "status": 403,
+                 *       "detail": "请先按提示完成手机号或实名验证，再继续。",
+                 *       "code": "level_too_low",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "level_too_low" | "organization_not_proved";
+                    /** @constant */
+                    status?: 403;
+                };
+            };
+        };
+        /**
+         * @description - `level_too_low` 还需要再验证一步
+         *     - `scope_missing` 您的授权里没有这一项
+         */
+        "403.level_too_low.scope_missing": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:level_too_low",
+                 *       "title": "还需要再验证一步",
+                 *       "status": 403,
+                 *       "detail": "请先按提示完成手机号或实名验证，再继续。",
+                 *       "code": "level_too_low",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "level_too_low" | "scope_missing";
+                    /** @constant */
+                    status?: 403;
+                };
+            };
+        };
+        /**
+         * @description - `may_only_read` 您只能查看这个户号
+         *     - `scope_missing` 您的授权里没有这一项
+         */
+        "403.may_only_read.scope_missing": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:may_only_read",
+                 *       "title": "您只能查看这个户号",
+                 *       "status": 403,
+                 *       "detail": "添加它的人只让您查看。要缴费，请他改为可以代缴，或者扫账单上的二维码缴。",
+                 *       "code": "may_only_read",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "may_only_read" | "scope_missing";
                     /** @constant */
                     status?: 403;
                 };
@@ -3869,8 +5082,8 @@ export interface components {
                 };
             };
         };
-        /** @description - `company_not_joined` 这家单位还没有接入 */
-        "404.company_not_joined": {
+        /** @description - `proof_too_old` 请再确认一次是您本人 */
+        "403.proof_too_old": {
             headers: {
                 "X-Request-ID": components["headers"]["RequestId"];
                 [name: string]: unknown;
@@ -3878,20 +5091,46 @@ export interface components {
             content: {
                 /**
                  * @example {
-                 *       "type": "urn:lianban:problem:company_not_joined",
-                 *       "title": "这家单位还没有接入",
-                 *       "status": 404,
-                 *       "detail": "请从列表里选择已接入的单位。",
-                 *       "code": "company_not_joined",
+                 *       "type": "urn:lianban:problem:proof_too_old",
+                 *       "title": "请再确认一次是您本人",
+                 *       "status": 403,
+                 *       "detail": "这一步要用五分钟内的验证。请重新验证后继续。",
+                 *       "code": "proof_too_old",
                  *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
                  *       "data": {}
                  *     }
                  */
                 "application/problem+json": components["schemas"]["Problem"] & {
                     /** @enum {unknown} */
-                    code?: "company_not_joined";
+                    code?: "proof_too_old";
                     /** @constant */
-                    status?: 404;
+                    status?: 403;
+                };
+            };
+        };
+        /** @description - `scope_missing` 您的授权里没有这一项 */
+        "403.scope_missing": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:scope_missing",
+                 *       "title": "您的授权里没有这一项",
+                 *       "status": 403,
+                 *       "detail": "请让任命您的人重新任命，把这一项加进去；或者请有这一项的经办人来办。",
+                 *       "code": "scope_missing",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "scope_missing";
+                    /** @constant */
+                    status?: 403;
                 };
             };
         };
@@ -4062,6 +5301,61 @@ export interface components {
             };
         };
         /**
+         * @description - `account_not_payable` 这个户号现在不能缴费
+         *     - `idempotency_in_flight` 上一次提交还在处理
+         */
+        "409.account_not_payable.idempotency_in_flight": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:account_not_payable",
+                 *       "title": "这个户号现在不能缴费",
+                 *       "status": 409,
+                 *       "detail": "收费单位把这个户号标为停用或冻结。请拨打收费单位的客服电话问明原因。",
+                 *       "code": "account_not_payable",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "account_not_payable" | "idempotency_in_flight";
+                    /** @constant */
+                    status?: 409;
+                };
+            };
+        };
+        /** @description - `already_member` 您已经能看这个户号了 */
+        "409.already_member": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:already_member",
+                 *       "title": "您已经能看这个户号了",
+                 *       "status": 409,
+                 *       "detail": "在“我的户号”里可以找到它。要改成可以代缴，请先由添加它的人收回，再重新邀请。",
+                 *       "code": "already_member",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "already_member";
+                    /** @constant */
+                    status?: 409;
+                };
+            };
+        };
+        /**
          * @description - `amount_too_large` 金额超过线上缴费的上限
          *     - `bill_already_paid` 这张账单刚刚已经缴过
          *     - `idempotency_in_flight` 上一次提交还在处理
@@ -4090,6 +5384,96 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"] & {
                     /** @enum {unknown} */
                     code?: "amount_too_large" | "bill_already_paid" | "idempotency_in_flight" | "older_bill_open" | "payment_closing" | "payment_in_progress" | "quote_stale";
+                    /** @constant */
+                    status?: 409;
+                };
+            };
+        };
+        /**
+         * @description - `identities_differ` 这是两个人的身份
+         *     - `identity_already_yours` 已经是同一个人
+         *     - `identity_of_this_kind_taken` 同一种登录方式只能有一个
+         *     - `real_name_contradicts` 实名信息和以前的不一致
+         */
+        "409.identities_differ.identity_already_yours.identity_of_this_kind_taken.real_name_contradicts": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:identities_differ",
+                 *       "title": "这是两个人的身份",
+                 *       "status": 409,
+                 *       "detail": "两边的身份证号不同，不能合并。请用本人的登录方式。",
+                 *       "code": "identities_differ",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "identities_differ" | "identity_already_yours" | "identity_of_this_kind_taken" | "real_name_contradicts";
+                    /** @constant */
+                    status?: 409;
+                };
+            };
+        };
+        /**
+         * @description - `illegal_move` 现在不能这样操作
+         *     - `reconciliation_another_must_agree` 要由另一个人办结
+         *     - `stale_state` 刚刚有了新的变化
+         */
+        "409.illegal_move.reconciliation_another_must_agree.stale_state": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:illegal_move",
+                 *       "title": "现在不能这样操作",
+                 *       "status": 409,
+                 *       "detail": "请刷新页面看看最新的状态。",
+                 *       "code": "illegal_move",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "illegal_move" | "reconciliation_another_must_agree" | "stale_state";
+                    /** @constant */
+                    status?: 409;
+                };
+            };
+        };
+        /**
+         * @description - `illegal_move` 现在不能这样操作
+         *     - `stale_state` 刚刚有了新的变化
+         */
+        "409.illegal_move.stale_state": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:illegal_move",
+                 *       "title": "现在不能这样操作",
+                 *       "status": 409,
+                 *       "detail": "请刷新页面看看最新的状态。",
+                 *       "code": "illegal_move",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "illegal_move" | "stale_state";
                     /** @constant */
                     status?: 409;
                 };
@@ -4171,6 +5555,84 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"] & {
                     /** @enum {unknown} */
                     code?: "staff_login_taken";
+                    /** @constant */
+                    status?: 409;
+                };
+            };
+        };
+        /** @description - `too_many_agents` 经办人已经满了 */
+        "409.too_many_agents": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:too_many_agents",
+                 *       "title": "经办人已经满了",
+                 *       "status": 409,
+                 *       "detail": "请先收回不再需要的任命，再任命新的。",
+                 *       "code": "too_many_agents",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "too_many_agents";
+                    /** @constant */
+                    status?: 409;
+                };
+            };
+        };
+        /** @description - `too_many_members` 代办的人已经满了 */
+        "409.too_many_members": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:too_many_members",
+                 *       "title": "代办的人已经满了",
+                 *       "status": 409,
+                 *       "detail": "请先收回不再需要的，再邀请新的。",
+                 *       "code": "too_many_members",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "too_many_members";
+                    /** @constant */
+                    status?: 409;
+                };
+            };
+        };
+        /** @description - `undo_too_late` 不能在这里撤销了 */
+        "409.undo_too_late": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:undo_too_late",
+                 *       "title": "不能在这里撤销了",
+                 *       "status": 409,
+                 *       "detail": "合并超过 24 小时，或者之后又合并过别的登录方式。请带身份证到服务窗口办理。",
+                 *       "code": "undo_too_late",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "undo_too_late";
                     /** @constant */
                     status?: 409;
                 };
@@ -4310,6 +5772,141 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"] & {
                     /** @enum {unknown} */
                     code?: "counter_code_refused";
+                    /** @constant */
+                    status?: 422;
+                };
+            };
+        };
+        /**
+         * @description - `idempotency_key_reused` 同一个提交编号用在了不同的内容上
+         *     - `payment_method_not_offered` 不能用这种方式付款
+         *     - `top_up_amount_refused` 不能充这个金额
+         *     - `top_up_not_offered` 这个户号不能在线充值
+         */
+        "422.idempotency_key_reused.payment_method_not_offered.top_up_amount_refused.top_up_not_offered": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:idempotency_key_reused",
+                 *       "title": "同一个提交编号用在了不同的内容上",
+                 *       "status": 422,
+                 *       "detail": "请回到上一页重新提交。",
+                 *       "code": "idempotency_key_reused",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "idempotency_key_reused" | "payment_method_not_offered" | "top_up_amount_refused" | "top_up_not_offered";
+                    /** @constant */
+                    status?: 422;
+                };
+            };
+        };
+        /** @description - `identity_proof_refused` 没有确认是您本人 */
+        "422.identity_proof_refused": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:identity_proof_refused",
+                 *       "title": "没有确认是您本人",
+                 *       "status": 422,
+                 *       "detail": "请重新确认一次，并在两分钟内完成。",
+                 *       "code": "identity_proof_refused",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "identity_proof_refused";
+                    /** @constant */
+                    status?: 422;
+                };
+            };
+        };
+        /** @description - `invitation_refused` 这个邀请码用不了 */
+        "422.invitation_refused": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:invitation_refused",
+                 *       "title": "这个邀请码用不了",
+                 *       "status": 422,
+                 *       "detail": "可能输错了、用过了或者过期了。请对照原文再输一次，还不行就请对方重新发一个。",
+                 *       "code": "invitation_refused",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "invitation_refused";
+                    /** @constant */
+                    status?: 422;
+                };
+            };
+        };
+        /** @description - `mandate_exceeds` 超出了您自己的授权 */
+        "422.mandate_exceeds": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:mandate_exceeds",
+                 *       "title": "超出了您自己的授权",
+                 *       "status": 422,
+                 *       "detail": "任命的事项、户号和期限都不能超过您自己的，层数也不能再多。请缩小范围或者缩短期限再试。",
+                 *       "code": "mandate_exceeds",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "mandate_exceeds";
+                    /** @constant */
+                    status?: 422;
+                };
+            };
+        };
+        /** @description - `mandate_refused` 这个任命码用不了 */
+        "422.mandate_refused": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:mandate_refused",
+                 *       "title": "这个任命码用不了",
+                 *       "status": 422,
+                 *       "detail": "可能输错了、用过了、过期了，或者不是任命您的。请对照原文再输一次，姓名要和实名一致；还不行就请单位重新任命。",
+                 *       "code": "mandate_refused",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "mandate_refused";
                     /** @constant */
                     status?: 422;
                 };
@@ -4519,6 +6116,36 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"] & {
                     /** @enum {unknown} */
                     code?: "rate_limited";
+                    /** @constant */
+                    status?: 429;
+                };
+            };
+        };
+        /**
+         * @description - `rate_limited` 操作太频繁
+         *     - `too_many_payments` 这张账单发起缴费的次数太多
+         */
+        "429.rate_limited.too_many_payments": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:rate_limited",
+                 *       "title": "操作太频繁",
+                 *       "status": 429,
+                 *       "detail": "请等一会儿再试。",
+                 *       "code": "rate_limited",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "rate_limited" | "too_many_payments";
                     /** @constant */
                     status?: 429;
                 };
@@ -5554,6 +7181,298 @@ export interface operations {
             503: components["responses"]["503.answer_late.database_away.limiter_away.overloaded"];
         };
     };
+    identities_prove: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "code": "water"
+                 *     }
+                 */
+                "application/json": components["schemas"]["Reproof"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "access_token": "eyJhbGciOiJFZERTQSIsImtpZCI6InRva2VuLTIwMjZhIiwidHlwIjoiYXQrand0In0.e30.c2lnbmF0dXJl",
+                     *       "expires_in_s": 600,
+                     *       "level": 2
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RaisedLevel"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            422: components["responses"]["422.identity_proof_refused"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.identity_source_away.limiter_away.overloaded"];
+        };
+    };
+    identities_list_identities: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "identities": [
+                     *         {
+                     *           "source": "ehuiban",
+                     *           "created_at": "2026-11-23T02:11:31Z",
+                     *           "is_current": true
+                     *         }
+                     *       ],
+                     *       "joins": [
+                     *         {
+                     *           "join_id": "019ab0f2-6f2e-7184-8a2c-da7c17d04388",
+                     *           "joined_at": "2026-11-23T02:11:31Z",
+                     *           "undo_until": "2026-11-23T02:11:31Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["IdentityList"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    identities_start: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "source": "ehuiban",
+                 *       "return_url": "https://lianban.ezhou.example/h5/",
+                 *       "client_id": "4f9c2b7a61d84e0f"
+                 *     }
+                 */
+                "application/json": components["schemas"]["JoinStart"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "login_url": "https://zwfw.hubei.gov.cn/login?appCode=lianban",
+                     *       "expires_in_s": 600
+                     *     }
+                     */
+                    "application/json": components["schemas"]["LoginStarted"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            422: components["responses"]["422.return_url_not_allowed"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.limiter_away.overloaded"];
+        };
+    };
+    identities_go: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 开始合并时得到的一次性链接的末段
+                 * @example Zt4kq0yGQk3xV5cB7nZ2wL9tR4sD1fHuAbCdEfGhIjK
+                 */
+                link: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            303: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example <!doctype html> */
+                    "text/html": string;
+                };
+            };
+            401: components["responses"]["401.login_state_refused"];
+            404: components["responses"]["404.not_found"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.limiter_away.overloaded"];
+        };
+    };
+    identities_join: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "handover": "Zt4kq0yGQk3xV5cB7nZ2wL9tR4sD1fHuAbCdEfGhIjK",
+                 *       "client_id": "4f9c2b7a61d84e0f"
+                 *     }
+                 */
+                "application/json": components["schemas"]["LoginFinish"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "join_id": "019ab0f2-6f2e-7184-8a2c-da7c17d04388",
+                     *       "access_token": "eyJhbGciOiJFZERTQSIsImtpZCI6InRva2VuLTIwMjZhIiwidHlwIjoiYXQrand0In0.e30.c2lnbmF0dXJl",
+                     *       "expires_in_s": 600,
+                     *       "refresh_token": "mJ8pO0yGQk3xV5cB7nZ2wL9tR4sD1fHu",
+                     *       "session_id": "019ab0f2-6f2e-75c3-8a09-bf22e12411b6",
+                     *       "level": 2,
+                     *       "token_type": "Bearer"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Joined"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.proof_too_old"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.identities_differ.identity_already_yours.identity_of_this_kind_taken.real_name_contradicts"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            422: components["responses"]["422.identity_proof_refused"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.limiter_away.overloaded"];
+        };
+    };
+    identities_undo: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 这次合并的编号，撤销时用
+                 * @example 019ab0f2-6f2e-7184-8a2c-da7c17d04388
+                 */
+                join_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            204: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.undo_too_late"];
+            413: components["responses"]["413.body_too_large"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away"];
+        };
+    };
     messages_list_messages: {
         parameters: {
             query?: {
@@ -6005,6 +7924,11 @@ export interface operations {
                  * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
                  */
                 "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
             };
             path?: never;
             cookie?: never;
@@ -6044,8 +7968,8 @@ export interface operations {
             };
             400: components["responses"]["400.request_malformed"];
             401: components["responses"]["401.token_refused"];
-            403: components["responses"]["403.level_too_low"];
-            404: components["responses"]["404.company_not_joined"];
+            403: components["responses"]["403.level_too_low.scope_missing"];
+            404: components["responses"]["404.company_not_joined.not_found"];
             408: components["responses"]["408.request_timed_out"];
             413: components["responses"]["413.body_too_large"];
             415: components["responses"]["415.media_type_unsupported"];
@@ -6064,6 +7988,11 @@ export interface operations {
                  * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
                  */
                 "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
             };
             path: {
                 /**
@@ -6086,7 +8015,7 @@ export interface operations {
             };
             400: components["responses"]["400.request_malformed"];
             401: components["responses"]["401.token_refused"];
-            403: components["responses"]["403.level_too_low"];
+            403: components["responses"]["403.level_too_low.scope_missing"];
             404: components["responses"]["404.not_found"];
             408: components["responses"]["408.request_timed_out"];
             413: components["responses"]["413.body_too_large"];
@@ -6103,6 +8032,11 @@ export interface operations {
                  * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
                  */
                 "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
             };
             path?: never;
             cookie?: never;
@@ -6121,7 +8055,10 @@ export interface operations {
                      *       "accounts": [
                      *         {
                      *           "account_id": "019ab0f2-6f2e-7739-8b09-3ae9fbb013e2",
+                     *           "via": "binding",
+                     *           "may_pay": true,
                      *           "binding_id": "019ab0f2-6f2e-7ba5-82c1-5077aea7e7fe",
+                     *           "share_id": "019ab0f2-6f2e-7477-858d-df4254b7146f",
                      *           "company": "water",
                      *           "service": "water",
                      *           "number_masked": "******1234",
@@ -6139,7 +8076,8 @@ export interface operations {
             };
             400: components["responses"]["400.request_malformed"];
             401: components["responses"]["401.token_refused"];
-            403: components["responses"]["403.level_too_low"];
+            403: components["responses"]["403.level_too_low.scope_missing"];
+            404: components["responses"]["404.not_found"];
             500: components["responses"]["500.internal"];
             503: components["responses"]["503.answer_late.database_away.overloaded"];
         };
@@ -6153,6 +8091,11 @@ export interface operations {
                  * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
                  */
                 "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
             };
             path?: never;
             cookie?: never;
@@ -6201,7 +8144,8 @@ export interface operations {
             };
             400: components["responses"]["400.request_malformed"];
             401: components["responses"]["401.token_refused"];
-            403: components["responses"]["403.level_too_low"];
+            403: components["responses"]["403.level_too_low.scope_missing"];
+            404: components["responses"]["404.not_found"];
             429: components["responses"]["429.rate_limited"];
             500: components["responses"]["500.internal"];
             503: components["responses"]["503.answer_late.database_away.overloaded"];
@@ -6216,6 +8160,11 @@ export interface operations {
                  * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
                  */
                 "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
             };
             path: {
                 /**
@@ -6253,7 +8202,7 @@ export interface operations {
             };
             400: components["responses"]["400.request_malformed"];
             401: components["responses"]["401.token_refused"];
-            403: components["responses"]["403.level_too_low"];
+            403: components["responses"]["403.level_too_low.scope_missing"];
             404: components["responses"]["404.not_found"];
             500: components["responses"]["500.internal"];
             503: components["responses"]["503.answer_late.database_away.overloaded"];
@@ -6268,6 +8217,11 @@ export interface operations {
                  * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
                  */
                 "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
             };
             path: {
                 /**
@@ -6300,7 +8254,7 @@ export interface operations {
             };
             400: components["responses"]["400.request_malformed"];
             401: components["responses"]["401.token_refused"];
-            403: components["responses"]["403.level_too_low"];
+            403: components["responses"]["403.level_too_low.scope_missing"];
             404: components["responses"]["404.not_found"];
             500: components["responses"]["500.internal"];
             503: components["responses"]["503.answer_late.database_away.overloaded"];
@@ -6326,6 +8280,11 @@ export interface operations {
                  * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
                  */
                 "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
             };
             path: {
                 /**
@@ -6358,6 +8317,8 @@ export interface operations {
                      *           "principal_fen": 4199,
                      *           "late_fee_fen": 0,
                      *           "payable_fen": 4199,
+                     *           "paid_fen": 0,
+                     *           "left_fen": 4199,
                      *           "usage": "17.00",
                      *           "unit": "m3",
                      *           "paid_at": "2026-11-23T02:11:31Z"
@@ -6373,7 +8334,7 @@ export interface operations {
             };
             400: components["responses"]["400.request_malformed"];
             401: components["responses"]["401.token_refused"];
-            403: components["responses"]["403.level_too_low"];
+            403: components["responses"]["403.level_too_low.scope_missing"];
             404: components["responses"]["404.not_found"];
             500: components["responses"]["500.internal"];
             503: components["responses"]["503.answer_late.database_away.overloaded"];
@@ -6399,6 +8360,11 @@ export interface operations {
                  * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
                  */
                 "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
             };
             path: {
                 /**
@@ -6440,7 +8406,7 @@ export interface operations {
             };
             400: components["responses"]["400.request_malformed"];
             401: components["responses"]["401.token_refused"];
-            403: components["responses"]["403.level_too_low"];
+            403: components["responses"]["403.level_too_low.scope_missing"];
             404: components["responses"]["404.not_found"];
             500: components["responses"]["500.internal"];
             503: components["responses"]["503.answer_late.database_away.overloaded"];
@@ -6455,6 +8421,11 @@ export interface operations {
                  * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
                  */
                 "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
             };
             path: {
                 /**
@@ -6485,6 +8456,8 @@ export interface operations {
                      *       "principal_fen": 4199,
                      *       "late_fee_fen": 0,
                      *       "payable_fen": 4199,
+                     *       "paid_fen": 0,
+                     *       "left_fen": 4199,
                      *       "usage": "17.00",
                      *       "unit": "m3",
                      *       "paid_at": "2026-11-23T02:11:31Z",
@@ -6585,7 +8558,7 @@ export interface operations {
             };
             400: components["responses"]["400.request_malformed"];
             401: components["responses"]["401.token_refused"];
-            403: components["responses"]["403.level_too_low"];
+            403: components["responses"]["403.level_too_low.scope_missing"];
             404: components["responses"]["404.not_found"];
             500: components["responses"]["500.internal"];
             503: components["responses"]["503.answer_late.database_away.overloaded"];
@@ -6600,6 +8573,11 @@ export interface operations {
                  * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
                  */
                 "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
             };
             path?: never;
             cookie?: never;
@@ -6644,6 +8622,7 @@ export interface operations {
             };
             400: components["responses"]["400.request_malformed"];
             401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.may_only_read.scope_missing"];
             404: components["responses"]["404.not_found.qr_code_refused"];
             408: components["responses"]["408.request_timed_out"];
             409: components["responses"]["409.account_not_payable.amount_too_large.nothing_owed"];
@@ -6675,6 +8654,11 @@ export interface operations {
                  * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
                  */
                 "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
             };
             path?: never;
             cookie?: never;
@@ -6716,7 +8700,8 @@ export interface operations {
                      *                   "bill_id": "019ab0f2-6f2e-79d7-8f2a-81bf43bf0328",
                      *                   "amount_fen": 4199
                      *                 }
-                     *               ]
+                     *               ],
+                     *               "purpose": "bills"
                      *             }
                      *           ]
                      *         }
@@ -6729,8 +8714,10 @@ export interface operations {
             };
             400: components["responses"]["400.request_malformed"];
             401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.scope_missing"];
+            404: components["responses"]["404.not_found"];
             500: components["responses"]["500.internal"];
-            503: components["responses"]["503.answer_late.database_away"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
         };
     };
     payments_create: {
@@ -6742,6 +8729,11 @@ export interface operations {
                  * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
                  */
                 "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
                 /**
                  * @description 客户端给这次提交的编号。没收到回答或收到 503 时用同一编号、同一内容再提交，得到同一结果；保留 72 小时。
                  * @example 019ab0f2-6f2e-700e-8c40-2d73e2dd8474
@@ -6786,7 +8778,8 @@ export interface operations {
                      *               "bill_id": "019ab0f2-6f2e-79d7-8f2a-81bf43bf0328",
                      *               "amount_fen": 4199
                      *             }
-                     *           ]
+                     *           ],
+                     *           "purpose": "bills"
                      *         }
                      *       ]
                      *     }
@@ -6796,6 +8789,7 @@ export interface operations {
             };
             400: components["responses"]["400.idempotency_key_missing.request_malformed"];
             401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.scope_missing"];
             404: components["responses"]["404.not_found"];
             408: components["responses"]["408.request_timed_out"];
             409: components["responses"]["409.amount_too_large.bill_already_paid.idempotency_in_flight.older_bill_open.payment_closing.payment_in_progress.quote_stale"];
@@ -6805,6 +8799,156 @@ export interface operations {
             429: components["responses"]["429.too_many_payments"];
             500: components["responses"]["500.internal"];
             503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    top_ups_show_balance: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path: {
+                /**
+                 * @description 户号在联办的编号
+                 * @example 019ab0f2-6f2e-7739-8b09-3ae9fbb013e2
+                 */
+                account_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "account_id": "019ab0f2-6f2e-7739-8b09-3ae9fbb013e2",
+                     *       "balance_fen": 12350,
+                     *       "is_fresh": true,
+                     *       "checked_at": "2026-11-23T02:11:31Z",
+                     *       "age_s": 42,
+                     *       "low_since": "2026-11-23T02:11:31Z",
+                     *       "low_for_s": 7200,
+                     *       "limits": {
+                     *         "least_fen": 1000,
+                     *         "most_fen": 200000,
+                     *         "step_fen": 1000,
+                     *         "suggested_fen": [
+                     *           5000,
+                     *           10000,
+                     *           20000
+                     *         ]
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BalanceView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    top_ups_create: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+                /**
+                 * @description 客户端给这次提交的编号。没收到回答或收到 503 时用同一编号、同一内容再提交，得到同一结果；保留 72 小时。
+                 * @example 019ab0f2-6f2e-700e-8c40-2d73e2dd8474
+                 */
+                "Idempotency-Key": string;
+            };
+            path: {
+                /**
+                 * @description 户号在联办的编号
+                 * @example 019ab0f2-6f2e-7739-8b09-3ae9fbb013e2
+                 */
+                account_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "amount_fen": 5000
+                 *     }
+                 */
+                "application/json": components["schemas"]["TopUpRequest"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "payment_id": "019ab0f2-6f2e-7c99-87de-6123958e0f18",
+                     *       "status": "created",
+                     *       "total_fen": 4199,
+                     *       "expires_at": "2026-11-23T02:11:31Z",
+                     *       "parts": [
+                     *         {
+                     *           "company": "water",
+                     *           "amount_fen": 2584,
+                     *           "bills": [
+                     *             {
+                     *               "bill_id": "019ab0f2-6f2e-79d7-8f2a-81bf43bf0328",
+                     *               "amount_fen": 4199
+                     *             }
+                     *           ],
+                     *           "purpose": "bills"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PaymentCreated"];
+                };
+            };
+            400: components["responses"]["400.idempotency_key_missing.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low.may_only_read.scope_missing"];
+            404: components["responses"]["404.company_not_joined.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.account_not_payable.idempotency_in_flight"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            422: components["responses"]["422.idempotency_key_reused.payment_method_not_offered.top_up_amount_refused.top_up_not_offered"];
+            429: components["responses"]["429.rate_limited.too_many_payments"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.company_away.database_away.overloaded"];
         };
     };
     payment_methods_list_methods: {
@@ -6862,6 +9006,11 @@ export interface operations {
                  * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
                  */
                 "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
             };
             path: {
                 /**
@@ -6907,7 +9056,8 @@ export interface operations {
                      *               "bill_id": "019ab0f2-6f2e-79d7-8f2a-81bf43bf0328",
                      *               "amount_fen": 4199
                      *             }
-                     *           ]
+                     *           ],
+                     *           "purpose": "bills"
                      *         }
                      *       ]
                      *     }
@@ -6917,6 +9067,7 @@ export interface operations {
             };
             400: components["responses"]["400.request_malformed"];
             401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.scope_missing"];
             404: components["responses"]["404.not_found"];
             500: components["responses"]["500.internal"];
             503: components["responses"]["503.answer_late.database_away"];
@@ -6931,6 +9082,11 @@ export interface operations {
                  * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
                  */
                 "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
             };
             path: {
                 /**
@@ -6966,6 +9122,7 @@ export interface operations {
             };
             400: components["responses"]["400.request_malformed"];
             401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.scope_missing"];
             404: components["responses"]["404.not_found"];
             408: components["responses"]["408.request_timed_out"];
             409: components["responses"]["409.payment_not_payable.payment_order_refused"];
@@ -6985,6 +9142,11 @@ export interface operations {
                  * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
                  */
                 "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
             };
             path: {
                 /**
@@ -7030,7 +9192,8 @@ export interface operations {
                      *               "bill_id": "019ab0f2-6f2e-79d7-8f2a-81bf43bf0328",
                      *               "amount_fen": 4199
                      *             }
-                     *           ]
+                     *           ],
+                     *           "purpose": "bills"
                      *         }
                      *       ]
                      *     }
@@ -7040,6 +9203,7 @@ export interface operations {
             };
             400: components["responses"]["400.request_malformed"];
             401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.scope_missing"];
             404: components["responses"]["404.not_found"];
             408: components["responses"]["408.request_timed_out"];
             413: components["responses"]["413.body_too_large"];
@@ -7057,6 +9221,11 @@ export interface operations {
                  * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
                  */
                 "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
             };
             path: {
                 /**
@@ -7102,7 +9271,8 @@ export interface operations {
                      *               "bill_id": "019ab0f2-6f2e-79d7-8f2a-81bf43bf0328",
                      *               "amount_fen": 4199
                      *             }
-                     *           ]
+                     *           ],
+                     *           "purpose": "bills"
                      *         }
                      *       ]
                      *     }
@@ -7112,11 +9282,695 @@ export interface operations {
             };
             400: components["responses"]["400.request_malformed"];
             401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.scope_missing"];
             404: components["responses"]["404.not_found"];
             408: components["responses"]["408.request_timed_out"];
             413: components["responses"]["413.body_too_large"];
             500: components["responses"]["500.internal"];
             503: components["responses"]["503.answer_late.database_away.payment_unclear"];
+        };
+    };
+    shares_list_given: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 户号在联办的编号
+                 * @example 019ab0f2-6f2e-7739-8b09-3ae9fbb013e2
+                 */
+                account_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "shares": [
+                     *         {
+                     *           "share_id": "019ab0f2-6f2e-7477-858d-df4254b7146f",
+                     *           "status": "active",
+                     *           "label": "妈妈",
+                     *           "may_pay": true,
+                     *           "member_phone_masked": "139****0001",
+                     *           "created_at": "2026-11-23T02:11:31Z",
+                     *           "accepted_at": "2026-11-23T02:11:31Z",
+                     *           "expires_at": "2026-11-23T02:11:31Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ShareList"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low"];
+            404: components["responses"]["404.not_found"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    shares_offer: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 户号在联办的编号
+                 * @example 019ab0f2-6f2e-7739-8b09-3ae9fbb013e2
+                 */
+                account_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "label": "妈妈",
+                 *       "may_pay": true
+                 *     }
+                 */
+                "application/json": components["schemas"]["ShareOffer"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "share_id": "019ab0f2-6f2e-7477-858d-df4254b7146f",
+                     *       "code": "B7K2-M9QD-4TXH",
+                     *       "may_pay": true,
+                     *       "label": "妈妈",
+                     *       "expires_at": "2026-11-23T02:11:31Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ShareInvitation"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.too_many_members"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    shares_accept: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "code": "B7K2-M9QD-4TXH"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ShareAcceptance"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "share_id": "019ab0f2-6f2e-7477-858d-df4254b7146f",
+                     *       "may_pay": true,
+                     *       "accepted_at": "2026-11-23T02:11:31Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["TakenShare"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.already_member"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            422: components["responses"]["422.invitation_refused"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.limiter_away.overloaded"];
+        };
+    };
+    shares_end: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 家人代办的编号；null 表示不是家人给的
+                 * @example 019ab0f2-6f2e-7477-858d-df4254b7146f
+                 */
+                share_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            204: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    shares_list_uses: {
+        parameters: {
+            query?: {
+                /**
+                 * @description 最多取几条
+                 * @example 20
+                 */
+                limit?: number;
+                /**
+                 * @description 从这一条之后取（上一页的 next_after）
+                 * @example 019ab0f2-6f2e-7f39-8592-393ef0859cb1
+                 */
+                after?: string;
+            };
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 家人代办的编号；null 表示不是家人给的
+                 * @example 019ab0f2-6f2e-7477-858d-df4254b7146f
+                 */
+                share_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "uses": [
+                     *         {
+                     *           "use_id": "019ab0f2-6f2e-7215-8625-1b6a222d604f",
+                     *           "at": "2026-11-23T02:11:31Z",
+                     *           "action": "bills.listed",
+                     *           "account_id": "019ab0f2-6f2e-7739-8b09-3ae9fbb013e2",
+                     *           "subject_id": "019ab0f2-6f2e-74df-8e82-8a89f651ea3d"
+                     *         }
+                     *       ],
+                     *       "next_after": "019ab0f2-6f2e-7e49-88ac-74af08d38bf1"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["UseList"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low"];
+            404: components["responses"]["404.not_found"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    mandates_list_organizations: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "organizations": [
+                     *         {
+                     *           "organization_id": "019ab0f2-6f2e-7073-8d93-c26786b46723",
+                     *           "organization_name": "鄂州某某有限公司",
+                     *           "credit_code_masked": "9142**********3X00",
+                     *           "mandate_id": "019ab0f2-6f2e-7161-8e16-0c0c5cd23cd7",
+                     *           "scopes": [
+                     *             "read",
+                     *             "pay"
+                     *           ],
+                     *           "services": [
+                     *             "water"
+                     *           ],
+                     *           "account_ids": [
+                     *             "019ab0f2-6f2e-7739-8b09-3ae9fbb013e2"
+                     *           ],
+                     *           "ends_at": "2026-11-23T02:11:31Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["OrganizationList"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    mandates_claim_organization: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "organization_id": "019ab0f2-6f2e-7073-8d93-c26786b46723",
+                     *       "organization_name": "鄂州某某有限公司",
+                     *       "credit_code_masked": "9142**********3X00",
+                     *       "mandate_id": "019ab0f2-6f2e-7161-8e16-0c0c5cd23cd7",
+                     *       "scopes": [
+                     *         "read",
+                     *         "pay"
+                     *       ],
+                     *       "services": [
+                     *         "water"
+                     *       ],
+                     *       "account_ids": [
+                     *         "019ab0f2-6f2e-7739-8b09-3ae9fbb013e2"
+                     *       ],
+                     *       "ends_at": "2026-11-23T02:11:31Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["OrganizationView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low.organization_not_proved"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    mandates_list_agents: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "mandates": [
+                     *         {
+                     *           "mandate_id": "019ab0f2-6f2e-7161-8e16-0c0c5cd23cd7",
+                     *           "status": "active",
+                     *           "agent_name": "李会计",
+                     *           "is_me": true,
+                     *           "scopes": [
+                     *             "read",
+                     *             "pay"
+                     *           ],
+                     *           "services": [
+                     *             "water"
+                     *           ],
+                     *           "account_ids": [
+                     *             "019ab0f2-6f2e-7739-8b09-3ae9fbb013e2"
+                     *           ],
+                     *           "ends_at": "2026-11-23T02:11:31Z",
+                     *           "accepted_at": "2026-11-23T02:11:31Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["MandateList"];
+                };
+            };
+            400: components["responses"]["400.organization_not_named.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    mandates_appoint: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "agent_name": "李会计",
+                 *       "scopes": [
+                 *         "read",
+                 *         "pay"
+                 *       ],
+                 *       "ends_at": "2026-12-31T23:59:59+08:00",
+                 *       "services": [
+                 *         "water"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["AppointRequest"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "mandate_id": "019ab0f2-6f2e-7161-8e16-0c0c5cd23cd7",
+                     *       "code": "B7K2-M9QD-4TXH",
+                     *       "expires_at": "2026-11-23T02:11:31Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AppointmentView"];
+                };
+            };
+            400: components["responses"]["400.organization_not_named.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.too_many_agents"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            422: components["responses"]["422.mandate_exceeds"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    mandates_accept: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "code": "B7K2-M9QD-4TXH"
+                 *     }
+                 */
+                "application/json": components["schemas"]["AppointmentAcceptance"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "mandate_id": "019ab0f2-6f2e-7161-8e16-0c0c5cd23cd7",
+                     *       "organization_id": "019ab0f2-6f2e-7073-8d93-c26786b46723",
+                     *       "scopes": [
+                     *         "read",
+                     *         "pay"
+                     *       ],
+                     *       "ends_at": "2026-11-23T02:11:31Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["TakenMandate"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            422: components["responses"]["422.mandate_refused"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.limiter_away.overloaded"];
+        };
+    };
+    mandates_end: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path: {
+                /**
+                 * @description 这份任命的编号
+                 * @example 019ab0f2-6f2e-7161-8e16-0c0c5cd23cd7
+                 */
+                mandate_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            204: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    mandates_list_uses: {
+        parameters: {
+            query?: {
+                /**
+                 * @description 最多取几条
+                 * @example 20
+                 */
+                limit?: number;
+                /**
+                 * @description 从这一条之后取（上一页的 next_after）
+                 * @example 019ab0f2-6f2e-7f39-8592-393ef0859cb1
+                 */
+                after?: string;
+            };
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path: {
+                /**
+                 * @description 这份任命的编号
+                 * @example 019ab0f2-6f2e-7161-8e16-0c0c5cd23cd7
+                 */
+                mandate_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "uses": [
+                     *         {
+                     *           "use_id": "019ab0f2-6f2e-7215-8625-1b6a222d604f",
+                     *           "at": "2026-11-23T02:11:31Z",
+                     *           "action": "bills.listed",
+                     *           "account_id": "019ab0f2-6f2e-7739-8b09-3ae9fbb013e2",
+                     *           "subject_id": "019ab0f2-6f2e-74df-8e82-8a89f651ea3d"
+                     *         }
+                     *       ],
+                     *       "next_after": "019ab0f2-6f2e-7e49-88ac-74af08d38bf1"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["UseList"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
         };
     };
     staff_sessions_enrol: {
@@ -7830,6 +10684,8 @@ export interface operations {
                      *           "period": "2026-10",
                      *           "status": "open",
                      *           "payable_fen": 4199,
+                     *           "paid_fen": 0,
+                     *           "left_fen": 4199,
                      *           "paid_at": "2026-11-23T02:11:31Z"
                      *         }
                      *       ],
@@ -8164,6 +11020,363 @@ export interface operations {
             503: components["responses"]["503.answer_late.database_away.overloaded"];
         };
     };
+    staff_differences_list_differences: {
+        parameters: {
+            query?: {
+                /**
+                 * @description 最多取几条
+                 * @example 20
+                 */
+                limit?: number;
+                /**
+                 * @description 从这一条之后取（上一页的 next_after）
+                 * @example 019ab0f2-6f2e-7f39-8592-393ef0859cb1
+                 */
+                after?: string;
+                /**
+                 * @description 哪个状态的：open 没人管，in_hand 有人在查，proposed 写明了原因等另一个人同意，explained 后来的记录说明了，resolved 两个人办结了；不写就是前三种
+                 * @example open
+                 */
+                state?: "explained" | "in_hand" | "open" | "proposed" | "resolved";
+                /**
+                 * @description 哪一天的对账文件；不写就是所有的
+                 * @example 2026-11-22
+                 */
+                day?: string;
+            };
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "differences": [
+                     *         {
+                     *           "difference_id": "019ab0f2-6f2e-7af3-8dd8-3be69b42e3ba",
+                     *           "state": "in_hand",
+                     *           "kind": "paid_not_posted",
+                     *           "subject": "posting",
+                     *           "number": "019ab0f26f2e7a1b8c2d3e4f50617283",
+                     *           "day": "2026-11-22",
+                     *           "source": "company",
+                     *           "company": "water",
+                     *           "ours_fen": 4199,
+                     *           "theirs_fen": 4198,
+                     *           "payment_id": "019ab0f2-6f2e-7c99-87de-6123958e0f18",
+                     *           "owner": "company_finance",
+                     *           "age_s": 7200,
+                     *           "taken_by": "019ab0f2-6f2e-7fb8-8da1-eb201b4d84e7",
+                     *           "proposed_by": "019ab0f2-6f2e-7d70-869c-b10b9980d068",
+                     *           "proposal": "支付机构漏记，次日已补记",
+                     *           "opened_at": "2026-11-23T02:11:31Z",
+                     *           "ended_at": "2026-11-23T02:11:31Z"
+                     *         }
+                     *       ],
+                     *       "next_after": "019ab0f2-6f2e-7e49-88ac-74af08d38bf1"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DifferenceList"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    staff_differences_take_up: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 这笔出入的编号
+                 * @example 019ab0f2-6f2e-7af3-8dd8-3be69b42e3ba
+                 */
+                difference_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "difference_id": "019ab0f2-6f2e-7af3-8dd8-3be69b42e3ba",
+                     *       "state": "in_hand",
+                     *       "kind": "paid_not_posted",
+                     *       "subject": "posting",
+                     *       "number": "019ab0f26f2e7a1b8c2d3e4f50617283",
+                     *       "day": "2026-11-22",
+                     *       "source": "company",
+                     *       "company": "water",
+                     *       "ours_fen": 4199,
+                     *       "theirs_fen": 4198,
+                     *       "payment_id": "019ab0f2-6f2e-7c99-87de-6123958e0f18",
+                     *       "owner": "company_finance",
+                     *       "age_s": 7200,
+                     *       "taken_by": "019ab0f2-6f2e-7fb8-8da1-eb201b4d84e7",
+                     *       "proposed_by": "019ab0f2-6f2e-7d70-869c-b10b9980d068",
+                     *       "proposal": "支付机构漏记，次日已补记",
+                     *       "opened_at": "2026-11-23T02:11:31Z",
+                     *       "ended_at": "2026-11-23T02:11:31Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DifferenceView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.illegal_move.stale_state"];
+            413: components["responses"]["413.body_too_large"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away"];
+        };
+    };
+    staff_differences_explain: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 这笔出入的编号
+                 * @example 019ab0f2-6f2e-7af3-8dd8-3be69b42e3ba
+                 */
+                difference_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "reason": "支付机构漏记，次日已补记"
+                 *     }
+                 */
+                "application/json": components["schemas"]["DifferenceExplanation"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "difference_id": "019ab0f2-6f2e-7af3-8dd8-3be69b42e3ba",
+                     *       "state": "in_hand",
+                     *       "kind": "paid_not_posted",
+                     *       "subject": "posting",
+                     *       "number": "019ab0f26f2e7a1b8c2d3e4f50617283",
+                     *       "day": "2026-11-22",
+                     *       "source": "company",
+                     *       "company": "water",
+                     *       "ours_fen": 4199,
+                     *       "theirs_fen": 4198,
+                     *       "payment_id": "019ab0f2-6f2e-7c99-87de-6123958e0f18",
+                     *       "owner": "company_finance",
+                     *       "age_s": 7200,
+                     *       "taken_by": "019ab0f2-6f2e-7fb8-8da1-eb201b4d84e7",
+                     *       "proposed_by": "019ab0f2-6f2e-7d70-869c-b10b9980d068",
+                     *       "proposal": "支付机构漏记，次日已补记",
+                     *       "opened_at": "2026-11-23T02:11:31Z",
+                     *       "ended_at": "2026-11-23T02:11:31Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DifferenceView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.illegal_move.stale_state"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away"];
+        };
+    };
+    staff_differences_send_back: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 这笔出入的编号
+                 * @example 019ab0f2-6f2e-7af3-8dd8-3be69b42e3ba
+                 */
+                difference_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "reason": "次日的文件里没有补记"
+                 *     }
+                 */
+                "application/json": components["schemas"]["DifferenceExplanation"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "difference_id": "019ab0f2-6f2e-7af3-8dd8-3be69b42e3ba",
+                     *       "state": "in_hand",
+                     *       "kind": "paid_not_posted",
+                     *       "subject": "posting",
+                     *       "number": "019ab0f26f2e7a1b8c2d3e4f50617283",
+                     *       "day": "2026-11-22",
+                     *       "source": "company",
+                     *       "company": "water",
+                     *       "ours_fen": 4199,
+                     *       "theirs_fen": 4198,
+                     *       "payment_id": "019ab0f2-6f2e-7c99-87de-6123958e0f18",
+                     *       "owner": "company_finance",
+                     *       "age_s": 7200,
+                     *       "taken_by": "019ab0f2-6f2e-7fb8-8da1-eb201b4d84e7",
+                     *       "proposed_by": "019ab0f2-6f2e-7d70-869c-b10b9980d068",
+                     *       "proposal": "支付机构漏记，次日已补记",
+                     *       "opened_at": "2026-11-23T02:11:31Z",
+                     *       "ended_at": "2026-11-23T02:11:31Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DifferenceView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.illegal_move.stale_state"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away"];
+        };
+    };
+    staff_differences_close: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 这笔出入的编号
+                 * @example 019ab0f2-6f2e-7af3-8dd8-3be69b42e3ba
+                 */
+                difference_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "difference_id": "019ab0f2-6f2e-7af3-8dd8-3be69b42e3ba",
+                     *       "state": "in_hand",
+                     *       "kind": "paid_not_posted",
+                     *       "subject": "posting",
+                     *       "number": "019ab0f26f2e7a1b8c2d3e4f50617283",
+                     *       "day": "2026-11-22",
+                     *       "source": "company",
+                     *       "company": "water",
+                     *       "ours_fen": 4199,
+                     *       "theirs_fen": 4198,
+                     *       "payment_id": "019ab0f2-6f2e-7c99-87de-6123958e0f18",
+                     *       "owner": "company_finance",
+                     *       "age_s": 7200,
+                     *       "taken_by": "019ab0f2-6f2e-7fb8-8da1-eb201b4d84e7",
+                     *       "proposed_by": "019ab0f2-6f2e-7d70-869c-b10b9980d068",
+                     *       "proposal": "支付机构漏记，次日已补记",
+                     *       "opened_at": "2026-11-23T02:11:31Z",
+                     *       "ended_at": "2026-11-23T02:11:31Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DifferenceView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.illegal_move.reconciliation_another_must_agree.stale_state"];
+            413: components["responses"]["413.body_too_large"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away"];
+        };
+    };
     staff_desk_list_disclosures: {
         parameters: {
             query?: {
@@ -8351,7 +11564,10 @@ export interface operations {
                      *       "accounts": [
                      *         {
                      *           "account_id": "019ab0f2-6f2e-7739-8b09-3ae9fbb013e2",
+                     *           "via": "binding",
+                     *           "may_pay": true,
                      *           "binding_id": "019ab0f2-6f2e-7ba5-82c1-5077aea7e7fe",
+                     *           "share_id": "019ab0f2-6f2e-7477-858d-df4254b7146f",
                      *           "company": "water",
                      *           "service": "water",
                      *           "number_masked": "******1234",
@@ -8481,7 +11697,7 @@ export interface operations {
             };
             400: components["responses"]["400.request_malformed"];
             401: components["responses"]["401.token_refused"];
-            403: components["responses"]["403.permission_missing"];
+            403: components["responses"]["403.acting_purpose_exceeded.permission_missing"];
             404: components["responses"]["404.company_not_joined.not_found"];
             408: components["responses"]["408.request_timed_out"];
             413: components["responses"]["413.body_too_large"];
@@ -9014,7 +12230,10 @@ export interface operations {
                     "X-Request-ID": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    /** @example <!doctype html> */
+                    "text/html": string;
+                };
             };
             500: components["responses"]["500.internal"];
             503: components["responses"]["503.answer_late"];
