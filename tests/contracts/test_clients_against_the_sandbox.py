@@ -94,7 +94,7 @@ class World:
 @pytest.fixture
 async def world(settings: Settings, sandbox: SandboxProcess, ports: Ports) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
-        redis = await stack.enter_async_context(connect("unix:///nonexistent/redis.socket"))
+        redis = await stack.enter_async_context(connect("unix:///nonexistent/redis.socket", 1.0))
         control = await stack.enter_async_context(httpx.AsyncClient(base_url=sandbox.url, trust_env=False))
         assert (await control.post("/control/reset")).status_code < 300
         wechat = await stack.enter_async_context(aclosing(Counterpart("wechat", settings.endpoints.wechat)))

@@ -90,7 +90,7 @@ async def test_five_tries_per_account_and_hour_whoever_tries(spine: Spine, numbe
 
 
 async def test_without_a_limiter_nobody_tries(spine: Spine, citizen: Citizen, number: str) -> None:
-    nowhere = redis_module.connect("redis://127.0.0.1:1/0")
+    nowhere = redis_module.connect("redis://127.0.0.1:1/0", 1.0)
     services = spine.services
     accounts = Accounts(services.companies, services.city, services.vault, Limiter(nowhere))
     with pytest.raises(LimiterAway):

@@ -221,7 +221,7 @@ async def test_names_are_limited_whether_they_exist_or_not_and_nobody_comes_in_w
                 await login.log_in(name, "wrong", "000000", "")
         with pytest.raises(RateLimited):
             await login.log_in(name.upper(), PASSWORD, "000000", "")
-    away = connect("unix:///nowhere/valkey.sock")
+    away = connect("unix:///nowhere/valkey.sock", 1.0)
     closed = StaffLogin(services.vault, services.city, Limiter(away), services.staff_sessions, passwords)
     for attempt in (
         closed.log_in("a.b.c", "x", "000000", ""),
