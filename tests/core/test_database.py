@@ -82,8 +82,8 @@ async def _hold_all_at_once() -> None:
     assert len(set(await asyncio.gather(*(hold() for _ in range(POOL))))) == POOL
 
 
-async def test_an_exhausted_pool_says_away_within_its_time(clean: None, database_url: str) -> None:
-    async with opened(database_url, MODULES, pool_size=1):
+async def test_an_exhausted_pool_says_away_after_its_time(clean: None, database_url: str) -> None:
+    async with opened(database_url, MODULES, pool_size=1, pool_wait_s=0.2):
         entered, leave = asyncio.Event(), asyncio.Event()
 
         async def hold() -> None:
@@ -99,7 +99,7 @@ async def test_an_exhausted_pool_says_away_within_its_time(clean: None, database
             with pytest.raises(Exception) as refused:  # noqa: PT011 -- what it is, is_away says
                 await ask()
             assert is_away(refused.value)
-            assert 0.5 < clock.monotonic() - started < 3
+            assert clock.monotonic() - started > 0.15, "it has waited"
         leave.set()
         await holder
         assert await fetch("select 1")
