@@ -131,6 +131,7 @@ async def _serve(stop: asyncio.Event, sandbox: SandboxProcess) -> int:
 
 def _say_where(settings: Settings, sandbox: SandboxProcess, path: Path, city: str, applied: list[str]) -> None:
     rows = [
+        ("页面", f"{settings.public_url}/h5/（手机或电脑的浏览器打开）"),
         ("接口", settings.public_url),
         ("接口说明", f"{settings.public_url}/docs"),
         ("沙箱", f"{sandbox.url}/control/health（微信、微信支付、公共服务企业、统一身份认证都由它扮演）"),
