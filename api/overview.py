@@ -4,6 +4,8 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+import msgspec
+
 from api.calls import Answer, Call
 from api.texts import Output
 from cities.schema import City
@@ -14,9 +16,14 @@ OwedState = Literal["fresh", "asking", "away", "refused", "stale"]
 
 
 class AccountOwed(Output, frozen=True):
-    """One account. `total_fen` null: not known now; then `last_known_fen` is what the company last said, `age_s` seconds ago."""
+    """One account. `total_fen` null: not known now; then `last_known_fen` is what the company last said, `age_s` seconds ago.
+
+    `via`: through what one sees it, one's own binding, a family member's, or as agent; `may_pay` false: only looked at.
+    """
 
     account_id: UUID
+    via: Literal["binding", "family", "agent"]
+    may_pay: bool
     company: str
     company_name: str
     bill_name: str
@@ -61,7 +68,8 @@ def _account(city: City, part: Part, now: datetime) -> AccountOwed:
     account, company = part.account, city.company(part.account.company)
     age_s = None if part.checked_at is None else max(0, int((now - part.checked_at).total_seconds()))
     return AccountOwed(
-        account.id, company.code, company.name, company.bill_name, company.service, part.seen.view.number_masked, part.seen.label,
+        account.id, msgspec.convert(part.seen.via, Literal["binding", "family", "agent"]), part.seen.may_pay, company.code,
+        company.name, company.bill_name, company.service, part.seen.view.number_masked, part.seen.label,
         account.company_state, part.state, part.total_fen, part.last_known_fen, part.bill_count,
         account.balance_fen, part.checked_at, age_s,
     )  # fmt: skip

@@ -20,6 +20,25 @@ async def test_everything_owed_in_one_call_with_its_age(edge: Edge) -> None:
     assert (charger["number_masked"], water["balance_fen"]) == ("*********5679", None)
 
 
+async def test_a_family_member_and_an_agent_see_through_what_they_see_it_and_whether_they_may_pay(edge: Edge) -> None:
+    owner, member, legal = await edge.person(), await edge.person(), await edge.legal_person()
+    bound = await edge.bound(owner, 4199)
+    shares = f"/v1/utility-accounts/{bound['account_id']}/shares"
+    code = (await edge.told("POST", shares, {"label": "妈妈", "may_pay": False}, by=owner))["code"]
+    share = await edge.told("POST", "/v1/shares", {"code": code}, by=member)
+    organization = (await edge.told("POST", "/v1/organizations", by=legal))["organization_id"]
+    acting = {"On-Behalf-Of": organization}
+    body = {"company": "water", "number": bound["number"], "proof": "123X"}
+    await edge.told("POST", "/v1/bindings", body, by=legal, headers=acting)
+    for who, headers, via, may_pay in ((member, {}, "family", False), (legal, acting, "agent", True)):
+        found = await edge.told("GET", "/v1/utility-accounts/owed", by=who, headers=headers)
+        (account,) = found["places"][0]["accounts"]
+        assert (account["via"], account["may_pay"], account["total_fen"]) == (via, may_pay, 4199)
+    uses = await edge.told("GET", f"/v1/shares/{share['share_id']}/uses", by=owner)
+    assert [use["action"] for use in uses["uses"]] == ["owed.seen"]
+    assert (await edge.told("GET", "/v1/utility-accounts/owed", by=legal))["places"] == [], "none is his own"
+
+
 async def test_one_company_away_is_said_of_its_part_only(edge: Edge) -> None:
     person = await edge.person()
     await edge.bound(person, 4199)

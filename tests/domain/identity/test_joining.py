@@ -20,6 +20,7 @@ from domain.identity.login import IdentityProofRefused
 from domain.identity.sessions import ended_lately
 from domain.identity.sso import HandoverRefused
 from domain.identity.tokens import Caller, TokenRefused
+from lianban.check import examine
 from models.joining import OWNED, STAYS, present
 from models.person import Person, User
 from models.session import Session
@@ -242,6 +243,21 @@ async def test_the_token_of_the_session_that_joined_is_refused(spine: Spine) -> 
     spine.services.access_tokens.ended(await ended_lately())
     with pytest.raises(TokenRefused):
         spine.services.access_tokens.check(citizen.opened.access_token)
+
+
+async def test_what_was_paid_on_a_binding_that_stayed_behind_breaks_no_rule(spine: Spine, database_url: str) -> None:
+    """Paid before the survivor had one of his own: the payment is his now, the binding it was paid on is not."""
+    resident, known = await spine.resident()
+    citizen = await spine.citizen()
+    number = await spine.account(4199)
+    await spine.bind(citizen, number)
+    await spine.paid(citizen, number)
+    await spine.travel(timedelta(minutes=1))
+    await spine.bind(resident, number)
+    await join(spine, citizen, known)
+    await spine.jobs.run()
+    found = {one.check.name: one.violations for one in await examine(database_url)}
+    assert found["paid_by_a_binder"] == []
 
 
 async def test_every_key_to_a_person_moves_or_says_why_not(spine: Spine) -> None:

@@ -193,6 +193,7 @@ async def test_nobody_gives_more_than_he_has(office: Office) -> None:
     for wanted, ends_at, what in (
         ({"sign"}, soon, "scopes"),
         ({"pay"}, clock.now() + timedelta(days=60), "ends_at"),
+        ({"pay"}, clock.now() - timedelta(seconds=1), "ends_at"),
     ):
         with pytest.raises(MandateExceeds) as refused:
             await office.mandates.appoint(acting, "赵六", Scope(frozenset(wanted)), ends_at)
@@ -267,6 +268,44 @@ async def test_an_end_and_a_payment_at_once_leave_a_payment_with_its_right_or_no
     row = await fetch_one("select count(*) from payment where organization_id = $1", office.organization_id)
     assert row is not None
     assert row["count"] == 1 - len(errors)
+
+
+@pytest.mark.parametrize("turn", range(2))
+async def test_nothing_is_given_from_what_is_just_being_ended(office: Office, turn: int) -> None:
+    """However the two fall: no mandate below an ended one is open, and none can be taken."""
+    mandate = await office.appoint(office.first, office.clerk, "pay", "appoint")
+    third = await office.spine.citizen()
+    await office.spine.real_name(third, "赵六")
+    give = office.mandates.appoint(
+        office.acting(office.clerk), "赵六", Scope(frozenset({"pay"})), clock.now() + timedelta(days=9)
+    )
+    end = office.mandates.end(mandate.id, office.acting(office.first).principal)
+    outcomes = await asyncio.gather(*((give, end) if turn else (end, give)), return_exceptions=True)
+    (given_,) = [one for one in outcomes if one is not None]
+    if isinstance(given_, BaseException):
+        assert isinstance(given_, NotFound)
+    else:
+        with pytest.raises(MandateRefused):
+            await office.mandates.accept(third.caller, given_.code)
+    assert await Mandate.filter(parent_id=mandate.id, status__in=("offered", "active")).count() == 0
+    await office.spine.jobs.run()
+
+
+async def test_a_code_taken_after_what_it_was_given_from_is_over_gives_nothing(office: Office) -> None:
+    soon = clock.now() + timedelta(hours=1)
+    await office.appoint(office.first, office.clerk, "pay", "appoint", ends_at=soon)
+    third = await office.spine.citizen()
+    await office.spine.real_name(third, "赵六")
+    made = await office.mandates.appoint(office.acting(office.clerk), "赵六", Scope(frozenset({"pay"})), soon)
+    await office.spine.travel(timedelta(hours=1, seconds=1))
+    with pytest.raises(MandateRefused):
+        await office.mandates.accept(third.caller, made.code)
+    assert await expire_mandates() == 2
+    assert [one.status for one in await Mandate.filter(parent_id__not_isnull=True).order_by("created_at")] == [
+        "expired",
+        "lapsed",
+    ]
+    await office.spine.jobs.run()
 
 
 @given(has=_SETS, wants=_SETS, services=_SERVICES, wanted=_SERVICES, days=st.integers(1, 60), more=st.integers(-30, 30))
