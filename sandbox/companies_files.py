@@ -112,7 +112,10 @@ def proven(book: Book, name: str, body: bytes) -> list[dict[str, Any]]:
 
 
 def choose(book: Book, body: dict[str, Any]) -> dict[str, Any]:
-    """What is wrong with a file from now on; without a fault it is right. Raises ControlError."""
+    """What is wrong with a file from now on; without a fault it is right. `forget`: ours were never laid down. Raises ControlError."""
+    if body.get("forget") is True:
+        book.state.run("DELETE FROM company_put_file WHERE company = ?", (book.company.code,))
+        return {"forgotten": True}
     name, fault = body.get("name"), body.get("fault")
     if not isinstance(name, str) or _NAME.fullmatch(name) is None:
         raise ControlError("name is that of an accounts, answers or posted file")

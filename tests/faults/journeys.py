@@ -647,9 +647,23 @@ async def pays_a_company_without_an_interface(customer: Customer) -> Outcome:
     await customer.until(lambda: customer.world.scalar(waits, payment) == 1, "a posting that waits for its file")
     try:
         await _after_its_cutoff(customer, payment)
+        # What is still told in that time must not be told of in an earlier one.
+        told = (
+            "select (select count(*) from message where status in ('pending', 'sending', 'accepted'))"
+            " + (select count(*) from event where dispatched_at is null) + (select count(*) from inbox where processed_at is null)"
+            " + (select count(*) from procrastinate_jobs where status = 'doing' or (status = 'todo' and coalesce(scheduled_at, now()) <= now()))"
+        )
+        await customer.until(lambda: customer.world.scalar(told) == 0, "everybody told")
     finally:
         customer.world.travel(0)
     return Outcome(("succeeded",), 2, 2, 0, ("payment.succeeded", "payment.posted", "payment.posted"))
+
+
+async def account_file_comes(customer: Customer) -> Outcome:
+    """The accounts of a company without an interface, taken once."""
+    await customer.company_opens_account()
+    await _shelved(customer)
+    return Outcome()
 
 
 async def _shelved(customer: Customer) -> str:
@@ -675,14 +689,13 @@ async def _shelved(customer: Customer) -> str:
 
 
 async def _after_its_cutoff(customer: Customer, payment: str) -> None:
-    """The first cutoff that has no file yet is over, then the company's half hour: the answer is there."""
+    """The next cutoff is over, then the company's half hour: the answer is there. What went at that cutoff before is forgotten."""
     rule = load_city("ezhou").company(FILED).gateway.files
     assert rule is not None
-    last = await fetch_one("select max(day) as day from company_file where kind = 'postings'")
-    since = clock.now() if last is None or last["day"] is None else max(
-        clock.now(), datetime.combine(last["day"] + timedelta(days=1), clock_time(), clock.SHANGHAI)
-    )  # fmt: skip
-    after_s = (answer_due(rule, since) - rule.answered_within - clock.now()).total_seconds() + 60
+    customer.world.sql("delete from company_file where kind = 'answers'")
+    customer.world.sql("update company_file set name = id::text where kind = 'postings'")
+    await customer.control("POST", f"/companies/{FILED}/files", {"forget": True})
+    after_s = (answer_due(rule, clock.now()) - rule.answered_within - clock.now()).total_seconds() + 60
     delivered = (
         "select count(*) from filed_posting p join company_file f on f.id = p.file_id join posting s on s.id = p.id"
         " where s.payment_id = %s and f.settled_at is not null"

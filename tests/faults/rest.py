@@ -62,7 +62,8 @@ async def until_at_rest(world: World, since: float) -> float:
 
 async def assert_all_holds(world: World, customer: Customer, outcome: Outcome, *, maybe_unknown: bool) -> None:
     """Every rule, over all rows; and for this customer exactly one of everything, by our rows and by those of the others."""
-    assert await violations() == []
+    wrong = await violations()
+    assert wrong == [], wrong
     broken = [
         (found.check, found.violations) for found in await examine(world.settings.database_url) if found.violations
     ]
@@ -137,8 +138,10 @@ async def _assert_told(customer: Customer, outcome: Outcome, *, maybe_unknown: b
     )
     inbox = [row for row in rows if row["channel"] == "inbox"]
     sent = [row for row in rows if row["channel"] == "mini_program"]
-    assert sorted(row["kind"] for row in inbox) == sorted(outcome.told)
-    assert sorted(row["kind"] for row in sent) == sorted(kind for kind in outcome.told if kind not in _INBOX_ONLY)
+    kinds = sorted(row["kind"] for row in inbox)
+    assert kinds == sorted(outcome.told), kinds
+    kinds = sorted(row["kind"] for row in sent)
+    assert kinds == sorted(kind for kind in outcome.told if kind not in _INBOX_ONLY), kinds
     assert {row["status"] for row in inbox} <= {"delivered"}
     arrived = len(await customer.messages()) - outcome.arrived_for_others
     statuses = [row["status"] for row in sent]
