@@ -166,6 +166,8 @@ async def test_without_its_database_it_says_wait_and_comes_back_by_itself(
     load = Load(world, stock)
     running = asyncio.create_task(load.run(12))
     await _until(lambda: len(load.good_at) > 50)
+    # A worker that is just starting needs its database; who is asked here is one that works.
+    await _works(world)
     await asyncio.to_thread(_crash, own.postgres)
     await asyncio.sleep(down_s)
     await asyncio.to_thread(own.postgres.start)
@@ -282,6 +284,12 @@ async def _logins_are_back(world: World) -> None:
 
 async def _worker_works(world: World, since: float) -> None:
     """A job enqueued now is done within five seconds of the database's return."""
+    await _works(world)
+    assert time.monotonic() - since < _BACK_WITHIN_S + 1
+
+
+async def _works(world: World) -> None:
+    """A job enqueued now is done."""
     world.sql(
         "select procrastinate_defer_jobs_v1(array[row('default', 'payments.watch', 0, null, null,"
         ' \'{"payment_id": "00000000-0000-7000-8000-000000000000", "step": 7}\', null)::procrastinate_job_to_defer_v1])'
@@ -295,7 +303,6 @@ async def _worker_works(world: World, since: float) -> None:
         return row == (0,)
 
     await _until(done)
-    assert time.monotonic() - since < _BACK_WITHIN_S + 1
 
 
 async def _each_quote_has_at_most_one_payment(world: World) -> None:
