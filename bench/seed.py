@@ -30,12 +30,6 @@ def row_id(kind: int, number: int) -> UUID:
     return UUID(int=0x0193_0000_0000_7000_8000 << 48 | kind << 64 | number)
 
 
-def quoted_bills(quote: int) -> tuple[int, int]:
-    """The numbers of the two bills of a quote."""
-    account, pair = divmod(quote, MONTHS // 2)
-    return 2 * pair * ACCOUNTS + account, (2 * pair + 1) * ACCOUNTS + account
-
-
 _ROW_ID = """
 create function pg_temp.row_id(kind int, number bigint) returns uuid language sql immutable as $$
   select ('01930000-0000-7' || lpad(to_hex(kind), 3, '0') || '-8000-' || lpad(to_hex(number), 12, '0'))::uuid

@@ -156,19 +156,3 @@ class Phone:
     async def official_messages(self, appid: str) -> list[dict[str, Any]]:
         """Template messages of this official account that reached this phone."""
         return (await self.control("GET", f"/people/{self.person['person_id']}/official/{appid}"))["messages"]
-
-    async def pay_for(
-        self, account_ids: list[str], *, method: str = "jsapi", provider: str = "wechat_pay"
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Quote several accounts at once and pay, in one payment, those that have a quote: (the quotes, the payment).
-
-        Raises:
-            CallFailed: nothing can be paid, or WeChat did not take the money.
-        """
-        quotes = await self.call("POST", "/v1/quotes", {"account_ids": account_ids})
-        chosen = [one["quote"]["quote_id"] for one in quotes["quotes"] if one["quote"]]
-        body = {"quote_ids": chosen, "method": method, "provider": provider}
-        payment = await self.call("POST", "/v1/payments", body, key=str(uuid4()))
-        params = await self.call("POST", f"/v1/payments/{payment['payment_id']}/pay-params")
-        await self.pay(params if "appId" in params else {"code_url": params["url"]})
-        return quotes, payment
