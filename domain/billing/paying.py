@@ -147,11 +147,13 @@ class Paying:
             PaymentInProgress, PaymentClosing, AlreadyPaid, TooManyPayments, KeyInFlight, KeyReused.
         """
         self._providers.check(way.provider, way.method, len(quote_ids))
-        for _ in range(3):
+        for rounds_left in (2, 1, 0):
             try:
                 return await self._create_once(caller, quote_ids, bill_ids, way, once, render)
             except _Held as held:
-                await self._make_room(caller, quote_ids, bill_ids, held)
+                closing = await self._who_gives_way(caller, quote_ids, bill_ids, held)
+                if rounds_left:  # nobody gives way for a request that is not tried again
+                    await self._make_room(closing)
         raise PaymentInProgress(retry_after_s=5)
 
     async def _create_once(
@@ -170,6 +172,9 @@ class Paying:
                     return kept[1]
                 since = clock.now() - rules.creation_limit.window
                 quoted = await lock(quote_ids, caller.principal, bill_ids, since)
+                if any(one.held for one in quoted):
+                    # Claims and counts were read before the locks were waited for: once more, now that nobody can change them.
+                    quoted = await lock(quote_ids, caller.principal, bill_ids, since)
                 for one in quoted:  # before anything gives way for a payment that cannot be made so
                     self._merchant(one.company, way)
                 expires_at = min(
@@ -288,10 +293,10 @@ class Paying:
             return None
         return [bill for bill in await open_bills(account.id) if bill.id in quoted.amounts]
 
-    async def _make_room(
+    async def _who_gives_way(
         self, caller: Caller, quote_ids: Sequence[UUID], bill_ids: Sequence[UUID] | None, held: _Held
-    ) -> None:
-        """Close the payments that hold these claims, once it is sure that this caller may push every one of them aside."""
+    ) -> dict[UUID, bool]:
+        """The payments that hold these claims, each with whether it is the caller's own: he may push every one of them aside."""
         quoted = await read(quote_ids, caller.principal, bill_ids)
         basis = {f"bill:{bill_id}": one.basis for one in quoted for bill_id in one.amounts}
         for holder in held.holders:
@@ -305,7 +310,10 @@ class Paying:
             raise held.refusal
         if held.stale:
             raise await self._stale(quoted)
-        for payment_id, own in {holder["id"]: _is_own(holder, caller) for holder in held.holders}.items():
+        return {holder["id"]: _is_own(holder, caller) for holder in held.holders}
+
+    async def _make_room(self, closing: dict[UUID, bool]) -> None:
+        for payment_id, own in closing.items():
             await self._close(await Payment.get(id=payment_id), own)
 
     async def _close(self, payment: Payment, own: bool) -> None:

@@ -21,6 +21,7 @@ from domain.billing.quoted import BillNotInQuote
 from domain.billing.quotes import AccountNotPayable, NothingOwed
 from jobs import timetable
 from models.idempotency import KeyInFlight, KeyReused
+from models.lifecycle import Actor
 from models.payment import Claim, Payment
 from tests.harness.spine import MINUTE, WATER, Citizen, Spine
 
@@ -252,6 +253,26 @@ async def test_a_binder_displaces_who_only_scanned(spine: Spine, citizen: Citize
     assert [payment.id for payment in await _live()] == [second.id]
     assert (await spine.control("POST", f"/people/{scanner.phone_id}/pay", params))["result"] == "fail"
     await spine.jobs.run()
+
+
+async def test_nobody_gives_way_for_a_request_that_is_not_tried_again(
+    spine: Spine, citizen: Citizen, number: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await spine.bind(citizen, number)
+    scanners = [await spine.citizen() for _ in range(4)]
+    quotes = [(scanner, await spine.quote(scanner, number)) for scanner in scanners]
+    payments = [await spine.created(await spine.create(*quotes.pop(0)))]
+    close = spine.services.follower.close
+
+    async def closed_and_at_once_another_begins(payment: Payment, actor: Actor) -> None:
+        await close(payment, actor)
+        payments.append(await spine.created(await spine.create(*quotes.pop(0))))
+
+    monkeypatch.setattr(spine.services.follower, "close", closed_and_at_once_another_begins)
+    with pytest.raises(PaymentInProgress):
+        await spine.payment(citizen, number)
+    assert [payment.id for payment in await _live()] == [payments[-1].id]
+    assert len(payments) == 3
 
 
 async def test_nobody_displaces_a_binder(spine: Spine, citizen: Citizen, number: str) -> None:
