@@ -14,6 +14,7 @@ from core.log import get_logger
 from core.outbound import FailureKind
 from core.strict_json import JsonRefused, decode, parse
 from gateways.company_codes import COMPANY_CODES, CompanyCode
+from gateways.company_order_types import AnyReport, AppointmentAnswer, CrewSlots
 from gateways.company_types import (
     Account,
     BillFile,
@@ -131,6 +132,12 @@ def read_event(body: bytes, company: str) -> CompanyEvent:
             data = msgspec.convert(event.data, BillsChanged)
         case "binding.revoked":
             data = msgspec.convert(event.data, BindingRevoked)
+        case "order.report":
+            data = msgspec.convert(event.data, AnyReport)
+        case "crew.slots":
+            data = msgspec.convert(event.data, CrewSlots)
+        case "survey.answer":
+            data = msgspec.convert(event.data, AppointmentAnswer)
         case _:
             log.error("company.event_unknown", company=company, event_name=event.type)
             data = OtherCompanyEvent(event.type)

@@ -50,4 +50,8 @@ COMPANY_CODES: dict[str, CompanyCode] = {
     "EP0005": _code(409, kind=_PERMANENT, alarms=True),
     "ES0001": _code(404, kind=_PERMANENT),
     "EF0001": _code(404, kind=_TEMPORARY),
+    "EO0001": _code(404, kind=_PERMANENT),
+    "EO0002": _code(409, kind=_PERMANENT, alarms=True),
+    "EO0003": _code(422, kind=_PERMANENT),
+    "EO0004": _code(422, kind=_PERMANENT, alarms=True),
 }

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -250,7 +250,9 @@ class CompanyEvent(msgspec.Struct, frozen=True):
     event_id: str
     type: str
     at: datetime
-    data: Posted | Refused | Processing | BillsChanged | BindingRevoked | OtherCompanyEvent
+    data: Any
+    """By type (§9): a posting's answer, :class:`BillsChanged`, :class:`BindingRevoked`, one of
+    :data:`gateways.company_order_types.AnyReport`, ``CrewSlots``, ``AppointmentAnswer``, or :class:`OtherCompanyEvent`."""
 
 
 class ContentWrong(ValueError):

@@ -1,8 +1,9 @@
 """The companies of the city: ``mount`` opens their port, ``mount_control`` lets a person or a test play their staff.
 
 The protocol is ``docs/company-gateway.md``. The parts: :mod:`sandbox.companies_http` (the port),
-:mod:`sandbox.companies_operations` and :mod:`sandbox.companies_postings` (what they answer),
-:mod:`sandbox.companies_book` (what they know), :mod:`sandbox.companies_events` (what they send).
+:mod:`sandbox.companies_operations`, :mod:`sandbox.companies_postings` and :mod:`sandbox.companies_orders` (what they answer),
+:mod:`sandbox.companies_crews` (how they work orders), :mod:`sandbox.companies_book` (what they know),
+:mod:`sandbox.companies_events` (what they send).
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from weakref import WeakKeyDictionary
 from sanic import HTTPResponse, Sanic
 from sanic import Request as HTTPRequest
 
-from sandbox import companies_control, companies_files, spoiling
+from sandbox import companies_control, companies_files, companies_orders, spoiling
 from sandbox.companies_book import SCHEMA, Book, Company
 from sandbox.companies_events import Outbox
 from sandbox.companies_http import Door
@@ -58,6 +59,7 @@ def _of(context: Context) -> _Companies:
     context.state.define(SCHEMA)
     context.state.define(spoiling.SCHEMA)
     context.state.define(companies_files.SCHEMA)
+    context.state.define(companies_orders.SCHEMA)
     configured = [Company.read(config) for config in context.config.get("companies", ())]
     books = {company.code: Book(company, context.state, context.clock) for company in configured}
     if len(books) != len(configured):

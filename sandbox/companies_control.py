@@ -6,7 +6,9 @@ from typing import Any
 
 from sanic import Request, Sanic
 
+from sandbox import companies_crews as crews
 from sandbox import companies_files as files
+from sandbox import companies_orders as orders
 from sandbox import companies_posting_files as posting_files
 from sandbox import spoiling
 from sandbox.companies_book import Book, document, latency
@@ -138,7 +140,34 @@ def _signing_key(book: Book, _: Outbox, body: dict[str, Any]) -> dict[str, Any]:
     return {"keyid": keyid}
 
 
+def _report(book: Book, outbox: Outbox, body: dict[str, Any]) -> dict[str, Any]:
+    report = {name: value for name, value in body.items() if name not in ("order_id", "event")}
+    written = orders.write_report(book, body["order_id"], report)
+    event_id = outbox.add(book, "order.report", written) if body.get("event", True) else None
+    return {"report": written, "event_id": event_id}
+
+
+def _order_mode(book: Book, outbox: Outbox, body: dict[str, Any]) -> dict[str, Any]:
+    chosen = crews.choose(book, body)
+    outbox.wake()
+    return chosen
+
+
+def _slots(book: Book, outbox: Outbox, body: dict[str, Any]) -> dict[str, Any]:
+    data = {name: list(body.get(name, ())) for name in ("slots", "withdrawn")}
+    return {"event_id": outbox.add(book, "crew.slots", data)}
+
+
+def _appointment(book: Book, outbox: Outbox, body: dict[str, Any]) -> dict[str, Any]:
+    data = {name: body[name] for name in ("survey_id", "round", "answer", "note") if name in body}
+    return {"event_id": outbox.add(book, "survey.answer", data)}
+
+
 _ACTIONS = {
+    "report": _report,
+    "order-mode": _order_mode,
+    "slots": _slots,
+    "appointment": _appointment,
     "accounts": _account,
     "bills": _bill,
     "events": _event,
@@ -181,6 +210,8 @@ def _ledger(context: Context, book: Book) -> dict[str, Any]:
             for row in rows("SELECT * FROM company_posting WHERE company = ? ORDER BY arrived_at, posting_id")
         ],
         "posting_calls": calls,
+        "orders": orders.orders(book),
+        "order_mode": crews.mode(book),
         "holder_notices": [
             {"notice_id": row["notice_id"], **json.loads(row["content"]), "sent_to": row["sent_to"]}
             for row in rows("SELECT * FROM company_notice WHERE company = ? ORDER BY at, notice_id")

@@ -12,6 +12,7 @@ from typing import Any, Final
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from sandbox import companies_crews as crews
 from sandbox import companies_postings as postings
 from sandbox import http_signatures as signatures
 from sandbox.companies_book import Book
@@ -67,7 +68,7 @@ class Outbox:
                 await asyncio.wait_for(self._wake.wait(), None if is_idle else LOOK_S)
 
     def _look(self) -> bool:
-        """Settle postings that are due and start sending events that are due; True when nothing is left to wait for."""
+        """Settle postings that are due, work orders, and start sending events that are due; True when nothing is left to wait for."""
         is_idle = True
         for book in self._books.values():
             if postings.has_processing(book):
@@ -75,6 +76,11 @@ class Outbox:
                 with book.state.transaction():
                     for answered in postings.settle_due(book):
                         self.add(book, "posting.answered", answered)
+            if crews.is_at_work(book):
+                is_idle = False
+                with book.state.transaction():
+                    for kind, data in crews.work(book):
+                        self.add(book, kind, data)
             pace = float(book.setting("pace", "1"))
             query = "SELECT * FROM company_event WHERE company = ? AND status = 'pending' ORDER BY id"
             for row in map(dict, book.state.all(query, (book.company.code,))):

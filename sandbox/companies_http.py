@@ -13,6 +13,7 @@ from sanic import Request as HTTPRequest
 
 from sandbox import companies_files as files
 from sandbox import companies_operations as operations
+from sandbox import companies_orders as orders
 from sandbox import companies_posting_files as posting_files
 from sandbox import companies_postings as postings
 from sandbox import http_signatures as signatures
@@ -51,6 +52,7 @@ class Operation:
     once: bool = False
 
 
+_LEAVES_WORK: Final = ("processing", "received", "taken")
 _ID: Final = "([0-9A-Za-z_-]{1,64})"
 OPERATIONS: Final = (
     Operation("find_account", "POST", "accounts/find", operations.find_account, "account_number", once=True),
@@ -61,6 +63,10 @@ OPERATIONS: Final = (
     Operation("bill_file", "GET", f"bill-files/{_ID}", operations.bill_file, content_type=NDJSON),
     Operation("posting_file", "GET", f"posting-files/{_ID}", posting_files.posting_file, content_type=NDJSON),
     Operation("holder_notice", "POST", "holder-notices", operations.holder_notice, "notice_id"),
+    Operation("send_order", "POST", "service-orders", orders.send_order, "order_id"),
+    Operation("query_order", "GET", f"service-orders/{_ID}", orders.query_order),
+    Operation("withdraw_order", "POST", "service-orders/withdrawals", orders.withdraw_order, "order_id"),
+    Operation("order_notice", "POST", "service-orders/notices", orders.order_notice, "notice_id"),
 )
 
 
@@ -154,7 +160,7 @@ class Door:
         except Exception:
             log.exception("%s of %s failed", operation.name, book.company.code)
             return self._error(book, request, Refusal("EQ0011"), forge)
-        if isinstance(answer, dict) and answer.get("status") == "processing":
+        if isinstance(answer, dict) and answer.get("status") in _LEAVES_WORK:
             self._later()
         body = answer if isinstance(answer, bytes) else encode(answer)
         return self._signed(book, request, 200, body, operation.content_type, forge)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -30,6 +31,7 @@ from gateways.companies import (
     load_signing_key,
     verify_company_request,
 )
+from gateways.company_order_types import OrderNotice, SentOrder
 from lianban.keys import Ports
 from lianban.sandbox import SandboxProcess
 from payments.providers.port import (
@@ -142,6 +144,14 @@ def posting_of(number: str, bills: Bills, posting_id: str) -> Posting:
     )
 
 
+def order_of(order_id: str) -> SentOrder:
+    return SentOrder(
+        order_id=order_id, revision=1, number="EZ1-W1", application_number="EZ1", service="water", area="420704001",
+        form_version="application-1", filed_at=clock.now(), notice_version="1", consented_at=clock.now(),
+        common={"applicant": {"name": "王小明"}}, part={"caliber": "DN20"},
+    )  # fmt: skip
+
+
 class TestACompany:
     async def test_an_account_is_found_and_proven(self, world: World) -> None:
         number, _ = await quoted(world)
@@ -211,6 +221,73 @@ class TestACompany:
         headers = dict(head)
         path = f"/callbacks/companies/{COMPANY}"
         assert verify_company_request("POST", headers["host"], path, head, body, keys, clock.now()) in keys
+
+
+class TestServiceOrders:
+    async def told(self, world: World, path: str, body: dict[str, Any]) -> Any:
+        return await world.tell(f"/companies/{COMPANY}/{path}", body)
+
+    async def test_an_order_is_kept_once_asked_about_and_told_of(self, world: World) -> None:
+        gateway, order = world.gateway(), order_of("019ab0c2-order-1")
+        assert await gateway.query_order(order.order_id) is None
+        first = await gateway.send_order(order)
+        assert await gateway.send_order(order) == first
+        with pytest.raises(CompanyRefusal) as caught:
+            await gateway.send_order(msgspec.structs.replace(order, part={"caliber": "DN50"}))
+        assert caught.value.company_code == "EO0002"
+        revised = msgspec.structs.replace(order, revision=2, part={"caliber": "DN50"})
+        assert (await gateway.send_order(revised)).company_number == first.company_number
+        notice = OrderNotice("019ab0c2-n1", order.order_id, "plan_confirmed", clock.now(), {"plan": 1})
+        await gateway.order_notice(notice)
+        await gateway.order_notice(notice)
+        written = (await self.told(world, "report", {"order_id": order.order_id, "report": "accepted"}))["report"]
+        standing = await gateway.query_order(order.order_id)
+        assert standing is not None
+        assert (standing.revision, [report.sequence for report in standing.reports]) == (2, [written["sequence"]])
+        (kept,) = (await world.control.get(f"/control/companies/{COMPANY}/ledger")).json()["orders"]
+        assert [told["kind"] for told in kept["notices"]] == ["plan_confirmed"]
+
+    async def test_an_order_dropped_after_the_work_is_unknown_and_asking_finds_it(self, world: World) -> None:
+        order = order_of("019ab0c2-order-2")
+        fault = {"counterpart": f"company:{COMPANY}", "operation": "send_order", "fault": "drop", "after": True}
+        await world.tell("/faults", fault | {"times": 1})
+        with pytest.raises(OutcomeUnknown):
+            await world.gateway().send_order(order)
+        standing = await world.gateway().query_order(order.order_id)
+        assert standing is not None
+        assert standing.status == "received"
+
+    async def test_once_construction_has_begun_nobody_withdraws_alone(self, world: World) -> None:
+        gateway, order = world.gateway(), order_of("019ab0c2-order-3")
+        await gateway.send_order(order)
+        await self.told(world, "report", {"order_id": order.order_id, "report": "construction_started"})
+        with pytest.raises(CompanyRefusal) as caught:
+            await gateway.withdraw_order(order.order_id, "withdrawn_by_applicant")
+        assert caught.value.company_code == "EO0003"
+        other = order_of("019ab0c2-order-4")
+        await gateway.send_order(other)
+        first = await gateway.withdraw_order(other.order_id, "withdrawn_by_applicant")
+        assert await gateway.withdraw_order(other.order_id, "withdrawn_by_applicant") == first
+
+    async def test_a_company_works_its_orders_by_itself_and_waits_for_the_applicant(self, world: World) -> None:
+        gateway, order = world.gateway(), order_of("019ab0c2-order-5")
+        await self.told(world, "order-mode", {"mode": "auto", "survey": "alone", "facts": {"distance_m": 420}})
+        await gateway.send_order(order)
+
+        async def reports(last: str) -> list[str]:
+            for _ in range(200):
+                standing = await gateway.query_order(order.order_id)
+                assert standing is not None
+                said = [msgspec.to_builtins(report)["report"] for report in standing.reports]
+                if said and said[-1] == last:
+                    return said
+                await asyncio.sleep(0.02)
+            raise AssertionError(f"{last} was never reported")
+
+        assert await reports("plan_replied") == ["accepted", "surveyed", "plan_replied"]
+        await gateway.order_notice(OrderNotice("019ab0c2-n5", order.order_id, "contract_signed", clock.now()))
+        end = ["construction_started", "inspected", "connected", "archived"]
+        assert (await reports("archived"))[3:] == end
 
 
 class TestWeChat:

@@ -17,7 +17,7 @@ def test_the_table_in_the_code_is_the_table_in_the_contract() -> None:
         )
         for code, statuses, kind, more in ROW.findall(CONTRACT.read_text())
     }
-    assert len(contract) == 22
+    assert len(contract) == 26
     assert contract == COMPANY_CODES
 
 
