@@ -16,6 +16,7 @@ from core.errors import LianbanError, NotFound
 from core.redis import LimiterAway, RateLimited
 from domain.billing.accounts import AccountNumberMalformed, AccountOrProofWrong, CompanyAway, ProofMalformed
 from domain.billing.paying import (
+    ActingEndsSoon,
     AlreadyPaid,
     OlderBillOpen,
     PaymentClosing,
@@ -167,6 +168,7 @@ STATUS: dict[type[LianbanError], int] = {
     MethodNotAllowed: 405,
     RequestTimedOut: 408,
     AccountNotPayable: 409,
+    ActingEndsSoon: 409,
     AlreadyMember: 409,
     AlreadyPaid: 409,
     LoginTaken: 409,

@@ -19,7 +19,6 @@ from core.outbound import OutboundError
 from domain.billing.paying import Created, Way
 from domain.billing.quotes import OpenQuote
 from models.bill import BILLS
-from models.lifecycle import Actor
 from models.payment import Payment, payment_for
 from payments.following import PaymentUnclear
 from payments.providers.port import ProviderRefused
@@ -199,7 +198,9 @@ async def create(call: Call) -> Answer:
 
 
 async def pay_params(call: Call) -> Answer:
-    params = await call.services.cashier.client_params(call.path["payment_id"], call.caller.principal, call.client_ip)
+    params = await call.services.cashier.client_params(
+        call.path["payment_id"], call.caller.principal, call.client_ip, call.caller.actor
+    )
     if "url" not in params:
         return Answer(CashierParams(**params))
     is_code = urlsplit(params["url"]).scheme not in ("http", "https")
@@ -226,7 +227,7 @@ async def check(call: Call) -> Answer:
 async def close(call: Call) -> Answer:
     payment = await _own(call)
     try:
-        await call.services.follower.close(payment, Actor("person", str(call.caller.person_id)))
+        await call.services.follower.close(payment, call.caller.actor)
     except (OutboundError, ProviderRefused, TradeMismatch) as error:
         raise PaymentUnclear from error
     return await show(call)

@@ -12,6 +12,7 @@ from core.outbound import Counterpart
 from core.redis import Limiter
 from core.settings import Settings
 from domain.billing.accounts import Accounts
+from domain.billing.acting_payments import ActingPayments
 from domain.billing.desk import CompanyDesk
 from domain.billing.exchange import Exchange
 from domain.billing.overview import Overview
@@ -71,6 +72,7 @@ class Services:
     staff_login: StaffLogin
     staff_sessions: StaffSessions
     acting: Acting
+    acting_payments: ActingPayments
     desk: CompanyDesk
     people: People
     sso: Sso

@@ -66,6 +66,9 @@ LISTENERS: dict[str, dict[str, Listener]] = {
         "telling.holder_of_binding": lambda services, event: services.telling.holder_of_binding(event),
     },
     "binding.revoked": {"telling.binding_revoked": lambda services, event: services.telling.binding_revoked(event)},
+    "acting.ended": {
+        "billing.close_acting_payments": lambda services, event: services.acting_payments.close_all(event.subject_id)
+    },
     "acting.opened": {"telling.acting_opened": lambda services, event: services.telling.acting_opened(event)},
     "identity.joined": {"identity.tell_joined": lambda services, event: services.joining.tell(event)},
     "identity.parted": {"identity.tell_parted": lambda services, event: services.joining.tell(event)},

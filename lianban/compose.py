@@ -17,6 +17,7 @@ from core.settings import Alipay as AlipaySettings
 from core.settings import CompanyKeys, Settings
 from core.settings import IdentitySource as IdentitySourceSettings
 from domain.billing.accounts import Accounts
+from domain.billing.acting_payments import ActingPayments
 from domain.billing.desk import CompanyDesk
 from domain.billing.exchange import Exchange
 from domain.billing.overview import Overview
@@ -179,6 +180,7 @@ def compose(settings: Settings) -> Services:
         staff_login=StaffLogin(vault, city, limiter, staff_sessions, Passwords()),
         staff_sessions=staff_sessions,
         acting=Acting(vault, city, limiter),
+        acting_payments=ActingPayments(follower),
         desk=CompanyDesk(city, companies, accounts, vault),
         login=Login(mini_program, sessions, people, vault),
         people=people,

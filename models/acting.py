@@ -1,10 +1,24 @@
 """Acting for a citizen at a counter: the code he shows, the session it opens for one clerk, and looks behind a mask."""
 
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from tortoise import fields
 from tortoise.migrations.constraints import CheckConstraint, UniqueConstraint
 from tortoise.models import Model
+
+from core import clock, ids
+from core.database import fetch
+from models.lifecycle import Actor
+
+
+class AtCounter(NamedTuple):
+    """A clerk acts for whoever is calling: in which session, who, and when it is over."""
+
+    acting_id: UUID
+    clerk: Actor
+    ends_at: datetime
 
 
 class CounterCode(Model):
@@ -63,6 +77,37 @@ class ActingSession(Model):
             ),
         )
         indexes = (("person_id", "created_at"),)
+
+
+class ActingPayment(Model):
+    """A payment that a clerk began for the citizen he acts for, who pays it with his own phone. Never changed."""
+
+    id = fields.UUIDField(primary_key=True)
+    acting: Any = fields.ForeignKeyField("models.ActingSession", related_name="payments", on_delete=fields.RESTRICT)
+    acting_id: Any
+    payment: Any = fields.ForeignKeyField("models.Payment", related_name="acting", on_delete=fields.RESTRICT)
+    payment_id: Any
+    created_at = fields.DatetimeField()
+
+    class Meta:
+        table = "acting_payment"
+        constraints = (UniqueConstraint(name="acting_payment_once", fields=("payment_id",)),)
+        indexes = (("acting_id",),)
+
+
+_BEGUN = """
+insert into acting_payment (id, acting_id, payment_id, created_at)
+select $1, s.id, $3, $4 from acting_session s where s.id = $2 and s.ended_at is null and s.expires_at > $4 for share
+returning id
+"""
+
+
+async def note_payment(acting_id: UUID, payment_id: UUID) -> bool:
+    """Write down that a payment was begun in this session, in its transaction; False when the session is over.
+
+    The session's row is held: whoever ends it comes before, or finds this payment.
+    """
+    return bool(await fetch(_BEGUN, ids.new_id(), acting_id, payment_id, clock.now()))
 
 
 class Disclosure(Model):

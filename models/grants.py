@@ -12,7 +12,9 @@ _TIDY = _KEEP | {"DELETE"}
 GRANTS: dict[str, frozenset[str]] = {
     **dict.fromkeys(("tortoise_migrations",), _READ),
     **dict.fromkeys(
-        ("journal", "audit", "person_join_row", "access_use", "disclosure", "ledger_account", "ledger_transaction", "ledger_entry", "reconciliation_row"),
+        ("journal", "audit", "person_join_row", "access_use", "disclosure", "acting_payment", "ledger_account", "ledger_transaction", "ledger_entry",
+            "reconciliation_row",
+        ),
         _APPEND,
     ),
     **dict.fromkeys(

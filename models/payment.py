@@ -35,7 +35,7 @@ class PaymentStatus(StrEnum):
 
 _S = PaymentStatus
 _PROVIDER = ("provider",)
-_CLOSERS = ("person", "system")
+_CLOSERS = ("person", "staff", "system")
 
 PAYMENT = Lifecycle(
     "payment",
@@ -43,7 +43,7 @@ PAYMENT = Lifecycle(
     initial=_S.CREATED,
     terminal=(_S.CLOSED, _S.FAILED, _S.SUCCEEDED, _S.REFUNDED),
     edges=(
-        Edge(_S.CREATED, "order", _S.ORDERING, ("person",)),
+        Edge(_S.CREATED, "order", _S.ORDERING, ("person", "staff")),
         Edge(_S.CREATED, "abandon", _S.CLOSED, _CLOSERS, "payment.closed"),
         Edge(_S.ORDERING, "order_opened", _S.AWAITING_PAYER, _PROVIDER),
         Edge(_S.ORDERING, "order_lost", _S.ORDER_UNKNOWN, ("system",)),

@@ -87,6 +87,8 @@ class Opening:
     most_lately: int
     """How many payments of this person may have named one of these claims since `lately`."""
     lately: datetime
+    actor: Actor
+    """Who creates it: the payer, or the clerk who acts for him."""
     organization_id: UUID | None = None
 
     @property
@@ -120,7 +122,7 @@ with payment_row as (
   select line.id, $1, claim_key from payment_row, unnest($19::uuid[], $21::text[]) as line (id, claim_key)
 ), journal_row as (
   insert into journal (id, subject, subject_id, from_state, to_state, event, actor_kind, actor_id, at)
-  select $23, 'payment', id, null, 'created', 'created', 'person', $2::uuid::text, $8 from payment_row
+  select $23, 'payment', id, null, 'created', 'created', $27, $28, $8 from payment_row
 )
 select {_WATCH} as job from payment_row
 """
@@ -148,7 +150,7 @@ async def insert(opening: Opening) -> UUID:
         [part.amount_fen for _, part in parts],
         [id_ for id_, _, _ in lines], [part_id for _, part_id, _ in lines], [line.claim_key for _, _, line in lines],
         [line.amount_fen for _, _, line in lines],
-        ids.new_id(), opening.lately, opening.most_lately, opening.organization_id,
+        ids.new_id(), opening.lately, opening.most_lately, opening.organization_id, *opening.actor,
     )  # fmt: skip
     if inserted is None:
         raise TooManyLately
@@ -165,11 +167,11 @@ class Cashier:
         self._return_url = return_url
 
     async def client_params(
-        self, payment_id: UUID, principal: Principal, payer_ip: str | None = None
+        self, payment_id: UUID, principal: Principal, payer_ip: str | None = None, actor: Actor | None = None
     ) -> dict[str, str]:
         """The parameters of the cashier, signed fresh; opens the order at the provider first, if that is still to do.
 
-        `payer_ip` is the address the payer's device comes from, for the methods that ask for it.
+        `payer_ip` is the address the payer's device comes from, for the methods that ask for it; `actor` who asks, when it is not he.
         May be called again after any failure: the order keeps its number, so it is opened once.
 
         Raises:
@@ -186,7 +188,7 @@ class Cashier:
         if payment.status in to_open and payment.expires_at - clock.now() > provider.shortest_order:
             order = await self._order(payment, payer_ip)
             if payment.status == PaymentStatus.CREATED:
-                await self._begin(payment, principal)
+                await self._begin(payment, actor or Actor("person", str(principal.person_id)))
             if payment.status in to_open:
                 await self._open(payment, order)
         if payment.status != PaymentStatus.AWAITING_PAYER or payment.expires_at <= clock.now() or not payment.handle:
@@ -215,10 +217,10 @@ class Cashier:
         failpoint("payment.handle_renewed_committed")
         return provider.client_params(Method(payment.method), opened.handle)
 
-    async def _begin(self, payment: Payment, principal: Principal) -> None:
+    async def _begin(self, payment: Payment, actor: Actor) -> None:
         try:
             async with transaction():
-                await move(PAYMENT, payment, "order", Actor("person", str(principal.person_id)))
+                await move(PAYMENT, payment, "order", actor)
         except StaleState:
             await payment.refresh_from_db()
         failpoint("payment.ordering_committed")

@@ -1,6 +1,6 @@
 """Routes of staff. Only setting up and logging in are open; every other row names its permission, or is about one's own login."""
 
-from api import utility_accounts
+from api import payments, utility_accounts
 from api.access import (
     ANYBODY,
     STAFF,
@@ -20,12 +20,27 @@ from api.texts import Page
 from core.errors import NotFound
 from core.redis import LimiterAway, RateLimited
 from domain.billing.accounts import AccountNumberMalformed, AccountOrProofWrong, CompanyAway, ProofMalformed
+from domain.billing.paying import (
+    ActingEndsSoon,
+    AlreadyPaid,
+    OlderBillOpen,
+    PaymentClosing,
+    PaymentInProgress,
+    QuoteStale,
+    TooManyPayments,
+)
+from domain.billing.qr import QrCodeRefused
+from domain.billing.quoted import BillNotInQuote, QuoteTwice
+from domain.billing.quotes import AccountNotPayable, AmountTooLarge, MayOnlyRead, NothingOwed, PartialNotAllowed
 from domain.companies import CompanyNotJoined
 from domain.identity.acting import CounterCodeRefused, PurposeExceeded
 from domain.identity.passwords import PasswordWeak
 from domain.identity.staff import GrantRefused, LoginTaken
 from domain.identity.staff_login import SetupRefused, StaffLoginRefused
 from models.lifecycle import IllegalMove, StaleState
+from payments.following import PaymentUnclear
+from payments.opening import OrderRefused, PaymentNotPayable, ProviderBusy
+from payments.providers.registry import MethodNotOffered
 from payments.reconciliation.items import AnotherMustAgree
 
 ROUTES: tuple[Route, ...] = (
@@ -154,5 +169,40 @@ ROUTES: tuple[Route, ...] = (
             LimiterAway,
         ),
         example={"company": "water", "number": "0203001234", "proof": "{proof}", "label": "家里"}, tag="代办", shed="filing",
+    ),
+    Route(
+        "POST", "/staff/v1/acting-sessions/{acting_id}/quotes", acting.quote, STAFF_ACT, "替这位市民核对金额",
+        payments.QuoteView | payments.QuoteList, 201, body=payments.QuoteRequest, limit=Limit(60),
+        errors=(
+            NotFound, PurposeExceeded, MayOnlyRead, QrCodeRefused, CompanyAway, NothingOwed, AmountTooLarge, AccountNotPayable, PartialNotAllowed,
+            RateLimited,
+        ),
+        example={"token": "{qr_token}"}, tag="代办", shed="payment",
+    ),
+    Route(
+        "POST", "/staff/v1/acting-sessions/{acting_id}/payments", acting.create_payment, STAFF_ACT, "替这位市民发起缴费，由他扫码付款",
+        payments.PaymentCreated, 201, body=acting.CounterPaymentRequest, idempotent=True,
+        errors=(
+            NotFound, PurposeExceeded, ActingEndsSoon, MethodNotOffered, QuoteStale, QuoteTwice, BillNotInQuote, OlderBillOpen, AmountTooLarge,
+            PaymentInProgress, PaymentClosing, AlreadyPaid, TooManyPayments,
+        ),
+        example={"quote_ids": ["{quote_id}"]}, tag="代办", shed="payment",
+    ),
+    Route(
+        "POST", "/staff/v1/acting-sessions/{acting_id}/payments/{payment_id}/code", acting.show_code, STAFF_ACT, "屏幕上给市民扫的付款码",
+        payments.CashierAddress, limit=Limit(30),
+        errors=(NotFound, PurposeExceeded, MethodNotOffered, PaymentNotPayable, ProviderBusy, OrderRefused, RateLimited), tag="代办",
+    ),
+    Route(
+        "GET", "/staff/v1/acting-sessions/{acting_id}/payments/{payment_id}", acting.show_payment, STAFF_ACT, "这次代办的缴费付了没有",
+        payments.PaymentView, errors=(NotFound, PurposeExceeded), tag="代办",
+    ),
+    Route(
+        "POST", "/staff/v1/acting-sessions/{acting_id}/payments/{payment_id}/check", acting.check_payment, STAFF_ACT, "市民说付了，马上核对",
+        payments.PaymentView, limit=Limit(30), errors=(NotFound, PurposeExceeded, PaymentUnclear, RateLimited), tag="代办",
+    ),
+    Route(
+        "POST", "/staff/v1/acting-sessions/{acting_id}/payments/{payment_id}/close", acting.close_payment, STAFF_ACT, "市民不缴了，关闭这一单",
+        payments.PaymentView, errors=(NotFound, PurposeExceeded, PaymentUnclear), tag="代办",
     ),
 )  # fmt: skip

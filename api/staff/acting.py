@@ -1,4 +1,7 @@
-"""A clerk at a counter, acting for the citizen whose code he typed: the citizen's own operations, with the citizen as principal."""
+"""A clerk at a counter, acting for the citizen whose code he typed: the citizen's own operations, with the citizen as principal.
+
+Money at a counter is a code on a screen, which the citizen pays with his own phone: never cash, never the clerk's own.
+"""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -6,11 +9,13 @@ from uuid import UUID
 
 from msgspec import Meta
 
-from api import utility_accounts
+from api import payments, utility_accounts
 from api.calls import Answer, Call
 from api.texts import Input, Output
+from domain.billing.paying import Way
 
-Purpose = Literal["look_up", "bind"]
+Purpose = Literal["look_up", "bind", "pay"]
+_ON_SCREEN = Way("wechat_pay", "native")
 
 
 class ActingRequest(Input, frozen=True):
@@ -18,6 +23,13 @@ class ActingRequest(Input, frozen=True):
 
     counter_code: Annotated[str, Meta(pattern=r"\A[0-9]{8}\Z")]
     acting_purpose: Purpose
+
+
+class CounterPaymentRequest(Input, frozen=True):
+    """All bills of the quotes, or those named; they are paid by a code on the counter's screen."""
+
+    quote_ids: Annotated[list[UUID], Meta(min_length=1, max_length=20)]
+    bill_ids: Annotated[list[UUID], Meta(min_length=1, max_length=100)] | None = None
 
 
 class ActingView(Output, frozen=True):
@@ -52,6 +64,47 @@ async def show_owed(call: Call) -> Answer:
 async def bind(call: Call) -> Answer:
     await _for_citizen(call, "bound")
     return await utility_accounts.bind(call)
+
+
+async def quote(call: Call) -> Answer:
+    await _for_citizen(call, "quoted")
+    return await payments.create_quote(call)
+
+
+async def create_payment(call: Call) -> Answer:
+    await _for_citizen(call, "payment_created")
+    body: CounterPaymentRequest = call.body
+    assert call.once is not None
+    content = await call.services.paying.create(
+        call.caller, body.quote_ids, body.bill_ids, _ON_SCREEN, call.once, payments.created
+    )
+    return Answer(content, 201)
+
+
+async def show_code(call: Call) -> Answer:
+    await _for_payment(call, "payment_code_shown")
+    return await payments.pay_params(call)
+
+
+async def show_payment(call: Call) -> Answer:
+    await _for_payment(call, "payment_seen")
+    return await payments.show(call)
+
+
+async def check_payment(call: Call) -> Answer:
+    await _for_payment(call, "payment_seen")
+    return await payments.check(call)
+
+
+async def close_payment(call: Call) -> Answer:
+    await _for_payment(call, "payment_closed")
+    return await payments.close(call)
+
+
+async def _for_payment(call: Call, deed: str) -> None:
+    """A payment that was begun in this very session; the citizen's others are none of the clerk's."""
+    await _for_citizen(call, deed)
+    await call.services.acting_payments.require(call.path["acting_id"], call.path["payment_id"])
 
 
 async def _for_citizen(call: Call, deed: str) -> None:

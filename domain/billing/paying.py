@@ -25,6 +25,7 @@ from domain.billing.refresh import Refresher, is_fresh, open_bills
 from domain.companies import Companies
 from domain.identity.tokens import Caller
 from models.access import way_to, way_to_any
+from models.acting import note_payment
 from models.bill import BILLS, Bill
 from models.idempotency import Once
 from models.lifecycle import Actor
@@ -74,6 +75,12 @@ class TooManyPayments(LianbanError):
     """This person has created too many payments for this bill lately. data: ``retry_after_s``."""
 
     code = "too_many_payments"
+
+
+class ActingEndsSoon(LianbanError):
+    """The clerk's session for this citizen ends before anybody could pay; the citizen opens another."""
+
+    code = "acting_ends_soon"
 
 
 class _Held(Exception):
@@ -144,7 +151,7 @@ class Paying:
         Raises:
             MethodNotOffered: this way to pay is not there, or not for so many companies at once.
             NotFound: no such quote of this person. QuoteTwice, QuoteStale, BillNotInQuote, OlderBillOpen, AmountTooLarge,
-            PaymentInProgress, PaymentClosing, AlreadyPaid, TooManyPayments, KeyInFlight, KeyReused.
+            PaymentInProgress, PaymentClosing, AlreadyPaid, TooManyPayments, ActingEndsSoon, KeyInFlight, KeyReused.
         """
         self._providers.check(way.provider, way.method, len(quote_ids))
         for rounds_left in (2, 1, 0):
@@ -178,7 +185,7 @@ class Paying:
                 for one in quoted:  # before anything gives way for a payment that cannot be made so
                     self._merchant(one.company, way)
                 expires_at = min(
-                    clock.now() + rules.order.life, min(one.expires_at for one in quoted) - rules.order.quote_margin
+                    _latest(caller, rules), min(one.expires_at for one in quoted) - rules.order.quote_margin
                 )
                 if expires_at - clock.now() >= rules.order.shortest_life and await self._bills_stand(quoted, rules):
                     created = await self._insert(caller, quoted, expires_at, way, rules)
@@ -216,11 +223,14 @@ class Paying:
             first_question_in=rules.order.query_after[0],
             most_lately=rules.creation_limit.per_bill_and_person,
             lately=clock.now() - rules.creation_limit.window,
+            actor=caller.actor,
         )
         try:
             payment_id = await opening.insert(wanted)
         except TooManyLately:
             raise _too_many(rules) from None
+        if caller.counter is not None and not await note_payment(caller.counter.acting_id, payment_id):
+            raise NotFound("acting_session")
         for one in quoted:
             if one.basis in ("family", "agent") or caller.organization_id is not None:
                 await self._note(caller, one, payment_id)
@@ -331,6 +341,16 @@ def _is_own(holder: Any, caller: Caller) -> bool:
     if caller.organization_id is not None:
         return holder["organization_id"] == caller.organization_id
     return holder["person_id"] == caller.person_id
+
+
+def _latest(caller: Caller, rules: PaymentRules) -> datetime:
+    """The latest end of a payment made now: begun at a counter, that of the clerk's session."""
+    now = clock.now()
+    if caller.counter is None:
+        return now + rules.order.life
+    if caller.counter.ends_at - now < rules.order.shortest_life:
+        raise ActingEndsSoon
+    return min(now + rules.order.life, caller.counter.ends_at)
 
 
 def _too_many(rules: PaymentRules) -> TooManyPayments:

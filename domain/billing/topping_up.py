@@ -202,6 +202,7 @@ class ToppingUp:
             first_question_in=rules.order.query_after[0],
             most_lately=rules.creation_limit.per_bill_and_person,
             lately=clock.now() - rules.creation_limit.window,
+            actor=caller.actor,
         )
         try:
             return await opening.insert(wanted)

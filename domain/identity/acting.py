@@ -15,14 +15,17 @@ from core.redis import Limiter
 from domain.identity.staff_sessions import StaffCaller
 from domain.identity.tokens import Caller
 from models import audit
-from models.acting import ActingSession, CounterCode
+from models.acting import ActingSession, AtCounter, CounterCode
 from models.lifecycle import Actor, announce
 
 _DIGITS = 8
 _TRIES, _WINDOW = 10, timedelta(minutes=15)
 _LOOKS = frozenset({"accounts_listed", "owed_shown"})
-_DEEDS = {"look_up": _LOOKS, "bind": _LOOKS | {"bound"}}
+_PAYS = frozenset({"quoted", "payment_created", "payment_code_shown", "payment_seen", "payment_closed"})
+_DEEDS = {"look_up": _LOOKS, "bind": _LOOKS | {"bound"}, "pay": _LOOKS | _PAYS}
 """Purpose → what may be done for it."""
+_UNWRITTEN = frozenset({"payment_seen"})
+"""How a payment stands that the clerk has begun himself, which is written down, he asks every few seconds."""
 
 
 class CounterCodeRefused(LianbanError):
@@ -85,11 +88,13 @@ class Acting:
             )  # fmt: skip
             if used is None:
                 raise CounterCodeRefused
-            await fetch(
+            before = await fetch(
                 "update acting_session set ended_at = $2, ended_by = case when expires_at <= $2 then 'time' else 'clerk' end"
-                " where staff_id = $1 and ended_at is null",
+                " where staff_id = $1 and ended_at is null returning id",
                 staff.staff_id, now,
             )  # fmt: skip
+            for row in before:
+                await announce("acting.ended", "acting_session", row["id"], staff.actor)
             session = await ActingSession.create(
                 id=ids.new_id(),
                 person_id=used["person_id"],
@@ -122,10 +127,14 @@ class Acting:
             raise NotFound("acting_session")
         if deed not in _DEEDS[session.purpose]:
             raise PurposeExceeded(purpose=session.purpose)
-        await audit.record(
-            staff.actor, f"acting.{deed}", "acting_session", acting_id, f"person:{session.person_id}", request_id
+        if deed not in _UNWRITTEN:
+            await audit.record(
+                staff.actor, f"acting.{deed}", "acting_session", acting_id, f"person:{session.person_id}", request_id
+            )
+        counter = AtCounter(session.id, staff.actor, session.expires_at)
+        return Caller(
+            session.person_id, staff.staff_id, staff.session_id, 2, session.created_at.timestamp(), counter=counter
         )
-        return Caller(session.person_id, staff.staff_id, staff.session_id, 2, session.created_at.timestamp())
 
     async def end(self, staff: StaffCaller, acting_id: UUID) -> None:
         """The clerk is done; ending it again changes nothing.
@@ -162,6 +171,8 @@ class Acting:
                 session.ended_at, session.ended_by = clock.now(), by
                 await session.save(update_fields=["ended_at", "ended_by"])
                 await audit.record(actor, "acting.ended", "acting_session", acting_id, by)
+                await announce("acting.ended", "acting_session", acting_id, actor)
+        failpoint("acting.ended_committed")
 
     def _index(self, code: str) -> bytes:
         return self._vault.index("counter_code", code)

@@ -18,6 +18,8 @@ from jwt.utils import base64url_decode
 from core import clock, strict_json
 from core.errors import LianbanError
 from models.access import Principal
+from models.acting import AtCounter
+from models.lifecycle import Actor
 
 LIFE = timedelta(minutes=10)
 _CACHE_SIZE = 20_000
@@ -42,6 +44,14 @@ class Caller:
     """When this session last proved who it is, seconds since the epoch."""
     organization_id: UUID | None = None
     """For whom he acts in this call; None: for himself. Whether he may is asked at each use."""
+
+    counter: AtCounter | None = None
+    """The clerk who acts for him in this call, if it is one."""
+
+    @property
+    def actor(self) -> Actor:
+        """Who acts, for journals: himself, or the clerk at the counter."""
+        return self.counter.clerk if self.counter else Actor("person", str(self.person_id))
 
     @property
     def principal(self) -> Principal:

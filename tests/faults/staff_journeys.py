@@ -67,6 +67,7 @@ async def acts(customer: Customer) -> Outcome:
             assert refused.problem["code"] == "counter_code_refused"  # noqa: PT017
     bound = {"company": COMPANY, "number": customer.number, "proof": PROOF}
     await customer.call("POST", f"/staff/v1/acting-sessions/{opened['acting_id']}/bindings", bound)
+    await customer.call("DELETE", f"/staff/v1/acting-sessions/{opened['acting_id']}")
     customer.tokens = citizen
     sessions = (await customer.call("GET", "/v1/me/acting-sessions"))["acting_sessions"]
     assert sessions[0]["deeds"] == ["bound"]

@@ -78,6 +78,7 @@ CASES = (
     Case("staff.enrolled_committed", staff_journeys.comes_in, program=_API),
     Case("staff.logged_in_committed", staff_journeys.comes_in, program=_API),
     Case("acting.opened_committed", staff_journeys.acts, program=_API),
+    Case("acting.ended_committed", staff_journeys.acts, program=_API),
     Case("binding.answered", journeys.pays, program=_API),
     Case("binding.committed", journeys.holder_objects, program=_API),
     Case("binding.revoked_committed", journeys.unbinds, program=_API),

@@ -78,6 +78,10 @@ class Operations:
             values["counter_code"] = await counter_code(edge, await edge.person())
         if route.name == "staff_desk_find_account":
             values["number"] = (await edge.bound(await edge.person()))["number"]
+        if "qr_token" in placeholders(route.example):
+            values["qr_token"] = await edge.spine.qr(await edge.spine.account(4199))
+        if "quote_id" in placeholders(route.example):
+            values["quote_id"] = await acting_quote(edge, member, path.split("/")[4])
         values |= {"proof": "002X"}
         values["new_login"] = f"n{uuid4().hex[:10]}"
         key = uuid4().hex if route.idempotent else None
@@ -311,7 +315,12 @@ async def counter_code(edge: Edge, person: Person) -> str:
 
 async def acting_for(edge: Edge, member: Member, person: Person) -> str:
     """A session of this clerk for this citizen."""
-    body = {"counter_code": await counter_code(edge, person), "acting_purpose": "bind"}
+    return await acting_to(edge, member, person, "bind")
+
+
+async def acting_to(edge: Edge, member: Member, person: Person, purpose: str) -> str:
+    """The same for a purpose of its own."""
+    body = {"counter_code": await counter_code(edge, person), "acting_purpose": purpose}
     return (await edge.told("POST", "/staff/v1/acting-sessions", body, by=member))["acting_id"]
 
 
@@ -324,7 +333,19 @@ async def within_reach(edge: Edge, member: Member, route: Route) -> dict[str, st
         return {name: await STAFF_OBJECTS[name](edge, member) for name in names}
     person = await edge.person()
     account_id = (await edge.bound(person))["account_id"]
-    return {"acting_id": await acting_for(edge, member, person), "account_id": account_id}
+    purpose = "pay" if "quotes" in route.path or "payments" in route.path else "bind"
+    found = {"acting_id": await acting_to(edge, member, person, purpose), "account_id": account_id}
+    if "payment_id" in names:
+        body = {"quote_ids": [await acting_quote(edge, member, found["acting_id"])]}
+        path = f"/staff/v1/acting-sessions/{found['acting_id']}/payments"
+        found["payment_id"] = (await edge.told("POST", path, body, by=member, key=uuid4().hex))["payment_id"]
+    return found
+
+
+async def acting_quote(edge: Edge, member: Member, acting_id: str) -> str:
+    """What this clerk asks for the citizen he acts for: an account whose code was brought along."""
+    body = {"token": await edge.spine.qr(await edge.spine.account(4199))}
+    return (await edge.told("POST", f"/staff/v1/acting-sessions/{acting_id}/quotes", body, by=member))["quote_id"]
 
 
 async def _difference(edge: Edge, member: Member, route: Route) -> str:
