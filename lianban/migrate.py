@@ -10,11 +10,12 @@ import asyncio
 import asyncpg
 from tortoise import Tortoise
 from tortoise.connection import get_connections
-from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
+from tortoise.migrations.executor import MigrationTarget
 from tortoise.transactions import in_transaction
 
 from core import settings as settings_module
 from core.database import APP_ROLE, OWNER_ROLE, configuration
+from lianban.schema_state import Executor
 from models import MODULES
 
 _LOCK = 742_001
@@ -52,7 +53,7 @@ async def migrate(database_url: str) -> list[str]:
         async with in_transaction("default") as transaction:
             await transaction.execute_query("set local lock_timeout = '30s'")
             await transaction.execute_query(f"select pg_advisory_xact_lock({_LOCK})")
-            executor = MigrationExecutor(get_connections().get("default"), config["apps"])
+            executor = Executor(get_connections().get("default"), config["apps"])
             # Without the ledger table the runner's first look at it would abort our transaction.
             await executor.recorder.ensure_schema(executor._schema_editor(atomic=False))
             before = set(await executor.recorder.applied_migrations())
