@@ -152,6 +152,8 @@ class Route:
     """Answers of other statuses that are not problem details: (status, type)."""
     offline: bool = False
     """Answers without the database."""
+    tagged: bool = False
+    """Its answer carries an entity tag; who has it already (If-None-Match) gets 304."""
     shed: Shed | None = None
     """When the process is overloaded, with which class it gives way; None: never."""
 

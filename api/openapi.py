@@ -89,6 +89,16 @@ _REQUEST_ID = {
     "name": "X-Request-ID", "in": "header", "required": False, "schema": {"type": "string"}, "example": sample_id("request_id"),
     "description": "客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。",
 }  # fmt: skip
+_REQUEST_ID_HEADER = {"$ref": "#/components/headers/RequestId"}
+_ETAG = {
+    "description": "内容的标记，内容变了它就变。",
+    "schema": {"type": "string"},
+    "example": '"5f0c1d7a9b3e4c2d8f6a7b1c0d9e8f7a"',
+}
+_IF_NONE_MATCH = {
+    "name": "If-None-Match", "in": "header", "required": False, "schema": {"type": "string"}, "example": '"5f0c1d7a9b3e4c2d8f6a7b1c0d9e8f7a"',
+    "description": "已有的内容的标记（上次回答里的 ETag）；没有变时答 304，不再传内容。",
+}  # fmt: skip
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key", "in": "header", "required": True, "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
     "example": sample_id("idempotency_key"),
@@ -233,6 +243,10 @@ def operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
         described["requestBody"] = body
     answers = {route.status: _answer(route.answer, route.media_type, components)}
     answers |= {status: _answer(type_, "application/json", components) for status, type_ in route.others}
+    if route.tagged:
+        described["parameters"].append(_IF_NONE_MATCH)
+        answers[route.status]["headers"] = answers[route.status]["headers"] | {"ETag": _ETAG}
+        answers[304] = {"description": "没有变", "headers": {"X-Request-ID": _REQUEST_ID_HEADER, "ETag": _ETAG}}
     answers |= {
         status: _problem(status, errors, components, answers.get(status)) for status, errors in problems(route).items()
     }

@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from cities import checks, message_checks, qr_checks, staff_checks, tariff_checks
+from cities import checks, form_checks, message_checks, qr_checks, staff_checks, tariff_checks
 from cities.errors import CityPackInvalid
+from cities.forms import Form, FormFile
 from cities.schema import (
     AreasFile,
     City,
@@ -33,6 +34,8 @@ from cities.tariffs import Tariff, TariffsFile
 
 FILES = ("city.toml", "areas.toml", "companies.toml", "payments.toml", "tariffs.toml", "staff.toml", "messages.toml")
 DEMO_FILE = "demo.json"
+FORMS = "forms"
+"""The folder of forms, one JSON file per version."""
 
 T = TypeVar("T")
 
@@ -66,6 +69,7 @@ def load(folder: Path) -> City:
     checks.check_areas("areas.toml", city, areas)
     checks.check_companies("companies.toml", companies)
     qr_checks.check_qr("companies.toml", companies)
+    forms = _forms(folder, areas, companies)
     checks.check_payments("payments.toml", payments)
     tariff_checks.check_tariffs("tariffs.toml", companies, tariffs)
     staff_checks.check_staff("staff.toml", staff, areas, companies)
@@ -82,6 +86,7 @@ def load(folder: Path) -> City:
         payments=payments,
         tariffs=MappingProxyType(_timelines(tariffs)),
         staff=staff,
+        forms=MappingProxyType(forms),
         values=MappingProxyType(messages.values),
         templates=MappingProxyType(messages.templates),
         official_templates=MappingProxyType(messages.official_templates),
@@ -110,6 +115,25 @@ def read(path: Path, shape: type[T]) -> T:
         found = _AT.fullmatch(str(error))
         fault, at = (found["fault"], found["path"]) if found is not None else (str(error), "$")
         raise CityPackInvalid(path.name, at, fault) from error
+
+
+def _forms(folder: Path, areas: AreasFile, companies: CompaniesFile) -> dict[str, tuple[Form, ...]]:
+    carriers = frozenset(company.code for company in companies.companies if company.service == "network")
+    names: defaultdict[str, list[Form]] = defaultdict(list)
+    for path in sorted((folder / FORMS).iterdir()) if (folder / FORMS).is_dir() else ():
+        where = f"{FORMS}/{path.name}"
+        try:
+            file = form_checks.expanded(read(path, FormFile), areas.areas)
+        except CityPackInvalid as error:
+            raise CityPackInvalid(where, error.path, error.fault) from error
+        form_checks.check_form(where, file)
+        names[file.name].append(Form(file, carriers))
+    for name, forms in names.items():
+        forms.sort(key=lambda form: form.version)
+        form_checks.check_versions(name, forms)
+    if "application" not in names:
+        raise CityPackInvalid(FORMS, "$", "there is no form application-1.json")
+    return {name: tuple(forms) for name, forms in names.items()}
 
 
 def _versions(found: MessagesFile) -> dict[str, tuple[Message, ...]]:

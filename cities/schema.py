@@ -15,6 +15,7 @@ from msgspec import Meta
 from cities.errors import NotInForce, UnknownCompany
 
 if TYPE_CHECKING:
+    from cities.forms import Form
     from cities.staff import StaffFile
     from cities.tariffs import Tariffs
 
@@ -537,6 +538,7 @@ class City(Shape, frozen=True, kw_only=True):
     payments: PaymentsFile
     tariffs: "Tariffs"
     staff: "StaffFile"
+    forms: Mapping[str, "tuple[Form, ...]"]
     values: Mapping[str, Placeholder]
     templates: Mapping[str, Template]
     official_templates: Mapping[str, Template]
@@ -553,6 +555,20 @@ class City(Shape, frozen=True, kw_only=True):
         if found is None:
             raise UnknownCompany(code)
         return found
+
+    def form(self, name: str, on: date) -> "Form":
+        """The version of a form under which cases are filed on that day; raises :class:`NotInForce`."""
+        for form in self.forms.get(name, ()):
+            if form.in_force(on):
+                return form
+        raise NotInForce(f"form {name} on {on}")
+
+    def form_version(self, name: str, version: int) -> "Form":
+        """A version of a form, in force or not: an old case is read with its own; raises :class:`NotInForce`."""
+        for form in self.forms.get(name, ()):
+            if form.version == version:
+                return form
+        raise NotInForce(f"form {name} version {version}")
 
     def joined_companies(self) -> tuple[Company, ...]:
         """The companies whose systems are connected today, in the order of the file."""

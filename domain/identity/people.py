@@ -11,7 +11,7 @@ from core import clock, ids
 from core.crypto import Vault
 from core.database import fetch_one
 from core.errors import LianbanError
-from domain.identity.numbers import is_credit_code, is_id_number
+from core.numbers import is_credit_code, is_id_number
 from gateways.unified_identity import LegalPerson, NaturalPerson
 from models import audit
 from models.lifecycle import Actor

@@ -6,7 +6,6 @@ another.
 """
 
 import hmac
-import re
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -18,6 +17,7 @@ from core.database import fetch_one, transaction
 from core.errors import LianbanError, NotFound
 from core.failpoint import failpoint
 from core.log import get_logger
+from core.numbers import is_mobile
 from core.outbound import FailureKind, NotSent, OutcomeUnknown
 from core.queue import enqueue
 from core.redis import Limiter
@@ -32,7 +32,6 @@ log = get_logger(__name__)
 
 SEND_CODE_TASK = "identity.send_phone_code"
 TEMPLATE = "phone_code"
-_MOBILE = re.compile(r"1[3-9][0-9]{9}")
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
 
@@ -90,7 +89,7 @@ class PhoneCodes:
             PhoneMalformed. SmsAway: there is no supplier.
             RateLimited: too many for this number, this person or the city. LimiterAway: Valkey is away.
         """
-        if not _MOBILE.fullmatch(phone):
+        if not is_mobile(phone):
             raise PhoneMalformed
         if self._gateway is None or self._template_id is None:
             raise SmsAway

@@ -13,8 +13,8 @@ import httpx
 from cities.loader import load_city
 from core import clock
 from core.database import fetch, fetch_one
+from core.numbers import is_credit_code
 from domain.companies.filed import answer_due
-from domain.identity.numbers import is_credit_code
 from domain.identity.sessions import REPEAT_GRACE
 from lianban.phone import CallFailed
 from tests.faults.customer import COMPANY, Customer

@@ -1,10 +1,12 @@
-"""Numbers of persons and organizations, with their check characters."""
+"""Numbers of persons, organizations and mobile phones as the national standards make them, with their check characters."""
 
+import re
 from datetime import date
 
 _ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _ID_CHECKS = "10X98765432"
 _CREDIT_CHARACTERS = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+_MOBILE = re.compile(r"1[3-9][0-9]{9}")
 
 
 def is_id_number(number: str) -> bool:
@@ -33,3 +35,12 @@ def is_credit_code(code: str) -> bool:
         return False
     total = sum(_CREDIT_CHARACTERS.index(character) * pow(3, place, 31) for place, character in enumerate(code[:17]))
     return code[17] == _CREDIT_CHARACTERS[(31 - total % 31) % 31]
+
+
+def is_mobile(number: str) -> bool:
+    """True for a mobile number of mainland China, without a prefix.
+
+    >>> is_mobile("13812345678"), is_mobile("12812345678"), is_mobile("1381234567８")
+    (True, False, False)
+    """
+    return _MOBILE.fullmatch(number) is not None
