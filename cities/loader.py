@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from cities import checks, form_checks, message_checks, qr_checks, staff_checks, tariff_checks
+from cities import checks, form_checks, holidays, message_checks, promise_checks, qr_checks, staff_checks, tariff_checks
 from cities.errors import CityPackInvalid
 from cities.forms import Form, FormFile
+from cities.promises import PromisesFile
 from cities.schema import (
     AreasFile,
     City,
@@ -32,7 +33,16 @@ from cities.schema import (
 from cities.staff import StaffFile
 from cities.tariffs import Tariff, TariffsFile
 
-FILES = ("city.toml", "areas.toml", "companies.toml", "payments.toml", "tariffs.toml", "staff.toml", "messages.toml")
+FILES = (
+    "city.toml",
+    "areas.toml",
+    "companies.toml",
+    "payments.toml",
+    "promises.toml",
+    "tariffs.toml",
+    "staff.toml",
+    "messages.toml",
+)
 DEMO_FILE = "demo.json"
 FORMS = "forms"
 """The folder of forms, one JSON file per version."""
@@ -61,6 +71,8 @@ def load(folder: Path) -> City:
     areas = read(folder / "areas.toml", AreasFile)
     companies = read(folder / "companies.toml", CompaniesFile)
     payments = read(folder / "payments.toml", PaymentsFile)
+    promises = read(folder / "promises.toml", PromisesFile)
+    schedules = holidays.read_schedules(folder, read)
     tariffs = read(folder / "tariffs.toml", TariffsFile)
     staff = read(folder / "staff.toml", StaffFile)
     messages = read(folder / "messages.toml", MessagesFile)
@@ -71,6 +83,7 @@ def load(folder: Path) -> City:
     qr_checks.check_qr("companies.toml", companies)
     forms = _forms(folder, areas, companies)
     checks.check_payments("payments.toml", payments)
+    promise_checks.check_promises("promises.toml", promises)
     tariff_checks.check_tariffs("tariffs.toml", companies, tariffs)
     staff_checks.check_staff("staff.toml", staff, areas, companies)
     message_checks.check_messages("messages.toml", messages)
@@ -84,6 +97,8 @@ def load(folder: Path) -> City:
         areas=MappingProxyType({area.code: area for area in areas.areas}),
         companies=MappingProxyType({company.code: company for company in companies.companies}),
         payments=payments,
+        promises=promises,
+        schedules=schedules,
         tariffs=MappingProxyType(_timelines(tariffs)),
         staff=staff,
         forms=MappingProxyType(forms),

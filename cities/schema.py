@@ -16,8 +16,10 @@ from cities.errors import NotInForce, UnknownCompany
 
 if TYPE_CHECKING:
     from cities.forms import Form
+    from cities.promises import PromisesFile
     from cities.staff import StaffFile
     from cities.tariffs import Tariffs
+    from core.workdays import Schedule
 
 Text = Annotated[str, Meta(min_length=1, max_length=500)]
 Title = Annotated[str, Meta(min_length=1, max_length=40)]
@@ -536,6 +538,9 @@ class City(Shape, frozen=True, kw_only=True):
     areas: Mapping[str, Area]
     companies: Mapping[str, Company]
     payments: PaymentsFile
+    promises: "PromisesFile"
+    schedules: "tuple[Schedule, ...]"
+    """Holidays and make-up working days as the pack has them; what was imported since comes on top (domain/deadlines/calendars.py)."""
     tariffs: "Tariffs"
     staff: "StaffFile"
     forms: Mapping[str, "tuple[Form, ...]"]

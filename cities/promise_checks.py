@@ -1,0 +1,39 @@
+"""What the shapes alone cannot say about ``promises.toml``: one version for every day, rising bands, working hours in order.
+
+Raises :class:`CityPackInvalid` at the first fault.
+"""
+
+from itertools import pairwise
+
+from cities.checks import check_days
+from cities.errors import CityPackInvalid
+from cities.promises import CountingRule, DistanceRule, PromisesFile
+
+
+def check_promises(file: str, found: PromisesFile) -> None:
+    """Every rule has one version for every day, every reason for a pause has its rule, and what is counted can be counted."""
+    for name, versions in found.timelines():
+        check_days(file, f"$.{name}", versions)
+    for index, counting in enumerate(found.counting):
+        _check_hours(file, f"$.counting[{index}].hours", counting)
+    for index, distance in enumerate(found.distance):
+        _check_bands(file, f"$.distance[{index}].bands", distance)
+    for index, commitment in enumerate(found.commitment):
+        longest = max(band.days for rule in found.distance for band in rule.bands)
+        if commitment.most_days <= longest:
+            raise CityPackInvalid(file, f"$.commitment[{index}].most_days", f"is more than {longest}, the last band's")
+
+
+def _check_hours(file: str, path: str, rule: CountingRule) -> None:
+    edges = [edge for span in rule.hours for edge in span]
+    if any(later <= earlier for earlier, later in pairwise(edges)):
+        raise CityPackInvalid(file, path, "hours are spans of a day, one after the other")
+
+
+def _check_bands(file: str, path: str, rule: DistanceRule) -> None:
+    codes = [band.code for band in rule.bands]
+    if len(set(codes)) != len(codes):
+        raise CityPackInvalid(file, path, "two bands have one code")
+    for nearer, farther in pairwise(rule.bands):
+        if farther.up_to_m <= nearer.up_to_m or farther.days < nearer.days:
+            raise CityPackInvalid(file, path, "farther bands reach further and are never quicker")

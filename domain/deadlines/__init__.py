@@ -1,0 +1,1 @@
+"""The deadline clock: how long a promise runs, what stops it, who is warned before it ends."""
