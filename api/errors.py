@@ -31,6 +31,14 @@ from domain.billing.scene_codes import WeChatCodesAway
 from domain.billing.sharing import AlreadyMember, InvitationRefused, TooManyMembers
 from domain.billing.topping_up import TopUpAmountRefused, TopUpNotOffered
 from domain.companies import CompanyNotJoined
+from domain.deadlines.clocks import (
+    ApproverNeeded,
+    CommitmentNeeded,
+    DeadlineNotPaused,
+    DeadlineNotRunning,
+    DeadlinePaused,
+    ExtensionRefused,
+)
 from domain.identity.acting import CounterCodeRefused, PurposeExceeded
 from domain.identity.first_agents import OrganizationNotProved
 from domain.identity.joining import (
@@ -173,6 +181,12 @@ STATUS: dict[type[LianbanError], int] = {
     AlreadyPaid: 409,
     LoginTaken: 409,
     AmountTooLarge: 409,
+    ApproverNeeded: 409,
+    CommitmentNeeded: 409,
+    DeadlineNotPaused: 409,
+    DeadlineNotRunning: 409,
+    DeadlinePaused: 409,
+    ExtensionRefused: 409,
     IdentitiesDiffer: 409,
     IdentityAlreadyYours: 409,
     IdentityOfThisKindTaken: 409,

@@ -10,8 +10,6 @@ from datetime import date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 from typing import NamedTuple
 
-from core.errors import LianbanError
-
 ONE_DAY = timedelta(days=1)
 FROM_NEXT_YEAR = (12, 25)
 """From this day on the next year's schedule may still change a day: no New Year's holiday has ever reached further back."""
@@ -19,10 +17,8 @@ LONGEST_SEARCH = 3660
 """Days. Nothing here is counted over more than ten years; what asks for it counts nothing."""
 
 
-class NoWorkday(LianbanError):
-    """No working day was found within ten years: what was to be counted never ends."""
-
-    code = "no_workday"
+class NoWorkday(ArithmeticError):
+    """No working day was found within ten years: what was to be counted never ends. A fault of whoever asked."""
 
 
 class DayKind(StrEnum):

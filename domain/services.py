@@ -27,6 +27,9 @@ from domain.billing.sharing import Sharing
 from domain.billing.telling import Telling
 from domain.billing.topping_up import ToppingUp
 from domain.companies import Companies
+from domain.deadlines.calendars import Calendars
+from domain.deadlines.clocks import Deadlines
+from domain.deadlines.recounting import Recounting
 from domain.identity.acting import Acting
 from domain.identity.first_agents import FirstAgents
 from domain.identity.joining import Joining
@@ -78,6 +81,9 @@ class Services:
     sso: Sso
     joining: Joining
     companies: Companies
+    calendars: Calendars
+    deadlines: Deadlines
+    recounting: Recounting
     accounts: Accounts
     qr_codes: QrCodes
     refresher: Refresher

@@ -13,6 +13,7 @@ from core.failpoint import failpoint
 from core.log import bound, get_logger
 from domain.billing.overview import CATCH_UP_TASK
 from domain.billing.posting import POST_TASK
+from domain.deadlines.calendars import RECOUNT_TASK
 from domain.identity.joining import SETTLE_TASK
 from domain.identity.official_account import LEARN_TASK, learn_follower
 from domain.identity.phone_codes import SEND_CODE_TASK
@@ -61,6 +62,7 @@ def tasks(services: Services) -> dict[str, Callable[..., Awaitable[None]]]:
         LAST_LOOK_TASK: lambda payment_id: services.follower.last_look(UUID(payment_id)),
         SUBMIT_TASK: lambda refund_id, step: services.refunding.follow(UUID(refund_id), step),
         CATCH_UP_TASK: lambda account_id: services.overview.catch_up(UUID(account_id)),
+        RECOUNT_TASK: services.recounting.recount,
         POST_TASK: lambda posting_id, step: services.posting.post(UUID(posting_id), step),
         SETTLE_TASK: lambda join_id: services.joining.settle(UUID(join_id)),
         LEARN_TASK: lambda user_id: learn_follower(services.followers, services.vault, UUID(user_id)),

@@ -19,6 +19,7 @@ COMMANDS = {
     "check": "verify what must always hold, as SQL, on the live database",
     "openapi": "print the OpenAPI description",
     "staff": "create and list staff logins",
+    "calendar": "import a year's holidays and make-up working days",
     "reconcile": "compare a day's files with the books, report it, and end differences",
     "refund": "look at refunds that have not succeeded, and ask for one anew",
 }

@@ -33,6 +33,9 @@ from domain.billing.telling import Telling
 from domain.billing.topping_up import ToppingUp
 from domain.companies import Companies, JoinedCompany
 from domain.companies.filed import FiledCompany
+from domain.deadlines.calendars import Calendars
+from domain.deadlines.clocks import Deadlines
+from domain.deadlines.recounting import Recounting
 from domain.identity.acting import Acting
 from domain.identity.first_agents import FirstAgents
 from domain.identity.joining import Joining
@@ -167,6 +170,8 @@ def compose(settings: Settings) -> Services:
     assert isinstance(reasons, ChoiceValue)
 
     quotes = Quotes(accounts, refresher, qr_codes, city)
+    calendars = Calendars(city.schedules)
+    deadlines = Deadlines(city, calendars)
     return Services(
         settings=settings,
         city=city,
@@ -187,6 +192,9 @@ def compose(settings: Settings) -> Services:
         sso=sso,
         joining=Joining(sessions, sso, intents, vault),
         companies=companies,
+        calendars=calendars,
+        deadlines=deadlines,
+        recounting=Recounting(deadlines, calendars),
         accounts=accounts,
         qr_codes=qr_codes,
         refresher=refresher,

@@ -14,6 +14,7 @@ MODULES = (
     "models.ledger",
     "models.posting",
     "models.company_file",
+    "models.deadline",
     "models.reconciliation",
     "models.message",
     "models.follower",

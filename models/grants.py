@@ -28,6 +28,8 @@ GRANTS: dict[str, frozenset[str]] = {
         _KEEP,
     ),
     "follower": _KEEP,
+    "deadline_change": _APPEND,
+    **dict.fromkeys(("deadline", "deadline_pause", "holiday_schedule"), _KEEP),
     "phone_code": _TIDY,
     **dict.fromkeys(("account_share", "mandate"), _KEEP),
     **dict.fromkeys(
@@ -47,6 +49,7 @@ TRIGGERS = {
     "payment_no_surcharge": ("payment", "payment_has_no_surcharge", "deferred"),
     "payment_part_no_surcharge": ("payment_part", "payment_has_no_surcharge", "deferred"),
     "payment_line_no_surcharge": ("payment_line", "payment_has_no_surcharge", "deferred"),
+    "deadline_pause_no_overlap": ("deadline_pause", "deadline_pauses_do_not_overlap", "at once"),
     "quote_no_surcharge": ("quote", "quote_is_what_is_owed", "at once"),
     "refund_within_part": ("refund", "refund_stays_within_part", "at once"),
 }

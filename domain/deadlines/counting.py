@@ -10,14 +10,11 @@ from typing import NamedTuple
 
 from cities.promises import CountingRule, WarningRule
 from core.clock import SHANGHAI
-from core.errors import LianbanError
 from core.workdays import LONGEST_SEARCH, ONE_DAY, Calendar, DayKind, Hours
 
 
-class NeverDue(LianbanError):
-    """The promise is paused for longer than any date we would tell anybody."""
-
-    code = "deadline_never_due"
+class NeverDue(ArithmeticError):
+    """The promise is paused for longer than any date we would tell anybody: more than ten years."""
 
 
 class Why(StrEnum):
