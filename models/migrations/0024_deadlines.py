@@ -50,7 +50,7 @@ grant select, insert on deadline_change to lianban_app;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("models", "0022_top_ups")]
+    dependencies = [("models", "0023_acting_payments")]
 
     initial = False
 
