@@ -22,8 +22,8 @@ from tests.harness.edge import Edge, Person
 from tests.harness.operations import OBJECTS, Operations, within_reach
 from tests.harness.staff import Member, member_for
 
-EXAMPLES = {GenerationMode.POSITIVE: 15, GenerationMode.NEGATIVE: 10}
-"""Generated requests of each operation, by kind."""
+EXAMPLES = {GenerationMode.POSITIVE: 12, GenerationMode.NEGATIVE: 9}
+"""Generated requests of each operation, by kind: half as many where there is no body, only an id and a few words to vary."""
 load_all_checks()
 JUDGES: Any = CHECKS.get_by_names(
     [
@@ -46,11 +46,12 @@ async def test_every_operation_succeeds_and_no_request_makes_it_fail_or_break_it
     }
     assert set(described) == {route.name for route in ROUTES}
     statuses: dict[str, set[int]] = {}
+    readers: list[Person] = []
     for route in ROUTES:
         await edge.forget_limits()
         first = await Operations(edge).carry_out(route)
         assert first.status_code == route.status, f"{route.name}: {first.text}"
-        person = await edge.person() if route.access.who == "person" else None
+        person = await _caller(edge, route, readers) if route.access.who == "person" else None
         member = await member_for(edge.spine.services, route.access) if route.access.who == "staff" else None
         seeds = await (_of_staff(edge, route, member) if member else _seeds(edge, route, person))
         prepare = _prepare(edge, route, member or person)
@@ -65,6 +66,16 @@ async def test_every_operation_succeeds_and_no_request_makes_it_fail_or_break_it
     # The generated requests are not all turned away at the door.
     reached = {name for name, seen in statuses.items() if seen & {200, 201, 204}}
     assert len(reached) >= len(ROUTES) * 2 // 3, sorted(set(statuses) - reached)
+
+
+async def _caller(edge: Edge, route: Route, readers: list[Person]) -> Person:
+    """A citizen of its own for what changes something; one for all that only read."""
+    if route.method != "GET":
+        return await edge.person()
+    if not readers:
+        readers.append(await edge.person())
+        await edge.bound(readers[0])
+    return readers[0]
 
 
 def _operation(found: Any) -> APIOperation:
@@ -83,8 +94,9 @@ class _Calling:
 
     def run(self, mode: GenerationMode) -> None:
         """Call it; raises what schemathesis finds, with the request that shows it."""
+        examples = EXAMPLES[mode] if self._operation.body else EXAMPLES[mode] // 2
         bounded = settings(
-            max_examples=EXAMPLES[mode], derandomize=True, database=None, deadline=None, phases=[Phase.generate],
+            max_examples=examples, derandomize=True, database=None, deadline=None, phases=[Phase.generate],
             suppress_health_check=_NO_HEALTH_CHECK,
         )  # fmt: skip
         strategy = self._operation.as_strategy(generation_mode=mode)
@@ -131,7 +143,7 @@ async def _seeds(edge: Edge, route: Route, person: Person | None) -> dict[str, s
         return {"company": "water", "account_number": number, "token": await edge.spine.qr(number)}
     if person is None:
         return {}
-    number = (await edge.bound(person))["number"]
+    number = (person.bound or await edge.bound(person))["number"]
     quote = await edge.told("POST", "/v1/quotes", {"account_id": person.bound["account_id"]}, by=person)
     made = {name: await OBJECTS[name](edge, person) for name in OBJECTS if f"{{{name}}}" in route.path}
     return {
