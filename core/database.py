@@ -4,8 +4,9 @@
 Hot paths run SQL through :func:`fetch`; everything else uses models. Both see the same transaction.
 """
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -15,11 +16,17 @@ from tortoise.connection import get_connections
 from tortoise.exceptions import DBConnectionError, IntegrityError
 from tortoise.transactions import in_transaction
 
+from core import clock
 from core.errors import LianbanError
+from core.log import get_logger
+
+log = get_logger(__name__)
 
 APP_ROLE = "lianban_app"
 OWNER_ROLE = "lianban_owner"
 
+_PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0)
+"""Between two tries at a database that is away when a process starts."""
 _AWAY_TEXTS = (
     "released back to the pool",
     "connection is closed",
@@ -105,6 +112,49 @@ async def opened(
         yield
     finally:
         await Tortoise.close_connections()
+
+
+async def connect(url: str) -> asyncpg.Connection:
+    """A connection of its own to `url`, with that user's own role, outside any pool."""
+    credentials = configuration(url, ())["connections"]["default"]["credentials"]
+    wanted = {
+        name: credentials.get(name) for name in ("host", "port", "user", "password", "database", "ssl", "timeout")
+    }
+    return await asyncpg.connect(**{name: value for name, value in wanted.items() if value is not None})
+
+
+async def until_answered(
+    url: str,
+    wait_s: float,
+    stop: asyncio.Event | None = None,
+    *,
+    connect: Callable[[str], Awaitable[asyncpg.Connection]] = connect,
+) -> bool:
+    """Return once the database takes a connection, which it does not while it starts or recovers; False when `stop` is set first.
+
+    Raises:
+        DatabaseAway: not within `wait_s`. What waiting cannot cure, a wrong password for one, is raised at once.
+    """
+    began, attempt, stop = clock.monotonic(), 0, stop or asyncio.Event()
+    while not stop.is_set():
+        try:
+            await (await connect(url)).close()
+        except Exception as error:
+            waited_s, attempt = round(clock.monotonic() - began, 1), attempt + 1
+            if not is_away(error):
+                raise
+            if waited_s >= wait_s:
+                log.error("database.given_up", error_type=type(error).__name__, attempt=attempt, waited_s=waited_s)
+                raise DatabaseAway("the database does not answer") from error
+            log.warning("database.awaited", error_type=type(error).__name__, attempt=attempt, waited_s=waited_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PAUSES_S[min(attempt, len(_PAUSES_S)) - 1]):
+                    await stop.wait()
+        else:
+            if attempt:
+                log.info("database.answered", attempt=attempt + 1, waited_s=round(clock.monotonic() - began, 1))
+            return True
+    return False
 
 
 class PoolState(NamedTuple):

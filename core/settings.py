@@ -186,6 +186,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pool_size: int = 10
     pool_wait_s: float = 1.0
     """How long a request waits for a connection to the database before it is refused."""
+    database_wait_s: float = 50.0
+    """How long a process that starts waits for a database that does not take connections yet: less than its supervisor waits for it."""
     redis_wait_s: float = 0.3
     """How long one question to Valkey or Redis may take; there is no second try."""
     worker_concurrency: int = 10

@@ -9,6 +9,8 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from core.errors import LianbanError
+
 COMMANDS = {
     "dev": "everything on this machine: engines, sandbox, API and worker",
     "serve": "the API, with supervised child processes",
@@ -39,7 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     module = importlib.import_module(f"lianban.{name}")
     parser = argparse.ArgumentParser(prog=f"lianban {name}", description=COMMANDS[name])
     module.add_arguments(parser)
-    return module.run(parser.parse_args(argv[1:]))
+    try:
+        return module.run(parser.parse_args(argv[1:]))
+    except LianbanError as error:
+        if error.code != "database_away":
+            raise
+        print(f"lianban {name}: {error}", file=sys.stderr)
+        return 1
 
 
 def _commands() -> str:

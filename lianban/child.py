@@ -15,6 +15,7 @@ from pathlib import Path
 import uvloop
 
 from core import settings as settings_module
+from core.database import until_answered
 from core.settings import Settings
 from lianban.app import prepare_process, running_api, services_for
 
@@ -46,6 +47,8 @@ async def _serve(settings: Settings, descriptor: int, probe: Path) -> None:
     private.bind(str(probe))
     private.listen(16)
     private.setblocking(False)
+    if not await until_answered(settings.database_url, settings.database_wait_s, stop):
+        return
     async with services_for(settings) as services, running_api(services, public, private):
         await stop.wait()
 

@@ -83,7 +83,8 @@ async def _run(
     async with _until_signal() as stop:
         try:
             sandbox.start()
-            applied = await migrate.migrate(settings.database_owner_url or settings.database_url)
+            owner_url = settings.database_owner_url or settings.database_url
+            applied = await migrate.migrate(owner_url, wait_s=settings.database_wait_s)
             await asyncio.to_thread(sandbox.wait_until_healthy)
             async with app.running(settings, port=arguments.port):
                 _say_where(settings, sandbox, settings_path, city, applied)

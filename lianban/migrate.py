@@ -7,14 +7,13 @@ migrations only. Roles are made first when the connecting user may: `lianban_own
 import argparse
 import asyncio
 
-import asyncpg
 from tortoise import Tortoise
 from tortoise.connection import get_connections
 from tortoise.migrations.executor import MigrationTarget
 from tortoise.transactions import in_transaction
 
 from core import settings as settings_module
-from core.database import APP_ROLE, OWNER_ROLE, configuration
+from core.database import APP_ROLE, OWNER_ROLE, configuration, connect, until_answered
 from lianban.schema_state import Executor
 from models import MODULES
 
@@ -32,12 +31,17 @@ grant usage, create on schema public to {OWNER_ROLE};
 """
 
 
-async def migrate(database_url: str) -> list[str]:
+async def migrate(database_url: str, *, wait_s: float = 0.0) -> list[str]:
     """Bring the database at `database_url` up to date; the names of the migrations applied now, in order.
 
     The connecting user must be a member of `lianban_owner`, or a superuser (who also makes the two roles when they are missing).
+    A database that does not take connections yet is waited for, `wait_s` at most.
+
+    Raises:
+        core.database.DatabaseAway: it does not answer within that time.
     """
-    connection = await _connect(database_url)
+    await until_answered(database_url, wait_s)
+    connection = await connect(database_url)
     try:
         if await connection.fetchval("select rolsuper or rolcreaterole from pg_roles where rolname = current_user"):
             await connection.execute(_ROLES)
@@ -62,12 +66,6 @@ async def migrate(database_url: str) -> list[str]:
         return [migration.name for migration in sorted(set(after) - before, key=lambda migration: migration.name)]
 
 
-async def _connect(database_url: str) -> asyncpg.Connection:
-    credentials = configuration(database_url, ())["connections"]["default"]["credentials"]
-    wanted = {name: credentials.get(name) for name in ("host", "port", "user", "password", "database", "ssl")}
-    return await asyncpg.connect(**{name: value for name, value in wanted.items() if value is not None})
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """No arguments: addresses come from the settings."""
 
@@ -75,6 +73,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(_arguments: argparse.Namespace) -> int:
     """Migrate the database of the settings and say what was applied."""
     settings = settings_module.load()
-    applied = asyncio.run(migrate(settings.database_owner_url or settings.database_url))
+    applied = asyncio.run(
+        migrate(settings.database_owner_url or settings.database_url, wait_s=settings.database_wait_s)
+    )
     print("\n".join(f"applied {name}" for name in applied) or "nothing to apply")
     return 0

@@ -18,7 +18,7 @@ import uvloop
 
 from core import clock, redis
 from core import settings as settings_module
-from core.database import opened
+from core.database import opened, until_answered
 from core.settings import Settings, SettingsInvalid
 from lianban import counters, operations
 from lianban.app import listen, prepare_process, running_api, services_for
@@ -69,6 +69,8 @@ async def _supervise(settings: Settings, arguments: argparse.Namespace) -> int:
 async def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
     stop, _ = _signals()
     sock = listen(arguments.host, arguments.port)
+    if not await until_answered(settings.database_url, settings.database_wait_s, stop):
+        return 0
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(services_for(settings))
         if arguments.ops_port:

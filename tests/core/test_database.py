@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import asyncpg
@@ -14,6 +15,7 @@ from tortoise.exceptions import DBConnectionError, IntegrityError, OperationalEr
 
 from core import clock
 from core.database import (
+    DatabaseAway,
     chain,
     configuration,
     fetch,
@@ -22,6 +24,7 @@ from core.database import (
     is_unstorable,
     opened,
     transaction,
+    until_answered,
     violated_constraint,
 )
 from core.engine import transaction_is_open
@@ -215,3 +218,47 @@ def test_addresses_name_a_host_or_a_socket_and_their_tls_is_kept() -> None:
     )
     assert "role" not in credentials["server_settings"]
     assert "ssl" not in credentials
+
+
+class _Door:
+    """A server that gives these answers one after the other, and None for a connection."""
+
+    def __init__(self, *answers: Exception | None) -> None:
+        self.answers = list(answers)
+
+    async def connect(self, _url: str) -> Any:
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if answer is not None:
+            raise answer
+        return self
+
+    async def close(self) -> None: ...
+
+
+STARTING = asyncpg.CannotConnectNowError("the database system is starting up")
+
+
+async def test_who_starts_before_its_database_waits_for_it() -> None:
+    door = _Door(ConnectionRefusedError(), STARTING, None)
+    assert await until_answered("", 5.0, connect=door.connect)
+    assert door.answers == [None]
+
+
+async def test_who_is_told_to_stop_does_not_wait_for_the_database() -> None:
+    stop = asyncio.Event()
+    waiting = asyncio.create_task(until_answered("", 600.0, stop, connect=_Door(STARTING).connect))
+    await asyncio.sleep(0)
+    stop.set()
+    assert not await waiting
+
+
+@pytest.mark.parametrize(
+    ("answer", "raised"),
+    [
+        pytest.param(STARTING, DatabaseAway, id="away for too long"),
+        pytest.param(asyncpg.InvalidPasswordError("x"), asyncpg.InvalidPasswordError, id="waiting cures nothing"),
+    ],
+)
+async def test_waiting_for_the_database_ends(answer: Exception, raised: type[Exception]) -> None:
+    with pytest.raises(raised):
+        await until_answered("", 0.0, connect=_Door(answer).connect)
