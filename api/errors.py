@@ -39,6 +39,7 @@ from domain.deadlines.clocks import (
     DeadlinePaused,
     ExtensionRefused,
 )
+from domain.fees.bearing import ChargeNotPublished, PowerNotStated
 from domain.identity.acting import CounterCodeRefused, PurposeExceeded
 from domain.identity.first_agents import OrganizationNotProved
 from domain.identity.joining import (
@@ -210,6 +211,8 @@ STATUS: dict[type[LianbanError], int] = {
     AccountNumberMalformed: 422,
     AccountOrProofWrong: 422,
     BillNotInQuote: 422,
+    ChargeNotPublished: 422,
+    PowerNotStated: 422,
     QuoteTwice: 422,
     PartialNotAllowed: 422,
     TopUpNotOffered: 422,

@@ -1,12 +1,13 @@
 """The table of all routes: who may call what, on whose behalf, at which assurance level. Nothing outside this table is served."""
 
 from api.calls import Route
-from api.routing import billing, delegation, materials, operation, people, staff, systems
+from api.routing import billing, deadlines, delegation, materials, operation, people, staff, systems
 
 ROUTES: tuple[Route, ...] = (
     *people.ROUTES,
     *billing.ROUTES,
     *materials.ROUTES,
+    *deadlines.ROUTES,
     *delegation.ROUTES,
     *staff.ROUTES,
     *systems.ROUTES,

@@ -15,8 +15,19 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from cities import checks, form_checks, holidays, message_checks, promise_checks, qr_checks, staff_checks, tariff_checks
+from cities import (
+    checks,
+    fee_checks,
+    form_checks,
+    holidays,
+    message_checks,
+    promise_checks,
+    qr_checks,
+    staff_checks,
+    tariff_checks,
+)
 from cities.errors import CityPackInvalid
+from cities.fees import FeesFile
 from cities.forms import Form, FormFile
 from cities.promises import PromisesFile
 from cities.schema import (
@@ -38,6 +49,7 @@ FILES = (
     "areas.toml",
     "companies.toml",
     "payments.toml",
+    "fees.toml",
     "promises.toml",
     "tariffs.toml",
     "staff.toml",
@@ -71,6 +83,7 @@ def load(folder: Path) -> City:
     areas = read(folder / "areas.toml", AreasFile)
     companies = read(folder / "companies.toml", CompaniesFile)
     payments = read(folder / "payments.toml", PaymentsFile)
+    fees = read(folder / "fees.toml", FeesFile)
     promises = read(folder / "promises.toml", PromisesFile)
     schedules = holidays.read_schedules(folder, read)
     tariffs = read(folder / "tariffs.toml", TariffsFile)
@@ -83,6 +96,7 @@ def load(folder: Path) -> City:
     qr_checks.check_qr("companies.toml", companies)
     forms = _forms(folder, areas, companies)
     checks.check_payments("payments.toml", payments)
+    fee_checks.check_fees("fees.toml", companies, fees)
     promise_checks.check_promises("promises.toml", promises)
     tariff_checks.check_tariffs("tariffs.toml", companies, tariffs)
     staff_checks.check_staff("staff.toml", staff, areas, companies)
@@ -97,6 +111,7 @@ def load(folder: Path) -> City:
         areas=MappingProxyType({area.code: area for area in areas.areas}),
         companies=MappingProxyType({company.code: company for company in companies.companies}),
         payments=payments,
+        fees=fees,
         promises=promises,
         schedules=schedules,
         tariffs=MappingProxyType(_timelines(tariffs)),

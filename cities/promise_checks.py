@@ -3,15 +3,24 @@
 Raises :class:`CityPackInvalid` at the first fault.
 """
 
+import re
 from itertools import pairwise
 
 from cities.checks import check_days
 from cities.errors import CityPackInvalid
 from cities.promises import CountingRule, DistanceRule, PromisesFile
 
+_PLACEHOLDERS: dict[str, set[str]] = {
+    "promised": {"days"}, "same_day": set(), "committed": {"within", "most"}, "workday": set(), "make_up": {"name"}, "weekend": set(),
+    "holiday": {"name"}, "accepted": set(), "off_accepted": set(), "after_hours": set(), "paused": {"name"},
+}  # fmt: skip
+
 
 def check_promises(file: str, found: PromisesFile) -> None:
     """Every rule has one version for every day, every reason for a pause has its rule, and what is counted can be counted."""
+    for name, placeholders in _PLACEHOLDERS.items():
+        if set(re.findall(r"\{([^}]*)\}", getattr(found.words, name))) != placeholders:
+            raise CityPackInvalid(file, f"$.words.{name}", f"has exactly the placeholders {sorted(placeholders)}")
     for name, versions in found.timelines():
         check_days(file, f"$.{name}", versions)
     for index, counting in enumerate(found.counting):

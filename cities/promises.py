@@ -4,12 +4,12 @@
 """
 
 from collections.abc import Iterator
-from datetime import time
+from datetime import date, time
 from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta
 
-from cities.schema import Code, Duration, Rule, Shape, TimeOfDay, Title
+from cities.schema import Code, Duration, Rule, Shape, Text, TimeOfDay, Title, in_force
 
 PauseReason = Literal["correction", "permit", "applicant", "force_majeure"]
 PAUSE_REASONS: tuple[PauseReason, ...] = ("correction", "permit", "applicant", "force_majeure")
@@ -120,9 +120,34 @@ class EscalationRule(Rule, frozen=True, kw_only=True):
     watch: Duration
 
 
+class PromiseWords(Shape, frozen=True, kw_only=True):
+    """What people read about a promise and about each of its days. Placeholders: ``{days}``, ``{within}``, ``{most}``, ``{name}``."""
+
+    promised: Text
+    same_day: Text
+    committed: Text
+    workday: Text
+    make_up: Text
+    weekend: Text
+    holiday: Text
+    accepted: Text
+    off_accepted: Text
+    after_hours: Text
+    paused: Text
+
+
+class Promise(NamedTuple):
+    """How many days are promised, the code of the rule that says so, and the clause it stands on."""
+
+    days: int
+    basis: str
+    clause: str
+
+
 class PromisesFile(Shape, frozen=True, kw_only=True):
     """All of it, each as versions, oldest first; pauses and nodes have versions by reason and by node."""
 
+    words: PromiseWords
     counting: tuple[CountingRule, ...]
     distance: tuple[DistanceRule, ...]
     commitment: tuple[CommitmentRule, ...]
@@ -132,6 +157,29 @@ class PromisesFile(Shape, frozen=True, kw_only=True):
     node: tuple[NodeRule, ...] = ()
     warning: tuple[WarningRule, ...]
     escalation: tuple[EscalationRule, ...]
+
+    def by_distance(self, distance_m: int, on: date, *, main_laid: bool = False) -> Promise | None:
+        """What is promised on that day for a main so far away; `main_laid`: pushed by the platform, the main laid beforehand.
+
+        None: it is farther than the last band, and the company commits itself. Raises :class:`NotInForce` before the first rule.
+        """
+        if main_laid:
+            pushed = in_force(self.push, on, "push")
+            return Promise(pushed.days, pushed.code, pushed.source)
+        distance = in_force(self.distance, on, "distance")
+        for band in distance.bands:
+            if distance_m <= band.up_to_m:
+                return Promise(band.days, band.code, distance.source)
+        return None
+
+    def bands(self, on: date) -> tuple[tuple[Band, ...], str]:
+        """The bands of that day, nearest first, and the clause they stand on; raises :class:`NotInForce`."""
+        rule = in_force(self.distance, on, "distance")
+        return rule.bands, rule.source
+
+    def commitment_on(self, on: date) -> CommitmentRule:
+        """The rule for what lies beyond the last band; raises :class:`NotInForce`."""
+        return in_force(self.commitment, on, "commitment")
 
     def timelines(self) -> Iterator[tuple[str, tuple[Rule, ...]]]:
         """Every rule with its versions, by the name it has in the file."""

@@ -15,6 +15,7 @@ from msgspec import Meta
 from cities.errors import NotInForce, UnknownCompany
 
 if TYPE_CHECKING:
+    from cities.fees import FeesFile
     from cities.forms import Form
     from cities.promises import PromisesFile
     from cities.staff import StaffFile
@@ -538,6 +539,7 @@ class City(Shape, frozen=True, kw_only=True):
     areas: Mapping[str, Area]
     companies: Mapping[str, Company]
     payments: PaymentsFile
+    fees: "FeesFile"
     promises: "PromisesFile"
     schedules: "tuple[Schedule, ...]"
     """Holidays and make-up working days as the pack has them; what was imported since comes on top (domain/deadlines/calendars.py)."""

@@ -30,6 +30,8 @@ from domain.companies import Companies
 from domain.deadlines.calendars import Calendars
 from domain.deadlines.clocks import Deadlines
 from domain.deadlines.recounting import Recounting
+from domain.fees.bearing import Fees
+from domain.guides.connection import Guides
 from domain.identity.acting import Acting
 from domain.identity.first_agents import FirstAgents
 from domain.identity.joining import Joining
@@ -84,6 +86,8 @@ class Services:
     calendars: Calendars
     deadlines: Deadlines
     recounting: Recounting
+    fees: Fees
+    guides: Guides
     accounts: Accounts
     qr_codes: QrCodes
     refresher: Refresher

@@ -36,6 +36,8 @@ from domain.companies.filed import FiledCompany
 from domain.deadlines.calendars import Calendars
 from domain.deadlines.clocks import Deadlines
 from domain.deadlines.recounting import Recounting
+from domain.fees.bearing import Fees
+from domain.guides.connection import Guides
 from domain.identity.acting import Acting
 from domain.identity.first_agents import FirstAgents
 from domain.identity.joining import Joining
@@ -195,6 +197,8 @@ def compose(settings: Settings) -> Services:
         calendars=calendars,
         deadlines=deadlines,
         recounting=Recounting(deadlines, calendars),
+        fees=Fees(city),
+        guides=Guides(city),
         accounts=accounts,
         qr_codes=qr_codes,
         refresher=refresher,

@@ -19,6 +19,7 @@ from pathlib import Path
 import uvloop
 
 from cities.loader import load_city
+from cities.schema import City
 from core import settings as settings_module
 from core.errors import LianbanError
 from core.settings import Settings
@@ -74,20 +75,21 @@ async def _main(arguments: argparse.Namespace, var_dir: Path, addresses: engines
     sandbox = SandboxProcess(sandbox_config, ports.sandbox, log=var_dir / "sandbox.log")
     with (var_dir / "lianban.log").open("a", buffering=1) as journal:
         app.prepare_process(settings, stream=journal)
-        return await _run(arguments, settings, settings_path, sandbox, city.name)
+        return await _run(arguments, settings, settings_path, sandbox, city)
 
 
 async def _run(
-    arguments: argparse.Namespace, settings: Settings, settings_path: Path, sandbox: SandboxProcess, city: str
+    arguments: argparse.Namespace, settings: Settings, settings_path: Path, sandbox: SandboxProcess, city: City
 ) -> int:
     async with _until_signal() as stop:
         try:
             sandbox.start()
             owner_url = settings.database_owner_url or settings.database_url
             applied = await migrate.migrate(owner_url, wait_s=settings.database_wait_s)
+            await migrate.publish(owner_url, city)
             await asyncio.to_thread(sandbox.wait_until_healthy)
             async with app.running(settings, port=arguments.port):
-                _say_where(settings, sandbox, settings_path, city, applied)
+                _say_where(settings, sandbox, settings_path, city.name, applied)
                 if not arguments.no_demo:
                     await demo.play(demo.STORY, Running(settings, settings_path, sandbox.url))
                 return await _serve(stop, sandbox)

@@ -12,6 +12,10 @@ from tortoise.connection import get_connections
 from tortoise.migrations.executor import MigrationTarget
 from tortoise.transactions import in_transaction
 
+from cities.errors import CityPackInvalid
+from cities.loader import load_city
+from cities.schema import City
+from core import clock, ids
 from core import settings as settings_module
 from core.database import APP_ROLE, OWNER_ROLE, configuration, connect, until_answered
 from lianban.schema_state import Executor
@@ -66,6 +70,39 @@ async def migrate(database_url: str, *, wait_s: float = 0.0) -> list[str]:
         return [migration.name for migration in sorted(set(after) - before, key=lambda migration: migration.name)]
 
 
+_PUBLISH = """
+insert into published_charge (id, code, company, name, unit, price_fen, clause, effective_from, effective_to, published_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+on conflict (code, effective_from) do update set effective_to = excluded.effective_to
+where (published_charge.company, published_charge.unit, published_charge.price_fen)
+    = (excluded.company, excluded.unit, excluded.price_fen)
+returning id
+"""
+
+
+async def publish(database_url: str, city: City) -> int:
+    """Put the pack's list of charges into the database, as its owner: the application itself can add nothing to it. How many there are.
+
+    Raises:
+        CityPackInvalid: the pack has another price for a version that is published already: a new price is a new version.
+    """
+    connection = await connect(database_url)
+    try:
+        async with connection.transaction():
+            await connection.execute(f"set local role {OWNER_ROLE}")
+            await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
+            for charge in city.fees.charges:
+                row = await connection.fetchval(
+                    _PUBLISH, ids.new_id(), charge.code, charge.company, charge.name, charge.unit, charge.price_fen, charge.clause,
+                    charge.effective_from, charge.effective_to, clock.now(),
+                )  # fmt: skip
+                if row is None:
+                    raise CityPackInvalid("fees.toml", f"$.charges ({charge.code})", "is published at another price")
+    finally:
+        await connection.close()
+    return len(city.fees.charges)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """No arguments: addresses come from the settings."""
 
@@ -73,8 +110,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(_arguments: argparse.Namespace) -> int:
     """Migrate the database of the settings and say what was applied."""
     settings = settings_module.load()
-    applied = asyncio.run(
-        migrate(settings.database_owner_url or settings.database_url, wait_s=settings.database_wait_s)
-    )
+    owner_url = settings.database_owner_url or settings.database_url
+    applied = asyncio.run(migrate(owner_url, wait_s=settings.database_wait_s))
+    asyncio.run(publish(owner_url, load_city(settings.city)))
     print("\n".join(f"applied {name}" for name in applied) or "nothing to apply")
     return 0

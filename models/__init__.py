@@ -15,6 +15,7 @@ MODULES = (
     "models.posting",
     "models.company_file",
     "models.deadline",
+    "models.fee",
     "models.reconciliation",
     "models.message",
     "models.follower",

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from cities.promises import PAUSE_REASONS, Node, PauseReason
+from cities.promises import PAUSE_REASONS, Node, PauseReason, Promise
 from cities.schema import City, in_force
 from core import clock, ids
 from core.clock import SHANGHAI
@@ -64,14 +64,6 @@ class Subject(NamedTuple):
     id: UUID
 
 
-class Promise(NamedTuple):
-    """How many days are promised, the code of the rule that says so, and the clause it stands on."""
-
-    days: int
-    basis: str
-    clause: str
-
-
 class Explanation(NamedTuple):
     """A promise with everything that makes its due date. `level`: how urgent it is at this moment; None once it has ended."""
 
@@ -96,14 +88,9 @@ class Deadlines:
         Raises:
             CommitmentNeeded: it is farther than the last band.
         """
-        rules = self._city.promises
-        if main_laid:
-            pushed = in_force(rules.push, on, "push")
-            return Promise(pushed.days, pushed.code, pushed.source)
-        distance = in_force(rules.distance, on, "distance")
-        for band in distance.bands:
-            if distance_m <= band.up_to_m:
-                return Promise(band.days, band.code, distance.source)
+        promise = self._city.promises.by_distance(distance_m, on, main_laid=main_laid)
+        if promise is not None:
+            return promise
         raise CommitmentNeeded(distance_m=distance_m)
 
     def committed(self, days: int, on: date) -> Promise:
@@ -112,7 +99,7 @@ class Deadlines:
         Raises:
             ExtensionRefused: more days than the city allows, or none.
         """
-        rule = in_force(self._city.promises.commitment, on, "commitment")
+        rule = self._city.promises.commitment_on(on)
         if not 1 <= days <= rule.most_days:
             raise ExtensionRefused(why="too_many_days", most=rule.most_days)
         return Promise(days, "committed", rule.source)
@@ -150,7 +137,7 @@ class Deadlines:
         self, subject: Subject, surveyed_at: datetime, *, company: str | None = None, area: str | None = None
     ) -> Deadline:
         """Begin the time in which the company must commit itself to days, after the survey of a site beyond the last band."""
-        rule = in_force(self._city.promises.commitment, surveyed_at.astimezone(SHANGHAI).date(), "commitment")
+        rule = self._city.promises.commitment_on(surveyed_at.astimezone(SHANGHAI).date())
         promise = Promise(rule.within_days, "commit", rule.source)
         return await self.open_deadline(subject, promise, surveyed_at, company=company, area=area, kind="commitment")
 

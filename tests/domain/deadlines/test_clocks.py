@@ -9,6 +9,7 @@ import pytest
 
 from cities.errors import CityPackInvalid
 from cities.loader import load, load_city
+from cities.promises import Promise
 from core import clock, ids
 from core.clock import SHANGHAI
 from core.database import fetch, transaction, violated_constraint
@@ -21,7 +22,6 @@ from domain.deadlines.clocks import (
     DeadlinePaused,
     Deadlines,
     ExtensionRefused,
-    Promise,
     Subject,
 )
 from domain.deadlines.recounting import Recounting
