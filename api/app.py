@@ -294,4 +294,4 @@ def _request_id(request: Request) -> str:
 
 def _address(request: Request) -> str:
     """The client's address; what a proxy says counts only with the shared secret."""
-    return request.remote_addr or request.ip
+    return (request.remote_addr if request.app.config.FORWARDED_SECRET else "") or request.ip

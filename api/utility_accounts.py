@@ -206,7 +206,7 @@ async def list_bills(call: Call) -> Answer:
     rows = await last_bills(account_id, principal, before, query.limit)
     if not rows:
         raise NotFound("utility_account")
-    fresh_for = call.services.city.payment_rules(clock.today()).view.fresh_for
+    fresh_for = call.services.city.fresh_for(clock.today())
     checked_at, fresh = rows[0]["bills_checked_at"], True
     if checked_at is None or clock.now() - checked_at > fresh_for:
         account = await UtilityAccount.get(id=account_id)

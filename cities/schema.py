@@ -581,6 +581,10 @@ class City(Shape, frozen=True, kw_only=True):
         """The companies whose systems are connected today, in the order of the file."""
         return tuple(company for company in self.companies.values() if company.joined)
 
+    def fresh_for(self, on: date) -> timedelta:
+        """How long what a company has said about its bills is not asked about again; raises :class:`NotInForce`."""
+        return in_force(self.payments.view, on, "view").fresh_for
+
     def payment_rules(self, on: date) -> PaymentRules:
         """The rules of paying on that day; raises :class:`NotInForce` for a day before the first of them."""
         every = self.payments

@@ -173,6 +173,12 @@ def pool_state() -> PoolState:
     return PoolState(pool.get_max_size(), pool.get_size() - pool.get_idle_size(), pool.waiting)
 
 
+def waiting_for_connection() -> int:
+    """How many stand in line for a connection now; asked on every request."""
+    pool: Any = getattr(get_connections().get("default"), "_pool", None)
+    return 0 if pool is None else pool.waiting
+
+
 def transaction() -> Any:
     """``async with transaction():`` — one transaction for this task. Never start another task inside."""
     return in_transaction("default")

@@ -21,7 +21,7 @@ from api.app import create_app
 from api.door import Door, Doorkeeper
 from api.shedding import TICK_S, Shedder
 from core import clock, failpoint, log
-from core.database import opened, pool_state
+from core.database import opened, pool_state, waiting_for_connection
 from core.settings import Settings, SettingsInvalid
 from domain.identity.sessions import ended_lately
 from domain.services import Services
@@ -72,8 +72,8 @@ async def services_for(settings: Settings) -> AsyncIterator[Services]:
 async def running_api(services: Services, *sockets: socket.socket) -> AsyncIterator[Sanic]:
     """Serve the API on these listening sockets until the end of the block, then drain."""
     shedder = Shedder(
-        outside=lambda: sum(counterpart.calls for counterpart in services.counterparts),
-        waiting=lambda: pool_state().waiting,
+        outside=lambda: sum([counterpart.calls for counterpart in services.counterparts]),
+        waiting=waiting_for_connection,
     )
     app = create_app(services, f"lianban-{id(services):x}", shedder)
     async with serving(app, *sockets, protocol=Door):

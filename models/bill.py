@@ -84,6 +84,10 @@ class Bill(Model):
         indexes = (("account_id", "period"),)
 
 
+_OPEN = str(BillStatus.OPEN)
+_PAID = (str(BillStatus.POSTED), str(BillStatus.PAID_ELSEWHERE))
+
+
 class Standing(NamedTuple):
     """What has been paid of a bill and what is left of it, in fen, for those who only look."""
 
@@ -93,9 +97,9 @@ class Standing(NamedTuple):
     @classmethod
     def of(cls, status: str, principal_fen: int, late_fee_fen: int, paid_fen: int, payable_fen: int) -> Self:
         """A bill that is over has nothing left, whatever it said last while it was open."""
-        if status in (BillStatus.POSTED, BillStatus.PAID_ELSEWHERE):
-            return cls(principal_fen + late_fee_fen, 0)
-        return cls(paid_fen, payable_fen if status == BillStatus.OPEN else 0)
+        if status == _OPEN:
+            return cls(paid_fen, payable_fen)
+        return cls(principal_fen + late_fee_fen if status in _PAID else paid_fen, 0)
 
 
 class Quote(Model):

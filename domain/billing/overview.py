@@ -126,7 +126,7 @@ class Overview:
             await asyncio.wait(questions)
 
     def _fresh_for(self) -> timedelta:
-        return self._city.payment_rules(clock.today()).view.fresh_for
+        return self._city.fresh_for(clock.today())
 
     async def _ask_all(self, accounts: Sequence[UtilityAccount]) -> dict[UUID, State]:
         rule = self._city.payment_rules(clock.today()).view

@@ -297,7 +297,7 @@ class Paying:
         """The quoted bills that are open now; None when the company cannot be asked."""
         account = await UtilityAccount.get(id=quoted.account_id)
         try:
-            if not is_fresh(account, self._city.payment_rules(clock.today()).view.fresh_for):
+            if not is_fresh(account, self._city.fresh_for(clock.today())):
                 await self._refresher.refresh(account, "view")
         except CompanyAway:
             return None
