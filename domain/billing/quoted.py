@@ -30,8 +30,8 @@ class QuoteTwice(LianbanError):
 class Quoted:
     """A quote with what is to be paid of it: `amounts` {bill id: fen} in the order of the ids. `stands`: all of it is as quoted.
 
-    `most_lately` is how often one of these bills has been in this person's payments lately, `held` that a payment has a claim on one,
-    `skips_older` that an older open bill of the account, which nobody is paying, is left out.
+    `held`: a payment has a claim on one of these bills; `most_lately` is how often a held one has been in this person's payments lately
+    (what is free is counted when the payment is written); `skips_older` that an older open bill of the account, which nobody is paying, is left out.
     """
 
     id: UUID
@@ -67,14 +67,19 @@ with quoted as (
     and ($5::uuid[] is null or b.id = any($5)) order by b.id for update of b
 )
 select quoted.*, locked.id as bill_id, locked.payable_fen, locked.status,
-  exists (select 1 from claim c where c.claim_key = 'bill:' || locked.id and c.freed_at is null) as held,
-  (select count(*) from payment_line l join payment p on p.id = l.payment_id
-   where l.claim_key = 'bill:' || locked.id and (p.organization_id = $3 or $3 is null and p.person_id = $2) and p.created_at > $6) as lately,
+  claimed.held,
+  case when claimed.held then (
+    select count(*) from payment_line l join payment p on p.id = l.payment_id
+    where l.claim_key = 'bill:' || locked.id and (p.organization_id = $3 or $3 is null and p.person_id = $2) and p.created_at > $6
+  ) else 0 end as lately,
   $5::uuid[] is not null and exists (
     select 1 from bill o where o.account_id = locked.account_id and o.status = 'open' and o.payable_fen > 0
       and (o.period, o.bill_no) < (locked.period, locked.bill_no) and o.id <> all($5)
       and not exists (select 1 from claim c where c.claim_key = 'bill:' || o.id and c.freed_at is null)) as skips
 from quoted left join locked on locked.account_id = quoted.account_id
+left join lateral (
+  select exists (select 1 from claim c where c.claim_key = 'bill:' || locked.id and c.freed_at is null) as held
+) claimed on true
 """
 _ONE, _SEVERAL = "= $1", "= any($1::uuid[])"
 _AGENT = ANY_ACCOUNT.format(person="$2", organization="$3", moment="$4", service="a.service")
