@@ -20,6 +20,7 @@ import uvloop
 from bench.load import Requests, content_length
 
 MOST_CONNECTIONS = 3000
+TICK_S = 0.001
 GIVE_UP_S = 15.0
 """How long after the end an answer is still waited for."""
 
@@ -63,11 +64,13 @@ class Line(asyncio.Protocol):
         self.transport.write(due.content)
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        end = self._buffer.find(b"\r\n\r\n")
-        if end < 0 or len(self._buffer) < (whole := end + 4 + content_length(self._buffer[:end])):
+        if self._buffer:
+            data = self._buffer + data
+        end = data.find(b"\r\n\r\n")
+        if end < 0 or len(data) < (whole := end + 4 + content_length(data[:end])):
+            self._buffer = data
             return
-        status, self._buffer = int(self._buffer[9:12]), self._buffer[whole:]
+        status, self._buffer = int(data[9:12]), data[whole:]
         due, self._due = self._due, None
         if due is not None:
             self._crowd.answered(self, due, status)
@@ -84,18 +87,20 @@ class Crowd:
         self._open = 0
         self._opening: set[asyncio.Task[None]] = set()
         self._started = 0.0
+        self._loop: Any = None
         self.answers: list[Answered] = []
         self.sent = 0
 
     async def play(self) -> None:
         """Send everything when it is due, then wait for the answers that are still out."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
         self._started = loop.time()
-        for due in self._plan:
+        for number, due in enumerate(self._plan):
+            # What is due within a tick leaves together: a timer for each would cost as much as sending it.
             pause = self._started + due.at - loop.time()
             if pause > 0:
-                await asyncio.sleep(pause)
-            elif self.sent % 50 == 0:
+                await asyncio.sleep(max(pause, TICK_S))
+            elif number % 50 == 0:
                 await asyncio.sleep(0)
             self.sent += 1
             self._dispatch(due)
@@ -120,8 +125,7 @@ class Crowd:
             self._note(due, 0)
 
     def _note(self, due: Due, status: int) -> None:
-        latency = asyncio.get_running_loop().time() - self._started - due.at
-        self.answers.append(Answered(due.kind, due.at, latency, status))
+        self.answers.append(Answered(due.kind, due.at, self._loop.time() - self._started - due.at, status))
 
     def _dispatch(self, due: Due) -> None:
         if self._free:
@@ -159,6 +163,7 @@ def timetable(rate: float, seconds: float, kinds: Sequence[tuple[str, float]], s
 def report(answers: Sequence[Answered], seconds: float, settled_s: float) -> dict[str, Any]:
     """Counts by status and by kind, goodput (2xx a second), latencies; `settled` looks only at what was due after `settled_s`."""
     good = [answer for answer in answers if 200 <= answer.status < 300]
+    in_time = [answer for answer in good if answer.at + answer.latency <= seconds]
     settled = [answer for answer in answers if answer.at >= settled_s]
     return {
         "statuses": dict(Counter(answer.status for answer in answers)),
@@ -166,7 +171,8 @@ def report(answers: Sequence[Answered], seconds: float, settled_s: float) -> dic
             kind: dict(Counter(answer.status for answer in answers if answer.kind == kind))
             for kind in sorted({answer.kind for answer in answers})
         },
-        "goodput": sum(answer.at + answer.latency <= seconds for answer in good) / seconds,
+        "goodput": len(in_time) / seconds,
+        "goodput_by_kind": {kind: count / seconds for kind, count in Counter(one.kind for one in in_time).items()},
         "good": _latencies(good),
         "refused": _latencies([answer for answer in answers if answer.status in (429, 503)]),
         "settled": _latencies(settled)

@@ -10,16 +10,24 @@ import psutil
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Processor seconds since some start: each server, PostgreSQL, the rest of the machine; `whole` is what all processors offer."""
+    """Processor seconds since some start: each server, PostgreSQL, the load generator, the rest of the machine; `whole` is what all
+    processors offer."""
 
     servers: dict[str, float]
     postgres: float
+    load: float
     other: float
     whole: float
 
     def __sub__(self, before: "Reading") -> "Reading":
         servers = {name: seconds - before.servers[name] for name, seconds in self.servers.items()}
-        return Reading(servers, self.postgres - before.postgres, self.other - before.other, self.whole - before.whole)
+        return Reading(
+            servers,
+            self.postgres - before.postgres,
+            self.load - before.load,
+            self.other - before.other,
+            self.whole - before.whole,
+        )
 
 
 class Meter:
@@ -43,8 +51,9 @@ class Meter:
         postgres = _seconds(self._postmaster)
         times: Any = psutil.cpu_times()
         busy = sum(times) - times.idle - times.iowait - times.guest - times.guest_nice
-        other = busy - sum(servers.values()) - postgres - _seconds(self._load)
-        return Reading(servers, postgres, other, time.monotonic() * (psutil.cpu_count() or 1))
+        load = _seconds(self._load)
+        other = busy - sum(servers.values()) - postgres - load
+        return Reading(servers, postgres, load, other, time.monotonic() * (psutil.cpu_count() or 1))
 
     def memory_mib(self) -> dict[str, float]:
         """Resident memory of each server's largest process."""

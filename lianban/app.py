@@ -31,6 +31,8 @@ from payments import ledger
 
 logger = log.get_logger(__name__)
 
+BACKLOG = 4096
+"""Connections that may wait to be taken. Those the kernel drops come again only after one, three, seven, fifteen seconds."""
 ENDED_SESSIONS_EVERY_S = 1.5
 DRAIN_S = 10.0
 LAST_REQUESTS_S = 0.3
@@ -107,6 +109,7 @@ async def serving(
         server = await app.create_server(
             sock=sock,
             protocol=protocol,
+            backlog=BACKLOG,
             return_asyncio_server=True,
             asyncio_server_kwargs={"start_serving": False},
         )
@@ -157,7 +160,7 @@ def listen(host: str, port: int) -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind((host, port))
-    sock.listen(1024)
+    sock.listen(BACKLOG)
     sock.setblocking(False)
     return sock
 
