@@ -3,13 +3,14 @@
 from datetime import datetime
 from uuid import UUID
 
+import asyncpg
+
 from api.calls import Answer, Call
 from api.texts import Output, Page
 from core import clock
 from core.database import fetch
 from core.errors import NotFound
-from models.message import Message
-from notifications.channels import INBOX
+from models.message import inbox_page
 
 
 class MessageView(Output, frozen=True):
@@ -34,15 +35,9 @@ class MessageList(Output, frozen=True):
 
 async def list_messages(call: Call) -> Answer:
     query: Page = call.query
-    person_id = call.caller.person_id
-    rows = Message.filter(person_id=person_id, channel=INBOX)
-    if query.after is not None:
-        rows = rows.filter(id__lt=query.after)
-    found = await rows.order_by("-id").limit(query.limit)
-    unread = await Message.filter(person_id=person_id, channel=INBOX, read_at=None).count()
-    return Answer(
-        MessageList([_view(call, row) for row in found], unread, found[-1].id if len(found) == query.limit else None)
-    )
+    rows = await inbox_page(call.caller.person_id, query.after, query.limit)
+    found = [_view(call, row) for row in rows if row["id"] is not None]
+    return Answer(MessageList(found, rows[0]["unread"], found[-1].message_id if len(found) == query.limit else None))
 
 
 async def mark_read(call: Call) -> Answer:
@@ -55,8 +50,8 @@ async def mark_read(call: Call) -> Answer:
     return Answer(None, 204)
 
 
-def _view(call: Call, message: Message) -> MessageView:
-    content = call.services.intents.content(message)
+def _view(call: Call, row: asyncpg.Record) -> MessageView:
+    content = call.services.intents.opened(row["id"], row["text"])
     return MessageView(
-        message.id, message.kind, content["title"], content["body"], message.page, message.created_at, message.read_at
+        row["id"], row["kind"], content["title"], content["body"], row["page"], row["created_at"], row["read_at"]
     )

@@ -77,11 +77,10 @@ class City:
         return said
 
     def measure_price(self) -> None:
-        """Find what a payment costs, in reads: processor time of servers, worker and database, each kind by itself."""
-        reads = self.phase("reads alone", {kind: READ_RATE * share / 2 for kind, share in READS}, PRICE_S)
-        payments = self.phase("payments alone", {"W": PAY_RATE}, PRICE_S)
-        idle = self.phase("hardly anything", {"companies": 1.0}, PRICE_S)["spent_s"]
-        self._price = ((payments["spent_s"] - idle) / payments["sent"]) / ((reads["spent_s"] - idle) / reads["sent"])
+        """Find what a payment costs, in reads: processor time of servers, worker and database, each kind by itself, many at once."""
+        reads = self.phase("reads alone", {kind: READ_RATE * 2 * share for kind, share in READS}, PRICE_S)
+        payments = self.phase("payments alone", {"W": PAY_RATE * 3}, PRICE_S)
+        self._price = (payments["spent_s"] / payments["sent"]) / (reads["spent_s"] / reads["sent"])
         print(f"a payment costs as much as {self._price:.1f} reads", flush=True)
 
     def goal(self, words: str, reached: bool) -> None:

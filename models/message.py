@@ -2,11 +2,14 @@
 
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
+import asyncpg
 from tortoise import fields
 from tortoise.migrations.constraints import UniqueConstraint
 from tortoise.models import Model
 
+from core.database import fetch
 from core.indexes import PartialIndex
 from models.lifecycle import Edge, Lifecycle
 
@@ -78,6 +81,25 @@ class Message(Model):
             PartialIndex(name="message_waiting", fields=("created_at",), condition="status in ('pending', 'sending')"),
             PartialIndex(name="message_accepted", fields=("sent_at",), condition="status = 'accepted'"),
         )
+
+
+_INBOX_PAGE = """
+select counted.unread, page.* from (
+  select count(*) as unread from message where person_id = $1 and channel = 'inbox' and read_at is null
+) counted left join lateral (
+  select id, kind, text, page, created_at, read_at from message where person_id = $1 and channel = 'inbox' and id < $2
+  order by id desc limit $3
+) page on true
+"""
+_AFTER_ALL = UUID(int=(1 << 128) - 1)
+
+
+async def inbox_page(person_id: UUID, after: UUID | None, limit: int) -> list[asyncpg.Record]:
+    """A page of somebody's inbox, newest first, each row with how many in all are `unread`; one row without an id when there is none.
+
+    A hot path: one statement, no models.
+    """
+    return await fetch(_INBOX_PAGE, person_id, after or _AFTER_ALL, limit)
 
 
 class SubscriptionCredit(Model):

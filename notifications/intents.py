@@ -63,7 +63,11 @@ class Intents:
 
         `then` are the (channel, content) that follow when this one does not reach the person.
         """
-        return msgspec.json.decode(self._vault.open_bytes(message.text, _COLUMN, message.id))
+        return self.opened(message.id, message.text)
+
+    def opened(self, message_id: UUID, text: bytes) -> dict[str, Any]:
+        """The content of a message whose row was read without its model."""
+        return msgspec.json.decode(self._vault.open_bytes(text, _COLUMN, message_id))
 
     async def _write(
         self, kind: str, event_id: UUID, person_id: UUID, channel: str, content: dict[str, Any], page: str | None
