@@ -34,6 +34,7 @@ from api.errors import (
 from api.metrics import observe
 from api.routes import ROUTES
 from api.shedding import Shedder
+from api.uploads import Uploads
 from core import clock, ids
 from core.errors import NotFound
 from core.log import bound, get_logger
@@ -63,6 +64,7 @@ _SECURITY_HEADERS = {
 def create_app(services: Services, name: str = "lianban", shedder: Shedder | None = None) -> Sanic:
     """The application for these services. Every route comes from the table; nothing else is served."""
     shedder = shedder or Shedder()
+    uploads = Uploads(lambda: services.materials.rule().most_bytes)
     app = Sanic(name, configure_logging=False, strict_slashes=True)
     app.config.update(
         REQUEST_MAX_SIZE=BODY_BYTES,
@@ -77,7 +79,8 @@ def create_app(services: Services, name: str = "lianban", shedder: Shedder | Non
         FORWARDED_SECRET=services.settings.forwarded_secret or "",
     )
     for route in ROUTES:
-        app.add_route(_endpoint(services, route, shedder), _sanic_path(route), methods=[route.method], name=route.name)
+        endpoint, path = _endpoint(services, route, shedder, uploads), _sanic_path(route)
+        app.add_route(endpoint, path, methods=[route.method], name=route.name, stream=route.upload)
     app.exception(Exception)(_outside_routes)
     app.ctx.shedder = shedder
     app.ctx.doorkeeper = Doorkeeper(shedder, ROUTES, _SECURITY_HEADERS)
@@ -89,7 +92,7 @@ def _sanic_path(route: Route) -> str:
     return route.path.replace("{", "<").replace("}", ":str>")
 
 
-def _endpoint(services: Services, route: Route, shedder: Shedder) -> Any:
+def _endpoint(services: Services, route: Route, shedder: Shedder, uploads: Uploads) -> Any:
     async def endpoint(request: Request, **path: str) -> HTTPResponse:
         request_id = _request_id(request)
         started = clock.monotonic()
@@ -97,6 +100,8 @@ def _endpoint(services: Services, route: Route, shedder: Shedder) -> Any:
             try:
                 with shedder.admitted(route.shed):
                     call = await _prepare(services, route, request, request_id, path)
+                    if route.upload:
+                        call.raw = await uploads.receive(request)
                     answer = await route.handler(call)
                     response = _render(route, answer)
             except asyncio.CancelledError:
@@ -220,6 +225,8 @@ def _query(route: Route, request: Request) -> Any:
 
 
 def _body(route: Route, request: Request, raw: bytes) -> Any:
+    if route.upload:
+        return None
     if route.body is None:
         if raw.strip() not in (b"", b"{}"):
             raise RequestMalformed(where="body", reason="no_body_expected")

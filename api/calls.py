@@ -145,6 +145,8 @@ class Route:
     example: Any = None
     """An example body; a test executes it."""
     media_type: str = "application/json"
+    upload: bool = False
+    """Takes a file, larger than other bodies: raw, or as the one part of a form; ``call.raw`` holds it."""
     raw: bool = False
     """The handler verifies and reads the bytes itself."""
     tag: str = ""

@@ -59,6 +59,9 @@ from domain.identity.sso import HandoverRefused, LoginCodeReplayed, LoginStateRe
 from domain.identity.staff import GrantRefused, LoginTaken
 from domain.identity.staff_login import SetupRefused, StaffLoginRefused
 from domain.identity.tokens import TokenRefused
+from domain.materials.inspecting import MaterialRefused
+from domain.materials.materials import LinkRefused, MaterialInUse, MaterialWithheld, PaperUnknown
+from domain.materials.store import StoreAway
 from gateways.unified_identity import ReturnRefused
 from models.idempotency import KeyInFlight, KeyReused
 from models.lifecycle import IllegalMove, StaleState
@@ -170,6 +173,7 @@ STATUS: dict[type[LianbanError], int] = {
     PurposeExceeded: 403,
     GrantRefused: 403,
     MayOnlyRead: 403,
+    LinkRefused: 403,
     ProofTooOld: 403,
     NotFound: 404,
     QrCodeRefused: 404,
@@ -193,6 +197,8 @@ STATUS: dict[type[LianbanError], int] = {
     IdentityOfThisKindTaken: 409,
     UndoTooLate: 409,
     KeyInFlight: 409,
+    MaterialInUse: 409,
+    MaterialWithheld: 409,
     NothingOwed: 409,
     OrderRefused: 409,
     PaymentClosing: 409,
@@ -222,6 +228,8 @@ STATUS: dict[type[LianbanError], int] = {
     InvitationRefused: 422,
     MandateExceeds: 422,
     MandateRefused: 422,
+    MaterialRefused: 422,
+    PaperUnknown: 422,
     KeyReused: 422,
     CounterCodeRefused: 422,
     PasswordWeak: 422,
@@ -242,6 +250,7 @@ STATUS: dict[type[LianbanError], int] = {
     PaymentUnclear: 503,
     ProviderBusy: 503,
     SmsAway: 503,
+    StoreAway: 503,
     WeChatCodesAway: 503,
 }
 """Error → status. An error that is not here is a fault of ours: 500."""

@@ -89,6 +89,7 @@ _REQUEST_ID = {
     "name": "X-Request-ID", "in": "header", "required": False, "schema": {"type": "string"}, "example": sample_id("request_id"),
     "description": "客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。",
 }  # fmt: skip
+_BINARY = {"schema": {"type": "string", "format": "binary"}, "example": "（文件的内容）"}
 _REQUEST_ID_HEADER = {"$ref": "#/components/headers/RequestId"}
 _ETAG = {
     "description": "内容的标记，内容变了它就变。",
@@ -163,6 +164,8 @@ def problems(route: Route) -> dict[int, list[type[LianbanError]]]:
         found.add(NotFound)
     if not route.raw:
         found |= {RequestMalformed, MediaTypeUnsupported} if route.body else {RequestMalformed}
+    if route.upload:
+        found |= {MediaTypeUnsupported, RequestMalformed, Overloaded}
     if route.method != "GET":
         found |= {BodyTooLarge, RequestTimedOut}
     if route.idempotent:
@@ -265,6 +268,14 @@ def request_example(route: Route, components: dict[str, Any]) -> Any:
 
 def request_body(route: Route, components: dict[str, Any]) -> dict[str, Any] | None:
     """The body the route takes; what a platform sends is defined by the platform."""
+    if route.upload:
+        part = {"type": "object", "properties": {"file": _BINARY["schema"]}, "required": ["file"]}
+        words_ = "文件本身，或者表单里唯一的一项 file。类型只看内容：JPG、PNG、PDF。"
+        content = {
+            "multipart/form-data": {"schema": part, "example": {"file": _BINARY["example"]}},
+            "application/octet-stream": _BINARY,
+        }
+        return {"required": True, "description": words_, "content": content}
     if route.body is not None:
         content = {"schema": {"$ref": _SCHEMAS + route.body.__name__}, "example": request_example(route, components)}
         return {"required": True, "content": {"application/json": content}}
@@ -333,6 +344,8 @@ def _answer(type_: Any, media_type: str, components: dict[str, Any]) -> dict[str
         described["content"] = {media_type: {"schema": schema, "example": example(references[0], components)}}
     elif type_ is dict:
         described["content"] = {media_type: {"schema": {"type": "object"}, "example": {"openapi": "3.1.0"}}}
+    elif media_type == "application/octet-stream":
+        described["content"] = {media_type: _BINARY}
     elif media_type.startswith("text/"):
         text = "<!doctype html>" if media_type == "text/html" else "ok"
         described["content"] = {media_type: {"schema": {"type": "string"}, "example": text}}

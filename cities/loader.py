@@ -20,6 +20,7 @@ from cities import (
     fee_checks,
     form_checks,
     holidays,
+    material_checks,
     message_checks,
     promise_checks,
     qr_checks,
@@ -29,6 +30,7 @@ from cities import (
 from cities.errors import CityPackInvalid
 from cities.fees import FeesFile
 from cities.forms import Form, FormFile
+from cities.materials import MaterialsFile
 from cities.promises import PromisesFile
 from cities.schema import (
     AreasFile,
@@ -53,6 +55,7 @@ FILES = (
     "promises.toml",
     "tariffs.toml",
     "staff.toml",
+    "materials.toml",
     "messages.toml",
 )
 DEMO_FILE = "demo.json"
@@ -88,6 +91,7 @@ def load(folder: Path) -> City:
     schedules = holidays.read_schedules(folder, read)
     tariffs = read(folder / "tariffs.toml", TariffsFile)
     staff = read(folder / "staff.toml", StaffFile)
+    materials = read(folder / "materials.toml", MaterialsFile)
     messages = read(folder / "messages.toml", MessagesFile)
     if city.code != folder.name:
         raise CityPackInvalid("city.toml", "$.code", f"{city.code} is not the name of the folder, {folder.name}")
@@ -100,6 +104,7 @@ def load(folder: Path) -> City:
     promise_checks.check_promises("promises.toml", promises)
     tariff_checks.check_tariffs("tariffs.toml", companies, tariffs)
     staff_checks.check_staff("staff.toml", staff, areas, companies)
+    material_checks.check_materials("materials.toml", materials, forms["application"])
     message_checks.check_messages("messages.toml", messages)
     return City(
         code=city.code,
@@ -117,6 +122,7 @@ def load(folder: Path) -> City:
         tariffs=MappingProxyType(_timelines(tariffs)),
         staff=staff,
         forms=MappingProxyType(forms),
+        materials=materials,
         values=MappingProxyType(messages.values),
         templates=MappingProxyType(messages.templates),
         official_templates=MappingProxyType(messages.official_templates),

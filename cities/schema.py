@@ -17,6 +17,7 @@ from cities.errors import NotInForce, UnknownCompany
 if TYPE_CHECKING:
     from cities.fees import FeesFile
     from cities.forms import Form
+    from cities.materials import MaterialsFile
     from cities.promises import PromisesFile
     from cities.staff import StaffFile
     from cities.tariffs import Tariffs
@@ -546,6 +547,7 @@ class City(Shape, frozen=True, kw_only=True):
     tariffs: "Tariffs"
     staff: "StaffFile"
     forms: Mapping[str, "tuple[Form, ...]"]
+    materials: "MaterialsFile"
     values: Mapping[str, Placeholder]
     templates: Mapping[str, Template]
     official_templates: Mapping[str, Template]

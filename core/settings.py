@@ -139,6 +139,23 @@ class IdentitySource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Ed25519, PEM: what a source of the protocol ``code`` signs its identity tokens with."""
 
 
+class ObjectStore(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A bucket of anything that speaks S3, addressed by path: `endpoint` is ``https://host``, `bucket` is private."""
+
+    endpoint: str
+    region: str
+    bucket: str
+    access_key: str
+    secret_key: str
+
+
+class Materials(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the sealed bytes of materials lie: a private folder, or a bucket; one of the two."""
+
+    folder: str | None = None
+    bucket: ObjectStore | None = None
+
+
 class Endpoints(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base addresses of the platforms; the sandbox stands in for them in dev."""
 
@@ -177,6 +194,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Without it nobody is told there; codes and pushes of the official account do not exist."""
     sms: Sms | None = None
     """Without it no text messages leave, and phone numbers are proved by WeChat only."""
+    materials: Materials = Materials()
+    """Where one of several machines serves, it is a bucket, or a folder that all of them share."""
     endpoints: Endpoints = Endpoints()
     identity_sources: dict[str, IdentitySource] = {}
     return_urls: list[str] = []
@@ -265,6 +284,8 @@ def check(settings: Settings) -> None:
     for code, company in settings.companies.items():
         if not 1 <= len(company.public_keys) <= 2:
             raise SettingsInvalid(f"companies.{code}.public_keys: one or two keys are live at once")
+    if (settings.materials.folder is None) == (settings.materials.bucket is None):
+        raise SettingsInvalid("materials: a folder or a bucket is needed, and not both")
     if settings.alipay is not None:
         _check_alipay(settings.alipay, settings.companies)
     _check_identity_sources(settings)
@@ -337,6 +358,7 @@ def _check_open_world(settings: Settings) -> None:
             else ()
         ),
         *((("sms.secret_key", settings.sms.secret_key),) if settings.sms else ()),
+        *((("materials.bucket.secret_key", bucket.secret_key),) if (bucket := settings.materials.bucket) else ()),
         *((f"identity_sources.{code}.secret", source.secret) for code, source in settings.identity_sources.items()),
     ):
         if len(value) < 16 or len(set(value)) < 8 or any(word in value.lower() for word in _WELL_KNOWN):
@@ -353,6 +375,7 @@ def _check_open_world(settings: Settings) -> None:
         settings.wechat_pay.refund_notify_url,
     ]
     addresses += settings.return_urls
+    addresses += [bucket.endpoint] if bucket else []
     addresses += [url for source in settings.identity_sources.values() for url in (source.login_url, source.api_url)]
     addresses += [company.base_url for company in settings.companies.values()]
     if settings.alipay is not None:

@@ -46,6 +46,8 @@ from domain.identity.staff import Staff
 from domain.identity.staff_login import StaffLogin
 from domain.identity.staff_sessions import StaffSessions
 from domain.identity.tokens import AccessTokens, TokenKeys
+from domain.materials.materials import Materials
+from domain.materials.telling import MaterialTelling
 from gateways.companies import SigningKey
 from notifications.delivery import Delivery
 from notifications.followers import Followers
@@ -102,6 +104,8 @@ class Services:
     mandates: Mandates
     first_agents: FirstAgents
     mandate_telling: MandateTelling
+    materials: Materials
+    material_telling: MaterialTelling
     share_telling: ShareTelling
     intents: Intents
     delivery: Delivery

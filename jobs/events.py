@@ -79,6 +79,9 @@ LISTENERS: dict[str, dict[str, Listener]] = {
     "mandate.accepted": {"telling.mandate_accepted": lambda services, event: services.mandate_telling.accepted(event)},
     "mandate.revoked": {"telling.mandate_revoked": lambda services, event: services.mandate_telling.revoked(event)},
     "mandate.expired": {"telling.mandate_expired": lambda services, event: services.mandate_telling.expired(event)},
+    "material.quarantined": {
+        "telling.material_quarantined": lambda services, event: services.material_telling.quarantined(event)
+    },
     "session.reuse_detected": {"telling.session_reuse": lambda services, event: services.telling.session_reuse(event)},
 }
 """Event kind → {task name: listener}. An event without listeners stands here too, so that forgetting one is loud."""

@@ -17,6 +17,7 @@ from domain.deadlines.calendars import RECOUNT_TASK
 from domain.identity.joining import SETTLE_TASK
 from domain.identity.official_account import LEARN_TASK, learn_follower
 from domain.identity.phone_codes import SEND_CODE_TASK
+from domain.materials.materials import ERASE_TASK, SCAN_TASK
 from domain.services import Services
 from jobs import events, inbox, timetable
 from jobs.events import LISTENERS, Listener
@@ -67,6 +68,8 @@ def tasks(services: Services) -> dict[str, Callable[..., Awaitable[None]]]:
         SETTLE_TASK: lambda join_id: services.joining.settle(UUID(join_id)),
         LEARN_TASK: lambda user_id: learn_follower(services.followers, services.vault, UUID(user_id)),
         DELIVER_TASK: lambda message_id: services.delivery.deliver(UUID(message_id)),
+        SCAN_TASK: lambda material_id: services.materials.scan(UUID(material_id)),
+        ERASE_TASK: lambda material_id: services.materials.erase(UUID(material_id)),
         SEND_CODE_TASK: lambda code_id: services.phone_codes.send(UUID(code_id)),
         ASK_TASK: lambda message_id, step: services.delivery.ask(UUID(message_id), step),
     }

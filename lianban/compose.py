@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -55,6 +56,10 @@ from domain.identity.staff import Staff
 from domain.identity.staff_login import StaffLogin
 from domain.identity.staff_sessions import StaffSessions
 from domain.identity.tokens import AccessTokens, RefreshTokens, TokenKeys
+from domain.materials.apart import Inspector
+from domain.materials.materials import Materials
+from domain.materials.store import DiskStore, Store
+from domain.materials.telling import MaterialTelling
 from domain.services import Services
 from gateways.companies import CompanyGateway, SigningKey, load_public_key, load_signing_key
 from gateways.company_files import CompanyFiles
@@ -213,6 +218,8 @@ def compose(settings: Settings) -> Services:
         mandates=Mandates(city, vault, limiter),
         first_agents=FirstAgents(city, vault, sessions),
         mandate_telling=MandateTelling(vault, intents),
+        materials=Materials(city, vault, _material_store(settings), limiter, Inspector(), None),
+        material_telling=MaterialTelling(city, intents),
         share_telling=ShareTelling(city, accounts, intents),
         intents=intents,
         delivery=Delivery(_channels(settings, city, vault, mini_program, account, followers, sms), intents, city),
@@ -263,6 +270,12 @@ def _web_login(
         return ()
     web = WebLogin(app.appid, app.secret, app.web_scope, settings.endpoints.wechat_pages, side)
     return (OfficialAccountSource(web, account),)
+
+
+def _material_store(settings: Settings) -> Store:
+    where = settings.materials
+    assert where.folder is not None, "settings have been checked"
+    return DiskStore(Path(where.folder))
 
 
 def _official_push(settings: Settings) -> PushReceiver | None:

@@ -163,6 +163,7 @@ def _settings(
         identity_sources={code: _identity_source(ring, code, ports) for code in _IDENTITY_SOURCES},
         return_urls=[f"{public_url}/h5/", f"{public_url}/h5/#/pages/login/index"],
         clock_file=str(clock_file),
+        materials=settings.Materials(folder=str(clock_file.with_name("materials"))),
     )
 
 

@@ -16,6 +16,7 @@ MODULES = (
     "models.company_file",
     "models.deadline",
     "models.fee",
+    "models.material",
     "models.reconciliation",
     "models.message",
     "models.follower",

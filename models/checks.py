@@ -4,7 +4,7 @@ Each check counts the rows it examines and selects ``(id, what)`` of every viola
 moment the caller gave (see :data:`NOW`); work that a job does within moments is a violation only once it is overdue.
 """
 
-from models import bill, mandate, message, payment, posting, reconciliation, refund, share
+from models import bill, mandate, material, message, payment, posting, reconciliation, refund, share
 from models.access_checks import ACCESS, JOINED, SHARES
 from models.check import OVERDUE, Check, counted
 from models.lifecycle import LIFECYCLES, Lifecycle
@@ -523,5 +523,6 @@ _LAWS = (
     message.MESSAGE,
     share.ACCOUNT_SHARE,
     mandate.MANDATE,
+    material.MATERIAL,
 )
 assert set(LIFECYCLES.values()) == set(_LAWS), "a lifecycle is registered by importing its module: import it above"

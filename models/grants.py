@@ -34,6 +34,7 @@ GRANTS: dict[str, frozenset[str]] = {
     **dict.fromkeys(("deadline", "deadline_pause", "holiday_schedule"), _KEEP),
     "phone_code": _TIDY,
     **dict.fromkeys(("account_share", "mandate"), _KEEP),
+    **dict.fromkeys(("material", "material_use", "evidence_contest"), _KEEP),
     **dict.fromkeys(
         ("idempotent_answer", "quote", "filed_account", "refresh_token", "company_nonce", "login_attempt", "spent_code"), _TIDY
     ),

@@ -33,6 +33,8 @@ OWNED = (
     Owned("binding", ("account_id",), "revoked_at is null"),
     Owned("account_share", ("binding_id",), "status = 'active'", "member_id"),
     Owned("mandate", ("organization_id",), "parent_id is null and status = 'active'"),
+    Owned("material", ("kind", "content_index"), "removed_at is null"),
+    Owned("evidence_contest"),
     Owned("quote"),
     Owned("payment"),
     Owned("message", ("event_id", "channel")),

@@ -136,11 +136,18 @@ def test_the_catalogue_covers_the_events_of_paying_binding_sharing_and_logging_i
         "binding.created",
         "binding.revoked",
         "session.reuse_detected",
+        "material.quarantined",
         "acting.opened",
         "identity.joined",
         "identity.parted",
     }
-    assert set(CITY.silent) == {"payment.closed", "payment.failed", "payment.received_late", "posting.refused"}
+    assert set(CITY.silent) == {
+        "acting.ended",
+        "payment.closed",
+        "payment.failed",
+        "payment.received_late",
+        "posting.refused",
+    }
 
 
 def test_what_people_read_uses_plain_words() -> None:

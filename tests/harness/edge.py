@@ -25,6 +25,7 @@ from lianban.sandbox import SandboxProcess
 from tests.harness.contract import Contract
 from tests.harness.database import _Cleaner
 from tests.harness.jobs import Jobs, Travel
+from tests.harness.papers import photo
 from tests.harness.senders import Senders
 from tests.harness.spine import Citizen, Spine
 from tests.harness.world import DevFiles
@@ -60,6 +61,7 @@ class Edge:
         self.app = app
         self.senders = senders
         self.contract = contract
+        self._uploads = 0
 
     async def call(
         self, method: str, path: str, body: Any = None, *, by: Caller | None = None, key: str | None = None, **more: Any
@@ -119,6 +121,22 @@ class Edge:
             "POST", "/v1/payments", {"quote_ids": [quote["quote_id"]]}, by=person, key=uuid4().hex
         )
         return created["payment_id"]
+
+    async def upload(
+        self, by: Caller, content: bytes | None = None, paper: str = "id_card", **headers: str
+    ) -> httpx.Response:
+        """One upload of a paper, raw; without `content` a photo nobody has sent before."""
+        self._uploads += 1
+        sent = photo(16 + self._uploads) if content is None else content
+        return await self.http.post(
+            "/v1/materials", params={"paper": paper}, content=sent, headers={**by.headers, **headers}
+        )
+
+    async def material(self, person: Person) -> str:
+        """A new material of `person`; its id."""
+        response = await self.upload(person)
+        assert response.status_code == 201, response.text
+        return response.json()["material_id"]
 
     async def message(self, person: Person) -> str:
         """A new message for `person`: somebody else adds his account too; its id."""

@@ -46,6 +46,11 @@ class Operations:
             path = path.replace("{account_id}", await _prepaid(self.edge, person))
         for name in _names(path):
             path = path.replace(f"{{{name}}}", await _PATH[name](self.edge, person))
+        if route.upload:
+            return await self.edge.upload(person)
+        if route.name == "materials_read":
+            opened = await self.edge.told("POST", path.replace("/content", "/links"), by=person)
+            return await self.edge.call("GET", opened["url"], by=person)
         body = filled(route.example, {name: await self._value(name, person) for name in placeholders(route.example)})
         key = uuid4().hex if route.idempotent else None
         by = person if route.access.who == "person" else None
@@ -294,6 +299,7 @@ OBJECTS: dict[str, Callable[[Edge, Person], Awaitable[str]]] = {
     "message_id": Edge.message,
     "acting_id": lambda edge, person: _acting_of_mine(edge, person),
     "code_id": _phone_code,
+    "material_id": Edge.material,
     "join_id": _join,
 }
 """Path parameter → how a person comes by such an object of his own."""

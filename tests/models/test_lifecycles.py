@@ -32,6 +32,7 @@ LEAVING_AN_END = {
     },
     "account_share": {},
     "mandate": {},
+    "material": {},
 }
 """Lifecycle → (terminal state, event) → why somebody leaves it after all."""
 
@@ -45,6 +46,7 @@ ENDS = {
     "message": {"delivered", "failed", "skipped", "unknown"},
     "account_share": {"ended", "lapsed"},
     "mandate": {"revoked", "expired", "lapsed"},
+    "material": {"removed"},
 }
 
 each = pytest.mark.parametrize("law", LIFECYCLES.values(), ids=list(LIFECYCLES))

@@ -1,0 +1,1 @@
+"""Materials: papers that people show once, what of them a case needs, and what may be handed in later."""
