@@ -15,7 +15,7 @@ grant select, insert, update on material, material_use, evidence_contest to lian
 
 
 class Migration(migrations.Migration):
-    dependencies = [("models", "0024_deadlines")]
+    dependencies = [("models", "0025_fees")]
 
     initial = False
 
