@@ -101,6 +101,12 @@ class Form:
         self._validator = judge(file.schema_)
         self._impossible = [(rule, judge(rule.when)) for rule in file.impossible]
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Form) and self.tag == other.tag
+
+    def __hash__(self) -> int:
+        return hash(self.tag)
+
     def in_force(self, day: date) -> bool:
         """True when cases may be filed under this version on `day`."""
         return self.file.in_force(day)

@@ -27,6 +27,7 @@ from cities import (
     staff_checks,
     tariff_checks,
 )
+from cities.applications import ApplicationsFile, check_applications
 from cities.errors import CityPackInvalid
 from cities.fees import FeesFile
 from cities.forms import Form, FormFile
@@ -56,6 +57,7 @@ FILES = (
     "tariffs.toml",
     "staff.toml",
     "materials.toml",
+    "applications.toml",
     "messages.toml",
 )
 DEMO_FILE = "demo.json"
@@ -92,6 +94,7 @@ def load(folder: Path) -> City:
     tariffs = read(folder / "tariffs.toml", TariffsFile)
     staff = read(folder / "staff.toml", StaffFile)
     materials = read(folder / "materials.toml", MaterialsFile)
+    applications = read(folder / "applications.toml", ApplicationsFile)
     messages = read(folder / "messages.toml", MessagesFile)
     if city.code != folder.name:
         raise CityPackInvalid("city.toml", "$.code", f"{city.code} is not the name of the folder, {folder.name}")
@@ -105,6 +108,7 @@ def load(folder: Path) -> City:
     tariff_checks.check_tariffs("tariffs.toml", companies, tariffs)
     staff_checks.check_staff("staff.toml", staff, areas, companies)
     material_checks.check_materials("materials.toml", materials, forms["application"])
+    check_applications("applications.toml", applications, {one.code: one for one in companies.companies})
     message_checks.check_messages("messages.toml", messages)
     return City(
         code=city.code,
@@ -123,6 +127,7 @@ def load(folder: Path) -> City:
         staff=staff,
         forms=MappingProxyType(forms),
         materials=materials,
+        applications=applications,
         values=MappingProxyType(messages.values),
         templates=MappingProxyType(messages.templates),
         official_templates=MappingProxyType(messages.official_templates),

@@ -238,7 +238,7 @@ def _extreme(placeholder: Placeholder, *, shortest: bool) -> str:
         case AccountNumberValue():
             return "****8421"
         case ReferenceValue():
-            return "0" * 36
+            return "0" * placeholder.max
         case TextValue():
             return "长" * (1 if shortest else placeholder.max)
         case ChoiceValue():

@@ -243,7 +243,7 @@ def _text_of(placeholder: Placeholder, value: object) -> str | None:
             return cut(clean(value), placeholder.max) or None
         case AccountNumberValue(), str() if _ACCOUNT_NUMBER.fullmatch(value):
             return "****" + value[-4:] if len(value) >= 8 else "****" + value[-2:] if len(value) >= 4 else "****"
-        case ReferenceValue(), str() if _REFERENCE.fullmatch(value):
+        case ReferenceValue(), str() if _REFERENCE.fullmatch(value) and len(value) <= placeholder.max:
             return value
         case ChoiceValue(), str():
             return placeholder.options.get(value)

@@ -15,6 +15,7 @@ from msgspec import Meta
 from cities.errors import NotInForce, UnknownCompany
 
 if TYPE_CHECKING:
+    from cities.applications import ApplicationsFile
     from cities.fees import FeesFile
     from cities.forms import Form
     from cities.materials import MaterialsFile
@@ -31,7 +32,9 @@ Service = Literal["water", "power", "gas", "network"]
 ProofKind = Literal["holder_id_last4", "holder_name", "meter_number", "last_bill_fen"]
 EdgeName = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]*\.(?:[a-z][a-z0-9_]*\.)?[a-z][a-z0-9_]*\Z", max_length=120)]
 """``lifecycle.state.event``, or ``lifecycle.born``."""
-Audience = Literal["payer", "binder", "earlier_binders", "user", "owner", "holder", "member", "company", "staff"]
+Audience = Literal[
+    "payer", "binder", "earlier_binders", "user", "owner", "holder", "member", "applicant", "company", "staff"
+]
 
 _DURATION = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -438,7 +441,9 @@ class AccountNumberValue(Shape, frozen=True, kw_only=True, tag_field="type", tag
 
 
 class ReferenceValue(Shape, frozen=True, kw_only=True, tag_field="type", tag="reference"):
-    """An identifier of ours, 1 to 36 of ``[0-9A-Za-z_-]``; belongs into page addresses rather than into texts."""
+    """An identifier of ours, 1 to `max` of ``[0-9A-Za-z_-]``; belongs into page addresses, a case's number into texts as well."""
+
+    max: Annotated[int, Meta(ge=1, le=36)] = 36
 
 
 class ChoiceValue(Shape, frozen=True, kw_only=True, tag_field="type", tag="choice"):
@@ -548,6 +553,7 @@ class City(Shape, frozen=True, kw_only=True):
     staff: "StaffFile"
     forms: Mapping[str, "tuple[Form, ...]"]
     materials: "MaterialsFile"
+    applications: "ApplicationsFile"
     values: Mapping[str, Placeholder]
     templates: Mapping[str, Template]
     official_templates: Mapping[str, Template]

@@ -11,6 +11,10 @@ from core.crypto import Vault
 from core.outbound import Counterpart
 from core.redis import Limiter
 from core.settings import Settings
+from domain.applications.drafts import Drafts
+from domain.applications.filing import Filing
+from domain.applications.telling import ApplicationTelling
+from domain.applications.withdrawing import Withdrawing
 from domain.billing.accounts import Accounts
 from domain.billing.acting_payments import ActingPayments
 from domain.billing.desk import CompanyDesk
@@ -48,6 +52,9 @@ from domain.identity.staff_sessions import StaffSessions
 from domain.identity.tokens import AccessTokens, TokenKeys
 from domain.materials.materials import Materials
 from domain.materials.telling import MaterialTelling
+from domain.orders.answering import OrderAnswers
+from domain.orders.handling import Orders
+from domain.orders.papers import Papers
 from gateways.companies import SigningKey
 from notifications.delivery import Delivery
 from notifications.followers import Followers
@@ -107,6 +114,13 @@ class Services:
     materials: Materials
     material_telling: MaterialTelling
     share_telling: ShareTelling
+    papers: Papers
+    orders: Orders
+    order_answers: OrderAnswers
+    drafts: Drafts
+    filing: Filing
+    withdrawing: Withdrawing
+    application_telling: ApplicationTelling
     intents: Intents
     delivery: Delivery
     cashier: Cashier

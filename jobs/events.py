@@ -42,6 +42,16 @@ async def refund_again(services: Services, event: Event) -> None:
     await refunding.request_again(event.subject_id)
 
 
+async def tell_order(services: Services, event: Event) -> None:
+    """Somebody has done something with an order: its applicant hears of it."""
+    await services.application_telling.order(event)
+
+
+async def follow_withdrawal(services: Services, event: Event) -> None:
+    """An order is withdrawn: so is its case, when nothing else is left of it."""
+    await services.withdrawing.follow(UUID(event.data["application_id"]))
+
+
 LISTENERS: dict[str, dict[str, Listener]] = {
     "payment.succeeded": {
         "billing.open_posting": open_posting,
@@ -82,6 +92,43 @@ LISTENERS: dict[str, dict[str, Listener]] = {
     "material.quarantined": {
         "telling.material_quarantined": lambda services, event: services.material_telling.quarantined(event)
     },
+    "application.filed": {
+        "telling.application_filed": lambda services, event: services.application_telling.filed(event)
+    },
+    "application.withdrawn": {},
+    "service_order.created": {},
+    "service_order.accepted": {"telling.order_accepted": tell_order},
+    "service_order.sent_back": {"telling.order_sent_back": tell_order},
+    "service_order.refused": {"telling.order_refused": tell_order},
+    "service_order.failed": {"telling.order_failed": tell_order},
+    "service_order.returned": {"telling.order_returned": tell_order},
+    "service_order.redispatched": {"telling.order_redispatched": tell_order},
+    "service_order.surveyed": {"telling.order_surveyed": tell_order},
+    "service_order.plan_replied": {"telling.order_plan_replied": tell_order},
+    "service_order.constructing": {"telling.order_constructing": tell_order},
+    "service_order.faulted": {"telling.order_faulted": tell_order},
+    "service_order.rectified": {"telling.order_rectified": tell_order},
+    "service_order.inspected": {"telling.order_inspected": tell_order},
+    "service_order.connected": {"telling.order_connected": tell_order},
+    "service_order.extended": {"telling.order_extended": tell_order},
+    "service_order.paused": {"telling.order_paused": tell_order},
+    "service_order.resumed": {"telling.order_resumed": tell_order},
+    "service_order.withdrawn": {
+        "telling.order_withdrawn": tell_order,
+        "applications.follow_withdrawn": follow_withdrawal,
+    },
+    "service_order.lapsed": {
+        "telling.order_lapsed": tell_order,
+        "applications.follow_lapsed": follow_withdrawal,
+    },
+    "service_order.corrected": {},
+    "service_order.plan_confirmed": {},
+    "service_order.plan_questioned": {},
+    "service_order.contracted": {},
+    "service_order.withdrawal_asked": {},
+    "service_order.reassigned": {},
+    "service_order.extension_asked": {},
+    "service_order.extension_refused": {},
     "session.reuse_detected": {"telling.session_reuse": lambda services, event: services.telling.session_reuse(event)},
 }
 """Event kind → {task name: listener}. An event without listeners stands here too, so that forgetting one is loud."""

@@ -17,6 +17,10 @@ from core.outbound import CircuitSettings, Counterpart
 from core.settings import Alipay as AlipaySettings
 from core.settings import CompanyKeys, Settings
 from core.settings import IdentitySource as IdentitySourceSettings
+from domain.applications.drafts import Drafts
+from domain.applications.filing import Filing
+from domain.applications.telling import ApplicationTelling
+from domain.applications.withdrawing import Withdrawing
 from domain.billing.accounts import Accounts
 from domain.billing.acting_payments import ActingPayments
 from domain.billing.desk import CompanyDesk
@@ -60,6 +64,9 @@ from domain.materials.apart import Inspector
 from domain.materials.materials import Materials
 from domain.materials.store import DiskStore, Store
 from domain.materials.telling import MaterialTelling
+from domain.orders.answering import OrderAnswers
+from domain.orders.handling import Orders
+from domain.orders.papers import Papers
 from domain.services import Services
 from gateways.companies import CompanyGateway, SigningKey, load_public_key, load_signing_key
 from gateways.company_files import CompanyFiles
@@ -176,6 +183,8 @@ def compose(settings: Settings) -> Services:
     reasons = city.values["refund_reason"]
     assert isinstance(reasons, ChoiceValue)
 
+    papers, mandates = Papers(vault), Mandates(city, vault, limiter)
+    order_answers, drafts = OrderAnswers(papers), Drafts(city, vault, mandates)
     quotes = Quotes(accounts, refresher, qr_codes, city)
     calendars = Calendars(city.schedules)
     deadlines = Deadlines(city, calendars)
@@ -215,12 +224,19 @@ def compose(settings: Settings) -> Services:
         posting=BillPosting(companies, accounts, city),
         telling=Telling(city, companies, accounts, intents),
         sharing=Sharing(city, vault, limiter),
-        mandates=Mandates(city, vault, limiter),
+        mandates=mandates,
         first_agents=FirstAgents(city, vault, sessions),
         mandate_telling=MandateTelling(vault, intents),
         materials=Materials(city, vault, _material_store(settings), limiter, Inspector(), None),
         material_telling=MaterialTelling(city, intents),
         share_telling=ShareTelling(city, accounts, intents),
+        papers=papers,
+        orders=Orders(city, papers),
+        order_answers=order_answers,
+        drafts=drafts,
+        filing=Filing(city, vault, drafts),
+        withdrawing=Withdrawing(city, order_answers),
+        application_telling=ApplicationTelling(city, papers, intents),
         intents=intents,
         delivery=Delivery(_channels(settings, city, vault, mini_program, account, followers, sms), intents, city),
         cashier=Cashier(providers, vault, f"{settings.public_url}/h5/"),

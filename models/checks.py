@@ -4,7 +4,19 @@ Each check counts the rows it examines and selects ``(id, what)`` of every viola
 moment the caller gave (see :data:`NOW`); work that a job does within moments is a violation only once it is overdue.
 """
 
-from models import bill, mandate, material, message, payment, posting, reconciliation, refund, share
+from models import (
+    application,
+    bill,
+    mandate,
+    material,
+    message,
+    payment,
+    posting,
+    reconciliation,
+    refund,
+    service_order,
+    share,
+)
 from models.access_checks import ACCESS, JOINED, SHARES
 from models.check import OVERDUE, Check, counted
 from models.lifecycle import LIFECYCLES, Lifecycle
@@ -514,6 +526,8 @@ NOT_EXAMINED = {
 """What the rule of this number says beyond the checks above, and why it is not examined."""
 
 _LAWS = (
+    application.APPLICATION,
+    service_order.SERVICE_ORDER,
     bill.BILL,
     payment.PAYMENT,
     posting.POSTING,

@@ -12,8 +12,9 @@ _TIDY = _KEEP | {"DELETE"}
 GRANTS: dict[str, frozenset[str]] = {
     **dict.fromkeys(("tortoise_migrations",), _READ),
     **dict.fromkeys(
-        ("journal", "audit", "person_join_row", "access_use", "disclosure", "acting_payment", "ledger_account", "ledger_transaction", "ledger_entry",
-            "reconciliation_row",
+        (
+            "journal", "audit", "person_join_row", "access_use", "disclosure", "order_paper", "acting_payment",
+            "ledger_account", "ledger_transaction", "ledger_entry", "reconciliation_row",
         ),
         _APPEND,
     ),
@@ -27,6 +28,7 @@ GRANTS: dict[str, frozenset[str]] = {
         ),
         _KEEP,
     ),
+    **dict.fromkeys(("application", "consent", "service_order"), _KEEP),
     "follower": _KEEP,
     **dict.fromkeys(("charge", "deadline_change"), _APPEND),
     "fee_claim": _KEEP,
@@ -43,6 +45,11 @@ GRANTS: dict[str, frozenset[str]] = {
     ),
 }  # fmt: skip
 """Table → privileges of `lianban_app`; a table that is missing here has none."""
+
+COMPOSITE_KEYS = {
+    "service_order_consent": ("service_order", "application_id, company", "consent", "application_id, company"),
+}
+"""Foreign keys of more than one column, which models cannot say: name → table, columns, other table, its columns."""
 
 APPEND_ONLY = tuple(table for table, privileges in GRANTS.items() if privileges == _APPEND)
 """Tables whose rows the application can neither change nor remove."""

@@ -35,6 +35,7 @@ OWNED = (
     Owned("mandate", ("organization_id",), "parent_id is null and status = 'active'"),
     Owned("material", ("kind", "content_index"), "removed_at is null"),
     Owned("evidence_contest"),
+    Owned("application"),
     Owned("quote"),
     Owned("payment"),
     Owned("message", ("event_id", "channel")),

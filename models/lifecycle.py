@@ -4,7 +4,7 @@ A move checks the table, writes the state, a journal row and (where the table sa
 statement, hence in one transaction with whatever the caller writes around it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -217,6 +217,38 @@ async def born(
     if str(row.status) != lifecycle.initial:
         raise IllegalMove(f"{lifecycle.subject} is not born {row.status}", subject=lifecycle.subject)
     await _record(lifecycle.subject, row.id, str(row.status), event, actor, announces, reason, data, approver)
+
+
+_BORN_ALL = f"""
+with row (row_id, journal_id, event_id, data) as (
+  select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[])
+), journal_row as (
+  insert into journal (id, subject, subject_id, from_state, to_state, event, actor_kind, actor_id, reason, at, approver)
+  select journal_id, $5::text, row_id, null, $6, 'created', $7, $8, null, $9, null from row
+), event_row as (
+  insert into event (id, kind, subject, subject_id, data, at)
+  select event_id, $10::text, $5::text, row_id, data::jsonb, $9 from row where $10::text is not null returning id
+)
+select (select {_DISPATCH}) as job from event_row
+"""
+
+
+async def born_all(
+    lifecycle: Lifecycle,
+    rows: Sequence[Any],
+    actor: Actor,
+    *,
+    announces: str | None = None,
+    data: Callable[[Any], dict[str, Any]] = lambda row: {},
+) -> None:
+    """Journal the creation of several rows in their initial state, in one statement of the caller's transaction."""
+    if any(str(row.status) != lifecycle.initial for row in rows):
+        raise IllegalMove(f"{lifecycle.subject} is not born so", subject=lifecycle.subject)
+    await fetch(
+        _BORN_ALL, [row.id for row in rows], [ids.new_id() for _ in rows], [ids.new_id() for _ in rows],
+        [msgspec.json.encode(data(row)).decode() for row in rows], lifecycle.subject, str(lifecycle.initial), actor.kind,
+        actor.id, clock.now(), announces,
+    )  # fmt: skip
 
 
 async def announce(kind: str, subject: str, subject_id: UUID, actor: Actor, data: dict[str, Any] | None = None) -> None:

@@ -31,10 +31,10 @@ for module in pkgutil.iter_modules(models.__path__, "models."):
 
 
 def births() -> dict[str, set[str]]:
-    """Lifecycle → the events that ``born(LAW, …, announces=…)`` announces."""
+    """Lifecycle → the events that ``born(LAW, …, announces=…)`` announces, or ``born_all``."""
     laws = {law.subject.upper(): law.subject for law in LIFECYCLES.values()}
     found: dict[str, set[str]] = {}
-    for call in _calls("born"):
+    for call in (*_calls("born"), *_calls("born_all")):
         name = ast.unparse(call.args[0])
         assert name in laws, f"born({name}): a lifecycle's constant is its table's name in capitals"
         kinds = found.setdefault(laws[name], set())

@@ -114,7 +114,7 @@ def test_a_rule_is_in_force_on_its_first_day() -> None:
 
 
 def test_the_catalogue_covers_the_events_of_paying_binding_sharing_and_logging_in() -> None:
-    assert set(CITY.messages) == {
+    assert {kind for kind in CITY.messages if not kind.startswith("application.")} == {
         "payment.succeeded",
         "share.accepted",
         "share.received_to_read",
@@ -143,6 +143,7 @@ def test_the_catalogue_covers_the_events_of_paying_binding_sharing_and_logging_i
     }
     assert set(CITY.silent) == {
         "acting.ended",
+        "application.withdrawn",
         "payment.closed",
         "payment.failed",
         "payment.received_late",
@@ -183,7 +184,7 @@ def test_no_message_shows_a_whole_account_number_or_puts_anything_but_references
     for versions in CITY.messages.values():
         for message in versions:
             names = {piece.name for piece in pieces(message.page or "")} - {None}
-            assert names <= {"payment_id", "account_id"}
+            assert names <= {"payment_id", "account_id", "application_id"}
 
 
 def test_at_most_three_templates_are_asked_for_in_one_go_when_paying() -> None:

@@ -77,7 +77,7 @@ def test_every_event_that_anybody_announces_stands_in_the_table_of_listeners() -
             kind = call.args[0]
             assert isinstance(kind, ast.Constant), f"{path}:{call.lineno} announces what nobody can look up"
             announced.add(str(kind.value))
-        for call in _called(tree, "born"):
+        for call in (*_called(tree, "born"), *_called(tree, "born_all")):
             for keyword in call.keywords:
                 if keyword.arg == "announces" and isinstance(keyword.value, ast.Constant):
                     announced.add(str(keyword.value.value))

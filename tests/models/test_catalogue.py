@@ -17,7 +17,7 @@ from core.database import APP_ROLE, OWNER_ROLE, configuration, fetch
 from core.indexes import PartialIndex
 from lianban.schema_state import projected
 from models import MODULES
-from models.grants import APPEND_ONLY, GRANTS, TRIGGERS
+from models.grants import APPEND_ONLY, COMPOSITE_KEYS, GRANTS, TRIGGERS
 
 MIGRATIONS = Path(__file__).parents[2] / "models" / "migrations"
 _FOREIGN = ("procrastinate_", "tortoise_")
@@ -150,6 +150,8 @@ async def test_primary_and_foreign_keys_are_those_of_the_models(catalogue: async
             other = field.related_model._meta  # type: ignore[attr-defined]
             text = f"FOREIGN KEY ({field.source_field}) REFERENCES {other.db_table}({other.db_pk_column})"  # type: ignore[attr-defined]
             declared.add((table, "f", f"{text} ON DELETE {field.on_delete.value}"))  # type: ignore[attr-defined]
+    for table, columns, other, theirs in COMPOSITE_KEYS.values():
+        declared.add((table, "f", f"FOREIGN KEY ({columns}) REFERENCES {other}({theirs}) ON DELETE RESTRICT"))
     assert live == declared
 
 

@@ -1,0 +1,110 @@
+"""Applications for tests: a citizen's answers, filed; companies that act on its orders."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+
+from core import clock
+from domain.applications.facts import facts_of
+from domain.applications.filing import Filed
+from domain.identity.tokens import Caller
+from domain.orders.handling import Found, Item
+from domain.orders.moving import Handler
+from models.idempotency import Once
+from models.lifecycle import Actor
+from models.person import Person
+from models.service_order import ServiceOrder
+from tests.cities.answers import FACTORY, PERSON, changed
+from tests.harness.spine import Spine
+
+FOUND = Found(distance_m=420, source="surveyed", plan="由滨湖南路主管接入")
+
+
+def of(company: str, supervisor: str | None = None) -> Handler:
+    """A company that acts by its own system."""
+    return Handler(Actor("company", company), company, supervisor)
+
+
+async def answers_of(spine: Spine, caller: Caller, services: list[str] | None = None) -> dict[str, Any]:
+    """A household's answers in the caller's own name."""
+    person = await Person.get(id=caller.person_id)
+    assert person.id_number is not None
+    number = spine.services.vault.open(person.id_number, "person.id_number", person.id)
+    answers = changed(PERSON, "/applicant/id_number", number)
+    if services is not None:
+        answers["services"] = services
+        for service in ("water", "network"):
+            if service not in services:
+                del answers[service]
+        for service in services:
+            answers.setdefault(service, FACTORY[service])
+    return answers
+
+
+async def begun(spine: Spine, caller: Caller, answers: dict[str, Any]) -> UUID:
+    """A draft with these answers."""
+    return (await spine.services.drafts.begin(caller, answers, "mini_program")).application.id
+
+
+def once(spine: Spine, caller: Caller, key: str | None = None, body: bytes = b"") -> Once:
+    """A request to file under a key."""
+    return Once(spine.services.vault, str(caller.person_id), "applications_file", key or uuid4().hex, body)
+
+
+async def file(spine: Spine, caller: Caller, answers: dict[str, Any]) -> Filed:
+    """File these answers with the consents they need."""
+    draft_id = await begun(spine, caller, answers)
+    notice = spine.services.city.applications.notice(clock.today())
+    consents = {company: notice.version for company, _ in facts_of(spine.services.city, answers).companies}
+    made: list[Filed] = []
+
+    def render(filed: Filed) -> bytes:
+        made.append(filed)
+        return msgspec.json.encode(filed.number)
+
+    await spine.services.filing.file(caller, draft_id, 1, consents, once(spine, caller), render)
+    return made[0]
+
+
+async def order_of(filed: Filed, company: str) -> ServiceOrder:
+    """The order of this company as it stands."""
+    return await ServiceOrder.get(application_id=filed.application_id, company=company)
+
+
+async def brought_to(spine: Spine, caller: Caller, order: ServiceOrder, status: str) -> None:
+    """Take an order along the straight way until it stands there."""
+    orders, applicant, by = spine.services.orders, spine.services.order_answers, of(order.company)
+    steps = (
+        ("received", lambda: orders.receive(order.id)),
+        ("accepted", lambda: orders.accept(order.id, by)),
+        ("surveyed", lambda: orders.survey(order.id, by, FOUND)),
+        ("plan_replied", lambda: orders.reply_plan(order.id, by, "DN20 水表，从楼道立管接入")),
+        ("plan_confirmed", lambda: applicant.confirm_plan(caller, order.id, 1)),
+        ("contracted", lambda: applicant.sign_contract(caller, order.id, 1)),
+        ("constructing", lambda: orders.construct(order.id, by)),
+        ("inspected", lambda: orders.inspect(order.id, by, True)),
+        ("connected", lambda: orders.connect(order.id, by, "0209012345")),
+        ("archived", lambda: orders.archive(order.id, by)),
+    )
+    reached = [name for name, _ in steps]
+    start = reached.index(order.status) + 1 if order.status in reached else 0
+    for name, step in steps[start : reached.index(status) + 1]:
+        await step()
+        assert (await ServiceOrder.get(id=order.id)).status == name
+
+
+__all__ = [
+    "FACTORY",
+    "FOUND",
+    "PERSON",
+    "Item",
+    "answers_of",
+    "begun",
+    "brought_to",
+    "changed",
+    "file",
+    "of",
+    "once",
+    "order_of",
+]
