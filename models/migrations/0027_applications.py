@@ -47,7 +47,7 @@ grant select, insert on order_paper to lianban_app;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("models", "0025_fees")]
+    dependencies = [("models", "0026_materials")]
 
     initial = False
 
