@@ -7,6 +7,7 @@ import procrastinate
 
 from cities.schema import BillFileRule
 from core import clock
+from core.apart import Apart
 from core.database import fetch
 from core.log import get_logger
 from core.outbound import OutboundError
@@ -63,23 +64,29 @@ async def take_bill_files(services: Services) -> None:
     before a company's first file nothing is missed.
     """
     now, rule = clock.now().astimezone(clock.SHANGHAI), services.city.payment_rules(clock.today()).bill_file
+    apart = Apart("bills.file_failed")
     for company in services.companies:
         if company.rules.gateway.mode == "file":
             continue  # its account files hold the bills
-        first = await BillFile.filter(company=company.code).order_by("day").first()
-        taken = set(
-            await BillFile.filter(company=company.code).order_by("-day").limit(60).values_list("day", flat=True)
-        )
-        for day in _days(now, rule):
-            is_missed = day == now.date() - timedelta(days=1) or (first is not None and first.day < day)
-            if day in taken or not is_missed:
-                continue
+        with apart.one(company=company.code):
+            await _take_bill_files(services, company.code, now, rule, apart)
+    apart.end()
+
+
+async def _take_bill_files(services: Services, company: str, now: datetime, rule: BillFileRule, apart: Apart) -> None:
+    first = await BillFile.filter(company=company).order_by("day").first()
+    taken = set(await BillFile.filter(company=company).order_by("-day").limit(60).values_list("day", flat=True))
+    for day in _days(now, rule):
+        is_missed = day == now.date() - timedelta(days=1) or (first is not None and first.day < day)
+        if day in taken or not is_missed:
+            continue
+        with apart.one(company=company, day=str(day)):
             try:
-                written = await services.refresher.take_file(company.code, day)
-                log.info("bills.file_taken", company=company.code, day=str(day), written=written)
+                written = await services.refresher.take_file(company, day)
+                log.info("bills.file_taken", company=company, day=str(day), written=written)
             except CompanyAway:
                 late = now >= datetime.combine(day + timedelta(days=1), rule.late_at, clock.SHANGHAI)
-                (log.error if late else log.warning)("bills.file_missing", company=company.code, day=str(day))
+                (log.error if late else log.warning)("bills.file_missing", company=company, day=str(day))
 
 
 def _days(now: datetime, rule: BillFileRule) -> Iterator[date]:

@@ -14,6 +14,7 @@ import msgspec
 
 from cities.schema import City
 from core import clock, ids
+from core.apart import Apart
 from core.crypto import Vault
 from core.database import fetch, fetch_one, transaction, violated_constraint
 from core.failpoint import failpoint
@@ -80,10 +81,13 @@ class Exchange:
         self._city = city
 
     async def tick(self) -> None:
-        """Everything that is due, company by company; one that is away holds up nobody else."""
+        """Everything that is due, company by company; one that is away, or whose step fails, holds up nobody else."""
+        apart = Apart("company_file.step_failed")
         for filed in self._filed:
             for step in (self.take_accounts, self.cut, self.deliver, self.take_answers):
-                await self._tried(filed, step)
+                with apart.one(company=filed.code, step=step.__name__):
+                    await self._tried(filed, step)
+        apart.end()
 
     async def take_accounts(self, filed: FiledCompany) -> None:
         """Take the newest account file there is, if it is newer than the one we have; say when today's is overdue."""

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from cities.schema import City, ReconciliationRule
 from core import clock, ids
+from core.apart import Apart
 from core.database import fetch, transaction
 from core.errors import LianbanError
 from core.failpoint import failpoint
@@ -100,9 +101,10 @@ class Reconciling:
     async def tick(self) -> int:
         """What the timetable does: files that should be there and have not been compared, and differences still open.
 
-        How many runs were looked at.
+        How many runs were looked at. The failure of one keeps no other waiting; the first is raised in the end.
         """
         looked = 0
+        apart = Apart("reconciliation.run_failed")
         today = clock.today()
         rule = self._rule(today)
         for back in range(rule.look_back.days, 0, -1):
@@ -112,11 +114,14 @@ class Reconciling:
             done = await ReconciliationRun.filter(day=day, status=RunStatus.MATCHED).values_list("source", "party")
             for party in self._parties:
                 if (party.source, party.party) not in done:
-                    await self._one(day, party)
+                    with apart.one(day=str(day), source=party.source, company=party.company):
+                        await self._one(day, party)
                     looked += 1
         for row in await fetch(_UNEXPLAINED, clock.now() - LOOK_AGAIN):
-            await self._one(row["day"], Party(row["source"], row["party"], row["company"]))
+            with apart.one(day=str(row["day"]), source=row["source"], company=row["company"]):
+                await self._one(row["day"], Party(row["source"], row["party"], row["company"]))
             looked += 1
+        apart.end()
         return looked
 
     async def day(self, day: date) -> list[Outcome]:
