@@ -8,7 +8,6 @@ import asyncio
 import hashlib
 import re
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +15,7 @@ import msgspec
 from sanic import HTTPResponse, Request, Sanic
 from sanic.exceptions import SanicException
 
+from api import limits
 from api.calls import Answer, Call, Route
 from api.company.signed import answer_signature
 from api.door import Doorkeeper
@@ -49,7 +49,6 @@ log = get_logger(__name__)
 
 BODY_BYTES = 64 * 1024
 FRESH_S = 300
-_MINUTE = timedelta(minutes=1)
 _REQUEST_ID = re.compile(r"[0-9A-Za-z-]{8,40}")
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 _SECURITY_HEADERS = {
@@ -141,13 +140,16 @@ async def _prepare(services: Services, route: Route, request: Request, request_i
     elif route.access.who == "staff":
         call._staff = await _check_staff(services, route, request)
     if route.limit is not None:
-        who = call.caller_id or services.vault.index("limit.address", _address(request)).hex()[:32]
-        await services.limiter.take(f"call:{route.name}:{who}", route.limit.count, _MINUTE, closed=route.limit.closed)
+        factor = services.settings.address_limit_factor
+        counted = limits.by_caller(route, route.limit, call, services.vault, factor)
+        await services.limiter.take(*counted, closed=route.limit.closed)
     call.path = {name: _path_value(name, value) for name, value in path.items()}
     if route.raw:
         return call
     call.query = _query(route, request)
     call.body = _body(route, request, call.raw)
+    if route.limit is not None and (counted := limits.by_device(route, route.limit, call, services.vault)):
+        await services.limiter.take(*counted, closed=route.limit.closed)
     if route.idempotent:
         call.once = _once(services, route, request, call)
     return call

@@ -51,7 +51,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most `count` calls a minute by one caller (or one address, where nobody is logged in)."""
+    """At most `count` calls a minute by one caller or, where nobody is logged in, by one device; by one address many times that."""
 
     count: int
     closed: bool = False

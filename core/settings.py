@@ -209,6 +209,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long a process that starts waits for a database that does not take connections yet: less than its supervisor waits for it."""
     redis_wait_s: float = 0.3
     """How long one question to Valkey or Redis may take; there is no second try."""
+    address_limit_factor: int = 50
+    """How many times as often as one device an address may try: so many stand behind one of a mobile carrier."""
     worker_concurrency: int = 10
     forwarded_secret: str | None = None
     """Shared secret of the reverse proxy (RFC 7239 `by`); without it forwarded client addresses are ignored."""
