@@ -20,7 +20,7 @@ MOST_NAMES = 50
 """Of a query that is not compared with a type."""
 
 OrganizationScope = Literal["read", "pay", "file", "sign", "appoint"]
-Who = Literal["anybody", "person", "staff", "company", "platform"]
+Who = Literal["anybody", "person", "staff", "company", "platform", "device"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Access:
     """One row of the access table: who may call, at which assurance level, with how fresh a proof.
 
     ``anybody`` needs no login. ``person`` acts for himself with an access token of at least `level` (1 WeChat, 2 phone, 3 real
-    name); `fresh` asks for a proof at most five minutes old. ``company`` and ``platform`` sign their requests; the handler verifies
+    name); `fresh` asks for a proof at most five minutes old. ``company``, ``platform`` and ``device`` sign their requests; the handler verifies
     with their keys before anything else. ``staff`` comes with a token of its own audience and needs `permission`, which the roles of
     the city pack give; None: his own login is all it is about.
     """

@@ -40,7 +40,9 @@ from domain.deadlines.clocks import (
     ExtensionRefused,
 )
 from domain.fees.bearing import ChargeNotPublished, PowerNotStated
-from domain.identity.acting import CounterCodeRefused, PurposeExceeded
+from domain.identity.acting import CounterCodeRefused, PurposeExceeded, RealNameElsewhere
+from domain.identity.cards import CardCodeRefused, CardNotTaken, CardRefused
+from domain.identity.devices import DeviceRefused
 from domain.identity.first_agents import OrganizationNotProved
 from domain.identity.joining import (
     IdentitiesDiffer,
@@ -206,7 +208,9 @@ STATUS: dict[type[LianbanError], int] = {
     PaymentNotPayable: 409,
     MethodNotOffered: 422,
     QuoteStale: 409,
+    CardNotTaken: 409,
     RealNameContradicts: 409,
+    RealNameElsewhere: 409,
     StaleState: 409,
     TooManyAgents: 409,
     TooManyMembers: 409,
@@ -231,7 +235,10 @@ STATUS: dict[type[LianbanError], int] = {
     MaterialRefused: 422,
     PaperUnknown: 422,
     KeyReused: 422,
+    CardCodeRefused: 422,
+    CardRefused: 422,
     CounterCodeRefused: 422,
+    DeviceRefused: 422,
     PasswordWeak: 422,
     PhoneCodeRefused: 422,
     PhoneMalformed: 422,

@@ -58,6 +58,11 @@ _SECURITY_SCHEMES = {
         "description": "收费单位的 HTTP 消息签名（RFC 9421，ed25519，标签 sig1），覆盖 @method、@authority、@path、content-type、"
         "content-digest，同时带 Signature-Input 和 Content-Digest；created 与现在相差不超过 300 秒。详见收费单位接口文档。",
     },
+    "device": {
+        "type": "apiKey", "in": "header", "name": "Signature",
+        "description": "设备的 HTTP 消息签名，写法和收费单位的一样（RFC 9421，ed25519，标签 sig1）：keyid 是设备的编号，nonce 每次不同，"
+        "created 与现在相差不超过 300 秒。详见设备接口文档。",
+    },
     "wechatPay": {
         "type": "apiKey", "in": "header", "name": "Wechatpay-Signature",
         "description": "微信支付 API v3 的通知签名（WECHATPAY2-SHA256-RSA2048），同时带 Wechatpay-Timestamp、Wechatpay-Nonce、"
@@ -188,6 +193,8 @@ def access(route: Route) -> str:
             text = "工作人员登录后调用" + (f"，角色要有权限 {row.permission}。" if row.permission else "。")
         case "company":
             text = "收费单位用自己的密钥签名后调用。"
+        case "device":
+            text = "登记过的设备用自己的密钥签名后调用。"
         case "platform":
             text = "由平台签名后调用。"
     if row.scope is not None:

@@ -1,7 +1,7 @@
 """The table of all routes: who may call what, on whose behalf, at which assurance level. Nothing outside this table is served."""
 
 from api.calls import Route
-from api.routing import billing, deadlines, delegation, materials, operation, people, staff, systems
+from api.routing import billing, deadlines, delegation, devices, materials, operation, people, staff, systems
 
 ROUTES: tuple[Route, ...] = (
     *people.ROUTES,
@@ -10,6 +10,7 @@ ROUTES: tuple[Route, ...] = (
     *deadlines.ROUTES,
     *delegation.ROUTES,
     *staff.ROUTES,
+    *devices.ROUTES,
     *systems.ROUTES,
     *operation.ROUTES,
 )

@@ -22,6 +22,7 @@ Permission = Literal[
     "differences.resolve",
     "personal.reveal",
     "citizen.act",
+    "devices.manage",
     "disclosures.read",
 ]
 
@@ -39,9 +40,10 @@ class StaffLimits(Shape, frozen=True, kw_only=True):
 
 
 class ActingRule(Shape, frozen=True, kw_only=True):
-    """How long a citizen's code may be used at a counter, and how long a clerk then acts for him."""
+    """How long a citizen's code may be used at a counter, or his card once it is read, and how long a clerk then acts for him."""
 
     code_life: Duration
+    card_life: Duration
     life: Duration
     source: Text
 

@@ -9,7 +9,7 @@ from cities.staff import StaffFile, StaffRole
 
 LONGEST_CODE = timedelta(minutes=5)
 LONGEST_ACTING = timedelta(minutes=15)
-"""The database allows no longer session either."""
+"""The database allows no longer card and session either."""
 
 
 def check_staff(file: str, found: StaffFile, areas: AreasFile, companies: CompaniesFile) -> None:
@@ -19,7 +19,7 @@ def check_staff(file: str, found: StaffFile, areas: AreasFile, companies: Compan
     unique(file, "$.roles[{}].code", (role.code for role in found.roles))
     if found.limits.idle >= found.limits.life:
         raise CityPackInvalid(file, "$.limits.idle", "is shorter than life")
-    if found.acting.code_life > LONGEST_CODE or found.acting.life > LONGEST_ACTING:
+    if max(found.acting.code_life, found.acting.card_life) > LONGEST_CODE or found.acting.life > LONGEST_ACTING:
         raise CityPackInvalid(file, "$.acting", "a code lives at most 5m, acting for somebody at most 15m")
     _check_units(file, found, areas, companies)
     roles = {role.code: role for role in found.roles}

@@ -37,6 +37,8 @@ from domain.deadlines.recounting import Recounting
 from domain.fees.bearing import Fees
 from domain.guides.connection import Guides
 from domain.identity.acting import Acting
+from domain.identity.cards import Cards
+from domain.identity.devices import Devices
 from domain.identity.first_agents import FirstAgents
 from domain.identity.joining import Joining
 from domain.identity.login import Login
@@ -87,6 +89,8 @@ class Services:
     staff_sessions: StaffSessions
     acting: Acting
     acting_payments: ActingPayments
+    devices: Devices
+    cards: Cards
     desk: CompanyDesk
     people: People
     sso: Sso

@@ -106,6 +106,19 @@ def sign_request(
     return headers
 
 
+def stated_keyid(headers: Headers) -> str:
+    """The key id that a request states, unproved yet: for finding the one key that has to prove it.
+
+    Raises:
+        SignatureRefused: it states none.
+    """
+    found = _INPUT.fullmatch(_one(headers, "signature-input"))
+    keyid = dict(_PARAMETER.findall(found[3])).get("keyid") if found else None
+    if keyid is None:
+        raise SignatureRefused("signature_input")
+    return keyid.strip('"')
+
+
 def verify_company_request(
     method: str,
     authority: str,

@@ -80,6 +80,7 @@ LISTENERS: dict[str, dict[str, Listener]] = {
         "billing.close_acting_payments": lambda services, event: services.acting_payments.close_all(event.subject_id)
     },
     "acting.opened": {"telling.acting_opened": lambda services, event: services.telling.acting_opened(event)},
+    "identity.proved_by_card": {"identity.tell_proved": lambda services, event: services.cards.tell(event)},
     "identity.joined": {"identity.tell_joined": lambda services, event: services.joining.tell(event)},
     "identity.parted": {"identity.tell_parted": lambda services, event: services.joining.tell(event)},
     "account_share.accepted": {

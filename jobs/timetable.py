@@ -13,6 +13,7 @@ from core.log import get_logger
 from core.outbound import OutboundError
 from domain.billing.accounts import CompanyAway
 from domain.billing.sharing import lapse_invitations
+from domain.identity.cards import lapse_cards
 from domain.identity.mandates import expire_mandates
 from domain.identity.sso import tidy_attempts
 from domain.services import Services
@@ -131,6 +132,7 @@ def register(app: procrastinate.App, services: Services) -> None:
 
     async def run_lapse(timestamp: int) -> None:
         await lapse_invitations()
+        await lapse_cards()
         await expire_mandates()
 
     async def run_old_items(timestamp: int) -> None:

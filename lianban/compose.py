@@ -44,6 +44,8 @@ from domain.deadlines.recounting import Recounting
 from domain.fees.bearing import Fees
 from domain.guides.connection import Guides
 from domain.identity.acting import Acting
+from domain.identity.cards import Cards
+from domain.identity.devices import Devices
 from domain.identity.first_agents import FirstAgents
 from domain.identity.joining import Joining
 from domain.identity.login import Login
@@ -150,6 +152,7 @@ def compose(settings: Settings) -> Services:
     refresher = Refresher(companies, accounts)
     qr_codes = QrCodes([(key.keyid, key.raw()) for key in settings.qr_keys], settings.public_url, accounts, limiter)
     intents = Intents(city, vault)
+    cards = Cards(vault, city, people, limiter, intents)
     sms_side = Counterpart("sms", settings.endpoints.sms, timeout=timedelta(seconds=8)) if settings.sms else None
     sms = _sms(settings, sms_side)
 
@@ -200,7 +203,9 @@ def compose(settings: Settings) -> Services:
         staff=Staff(vault, city),
         staff_login=StaffLogin(vault, city, limiter, staff_sessions, Passwords()),
         staff_sessions=staff_sessions,
-        acting=Acting(vault, city, limiter),
+        acting=Acting(vault, city, limiter, cards, people),
+        devices=Devices(city),
+        cards=cards,
         acting_payments=ActingPayments(follower),
         desk=CompanyDesk(city, companies, accounts, vault),
         login=Login(mini_program, sessions, people, vault),

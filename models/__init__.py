@@ -30,6 +30,7 @@ MODULES = (
     "models.nonce",
     "models.audit",
     "models.staff",
+    "models.device",
     "models.acting",
 )
 """What Tortoise loads; the composition root hands it to core.database."""

@@ -51,8 +51,14 @@ class ActingSession(Model):
     person_id: Any
     staff: Any = fields.ForeignKeyField("models.StaffUser", related_name="acting_sessions", on_delete=fields.RESTRICT)
     staff_id: Any
-    code: Any = fields.ForeignKeyField("models.CounterCode", related_name="sessions", on_delete=fields.RESTRICT)
+    code: Any = fields.ForeignKeyField(
+        "models.CounterCode", related_name="sessions", on_delete=fields.RESTRICT, null=True
+    )
     code_id: Any
+    card_read: Any = fields.ForeignKeyField(
+        "models.CardRead", related_name="acting_sessions", on_delete=fields.RESTRICT, null=True
+    )
+    card_read_id: Any
     unit = fields.CharField(max_length=40)
     purpose = fields.CharField(max_length=20)
     created_at = fields.DatetimeField()
@@ -64,6 +70,8 @@ class ActingSession(Model):
         table = "acting_session"
         constraints = (
             UniqueConstraint(name="acting_session_once_per_code", fields=("code_id",)),
+            UniqueConstraint(name="acting_session_once_per_card_read", fields=("card_read_id",)),
+            CheckConstraint(name="acting_session_of_code_or_card", check="num_nonnulls(code_id, card_read_id) = 1"),
             UniqueConstraint(
                 name="acting_session_live_once_per_clerk", fields=("staff_id",), condition="ended_at is null"
             ),

@@ -35,10 +35,11 @@ GRANTS: dict[str, frozenset[str]] = {
     "published_charge": _READ,
     **dict.fromkeys(("deadline", "deadline_pause", "holiday_schedule"), _KEEP),
     "phone_code": _TIDY,
+    **dict.fromkeys(("device", "card_read"), _KEEP),
     **dict.fromkeys(("account_share", "mandate"), _KEEP),
     **dict.fromkeys(("material", "material_use", "evidence_contest"), _KEEP),
     **dict.fromkeys(
-        ("idempotent_answer", "quote", "filed_account", "refresh_token", "company_nonce", "login_attempt", "spent_code"), _TIDY
+        ("idempotent_answer", "quote", "filed_account", "refresh_token", "company_nonce", "device_nonce", "login_attempt", "spent_code"), _TIDY
     ),
     **dict.fromkeys(
         ("procrastinate_jobs", "procrastinate_events", "procrastinate_periodic_defers", "procrastinate_workers"), _TIDY

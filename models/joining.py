@@ -61,8 +61,8 @@ class PersonJoin(Model):
     survivor_id: Any
     absorbed: Any = fields.ForeignKeyField("models.Person", related_name="joined_by", on_delete=fields.RESTRICT)
     absorbed_id: Any
-    session_id = fields.UUIDField()
-    """The session that had just proved both."""
+    session_id = fields.UUIDField(null=True)
+    """The session that had just proved both; None: the absorbed one was known at counters only, by his card."""
     took_phone = fields.BooleanField()
     """The survivor had no phone and got the other's."""
     joined_at = fields.DatetimeField()

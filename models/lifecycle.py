@@ -35,7 +35,7 @@ class StaleState(LianbanError):
 
 
 class Actor(NamedTuple):
-    """Who acts: `kind` is one of person, company, provider, platform, staff, system; `id` a row id or code."""
+    """Who acts: `kind` is one of person, company, device, provider, platform, staff, system; `id` a row id or code."""
 
     kind: str
     id: str = ""

@@ -39,4 +39,5 @@ async def use(company: str, nonce: str) -> bool:
 
 async def tidy() -> None:
     """Forget what can no longer come again."""
-    await fetch("delete from company_nonce where seen_at < $1", clock.now() - KEPT)
+    for table in ("company_nonce", "device_nonce"):
+        await fetch(f"delete from {table} where seen_at < $1", clock.now() - KEPT)

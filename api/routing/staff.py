@@ -33,8 +33,10 @@ from domain.billing.qr import QrCodeRefused
 from domain.billing.quoted import BillNotInQuote, QuoteTwice
 from domain.billing.quotes import AccountNotPayable, AmountTooLarge, MayOnlyRead, NothingOwed, PartialNotAllowed
 from domain.companies import CompanyNotJoined
-from domain.identity.acting import CounterCodeRefused, PurposeExceeded
+from domain.identity.acting import CounterCodeRefused, PurposeExceeded, RealNameElsewhere
+from domain.identity.cards import CardCodeRefused
 from domain.identity.passwords import PasswordWeak
+from domain.identity.people import RealNameContradicts
 from domain.identity.staff import GrantRefused, LoginTaken
 from domain.identity.staff_login import SetupRefused, StaffLoginRefused
 from models.lifecycle import IllegalMove, StaleState
@@ -146,8 +148,8 @@ ROUTES: tuple[Route, ...] = (
         tag="工作人员", shed="search",
     ),
     Route(
-        "POST", "/staff/v1/acting-sessions", acting.open_session, STAFF_ACT, "凭市民出示的办事码代办", acting.ActingView, 201,
-        body=acting.ActingRequest, limit=Limit(20, closed=True), errors=(CounterCodeRefused, RateLimited, LimiterAway),
+        "POST", "/staff/v1/acting-sessions", acting.open_session, STAFF_ACT, "凭市民出示的办事码或者身份证代办", acting.ActingView, 201,
+        body=acting.ActingRequest, limit=Limit(20, closed=True), errors=(CounterCodeRefused, CardCodeRefused, RateLimited, LimiterAway),
         example={"counter_code": "{counter_code}", "acting_purpose": "bind"}, tag="代办", shed="filing",
     ),
     Route(
@@ -169,6 +171,12 @@ ROUTES: tuple[Route, ...] = (
             LimiterAway,
         ),
         example={"company": "water", "number": "0203001234", "proof": "{proof}", "label": "家里"}, tag="代办", shed="filing",
+    ),
+    Route(
+        "POST", "/staff/v1/acting-sessions/{acting_id}/real-name", acting.prove_real_name, STAFF_ACT, "用身份证替这位市民实名", None, 204,
+        body=acting.CardAtCounter, limit=Limit(20, closed=True),
+        errors=(NotFound, PurposeExceeded, CardCodeRefused, RealNameContradicts, RealNameElsewhere, RateLimited, LimiterAway),
+        example={"card_code": "{card_code}"}, tag="代办", shed="filing",
     ),
     Route(
         "POST", "/staff/v1/acting-sessions/{acting_id}/quotes", acting.quote, STAFF_ACT, "替这位市民核对金额",

@@ -1,5 +1,6 @@
-"""A clerk at a counter, acting for the citizen whose code he typed: the citizen's own operations, with the citizen as principal.
+"""A clerk at a counter, acting for the citizen whose code he typed or whose card lies on his reader: the citizen's own operations.
 
+The citizen is the principal, the clerk his actor.
 Money at a counter is a code on a screen, which the citizen pays with his own phone: never cash, never the clerk's own.
 """
 
@@ -11,18 +12,27 @@ from msgspec import Meta
 
 from api import payments, utility_accounts
 from api.calls import Answer, Call
+from api.card_reads import CardCode
+from api.errors import RequestMalformed
 from api.texts import Input, Output
 from domain.billing.paying import Way
 
-Purpose = Literal["look_up", "bind", "pay"]
+Purpose = Literal["look_up", "bind", "pay", "real_name"]
 _ON_SCREEN = Way("wechat_pay", "native")
 
 
 class ActingRequest(Input, frozen=True):
-    """What the citizen shows, and what he wants done."""
+    """What the citizen shows, exactly one of his code and his card on the reader, and what he wants done."""
 
-    counter_code: Annotated[str, Meta(pattern=r"\A[0-9]{8}\Z")]
     acting_purpose: Purpose
+    counter_code: Annotated[str, Meta(pattern=r"\A[0-9]{8}\Z")] | None = None
+    card_code: CardCode | None = None
+
+
+class CardAtCounter(Input, frozen=True):
+    """The citizen's card on the reader of the hall."""
+
+    card_code: CardCode
 
 
 class CounterPaymentRequest(Input, frozen=True):
@@ -42,12 +52,24 @@ class ActingView(Output, frozen=True):
 
 async def open_session(call: Call) -> Answer:
     body: ActingRequest = call.body
-    session = await call.services.acting.open(call.staff, body.counter_code, body.acting_purpose)
+    acting = call.services.acting
+    if body.counter_code is not None and body.card_code is None:
+        session = await acting.open(call.staff, body.counter_code, body.acting_purpose)
+    elif body.card_code is not None and body.counter_code is None:
+        session = await acting.open_by_card(call.staff, body.card_code, body.acting_purpose)
+    else:
+        raise RequestMalformed(where="body", reason="exactly one of counter_code and card_code")
     return Answer(ActingView(session.id, session.purpose, session.expires_at), 201)
 
 
 async def end_session(call: Call) -> Answer:
     await call.services.acting.end(call.staff, call.path["acting_id"])
+    return Answer(None, 204)
+
+
+async def prove_real_name(call: Call) -> Answer:
+    acting_id, body = call.path["acting_id"], call.body
+    await call.services.acting.prove_real_name(call.staff, acting_id, body.card_code, call.request_id)
     return Answer(None, 204)
 
 

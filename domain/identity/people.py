@@ -13,7 +13,8 @@ from core.database import fetch_one
 from core.errors import LianbanError
 from core.numbers import is_credit_code, is_id_number
 from gateways.unified_identity import LegalPerson, NaturalPerson
-from models import audit
+from models import audit, joining
+from models.joining import PersonJoin
 from models.lifecycle import Actor
 from models.person import REAL_NAME_SOURCES, Organization, Person, User
 
@@ -68,7 +69,9 @@ class People:
             RealNameContradicts: the ID number is not the one of before, or none.
         """
         if real_name is not None and facts.is_real_name:
-            await self._believe_name(user, person, facts, real_name)
+            if facts.name is None or facts.id_number is None:
+                raise RealNameContradicts("no number")
+            await self._believe_name(user, person, facts.name, facts.id_number, real_name, _by(user))
         if facts.phone is not None and person.phone is None:
             person.phone = self._vault.seal(facts.phone, "person.phone", person.id)
             person.phone_index = self._vault.index("person.phone", facts.phone)
@@ -76,6 +79,40 @@ class People:
             person.level = max(person.level, 2)
             await person.save(update_fields=["phone", "phone_index", "phone_proved_at", "level"])
             await audit.record(_by(user), "person.phone_proved", "person", person.id, user.source)
+
+    async def believe_card(self, user: User | None, person: Person, name: str, id_number: str, by: Actor) -> bool:
+        """Take over what an ID card says that was read at an enrolled device while the person took part; True when it is his now.
+
+        `user`: with which login he took part; None: he stands at a counter. False: another person, whom he logs in as elsewhere, has
+        the number, and keeps it until one session has proved both.
+
+        Raises:
+            RealNameContradicts: he is known to have another number.
+        """
+        return await self._believe_name(user, person, name, id_number, "id_card", by)
+
+    async def of_card(self, name: str, id_number: str, by: Actor) -> Person:
+        """The person with this number, made when it is new: somebody who has never logged in, before a clerk with his card.
+
+        When he logs in later and proves the number, what was done for him at counters becomes his.
+        """
+        index = self._vault.index("person.id_number", id_number)
+        await self._lock(index)
+        known = await Person.get_or_none(id_number_index=index)
+        if known is not None:
+            return known
+        id_ = ids.new_id()
+        person = await Person.create(
+            id=id_,
+            level=3,
+            name=self._vault.seal(name, "person.name", id_),
+            id_number=self._vault.seal(id_number, "person.id_number", id_),
+            id_number_index=index,
+            real_name_source="id_card",
+            created_at=clock.now(),
+        )
+        await audit.record(by, "person.real_name_proved", "person", id_, "id_card")
+        return person
 
     async def organization(self, facts: LegalPerson) -> Organization:
         """The organization with this credit code, made when it is new; its name is the source's latest.
@@ -108,31 +145,54 @@ class People:
             **words,
         )
 
-    async def _believe_name(self, user: User, person: Person, facts: NaturalPerson, real_name: str) -> None:
+    async def _believe_name(
+        self, user: User | None, person: Person, name: str, id_number: str, real_name: str, by: Actor
+    ) -> bool:
         assert real_name in REAL_NAME_SOURCES
-        if facts.name is None or facts.id_number is None or not is_id_number(facts.id_number):
+        if not is_id_number(id_number):
             raise RealNameContradicts("no such number")
-        index = self._vault.index("person.id_number", facts.id_number)
+        index = self._vault.index("person.id_number", id_number)
         await self._lock(index)
-        before = {bytes(known) for known in (user.id_number_index, person.id_number_index) if known is not None}
+        users = [user] if user is not None else await User.filter(person_id=person.id)
+        before = {bytes(one.id_number_index) for one in (*users, person) if one.id_number_index is not None}
         if before - {index}:
             raise RealNameContradicts("another number")
-        if user.id_number_index is None:
+        if user is not None and user.id_number_index is None:
             user.id_number_index = index
             await user.save(update_fields=["id_number_index"])
         holder = await Person.get_or_none(id_number_index=index)
         if holder is not None and holder.id != person.id:
-            return
-        if person.name is not None and self._vault.open(person.name, "person.name", person.id) == facts.name:
-            return
-        person.name = self._vault.seal(facts.name, "person.name", person.id)
+            if await User.filter(person_id=holder.id).exists():
+                return False
+            await self._take_in(holder, person, by)
+            holder = None
+        if person.name is not None and self._vault.open(person.name, "person.name", person.id) == name:
+            return True
+        person.name = self._vault.seal(name, "person.name", person.id)
         if holder is None:
-            person.id_number = self._vault.seal(facts.id_number, "person.id_number", person.id)
+            person.id_number = self._vault.seal(id_number, "person.id_number", person.id)
             person.id_number_index = index
             person.real_name_source = real_name
             person.level = 3
-            await audit.record(_by(user), "person.real_name_proved", "person", person.id, real_name)
+            await audit.record(by, "person.real_name_proved", "person", person.id, real_name)
         await person.save(update_fields=["name", "id_number", "id_number_index", "real_name_source", "level"])
+        return True
+
+    async def _take_in(self, holder: Person, person: Person, by: Actor) -> None:
+        """What was done at counters for somebody who had only his card becomes his whose login has just proved the same number.
+
+        Nobody can log in as `holder`, so there is nobody to ask, no session to end and nothing to take back.
+        """
+        holder = await Person.filter(id=holder.id).select_for_update().get()
+        holder.name = holder.id_number = holder.id_number_index = holder.real_name_source = None
+        holder.level = holder.proved_level
+        await holder.save(update_fields=["name", "id_number", "id_number_index", "real_name_source", "level"])
+        now = clock.now()
+        join = await PersonJoin.create(
+            id=ids.new_id(), survivor_id=person.id, absorbed_id=holder.id, took_phone=False, joined_at=now, undo_until=now
+        )  # fmt: skip
+        await joining.hand_over(join)
+        await audit.record(by, "person.counter_taken_in", "person_join", join.id)
 
     async def _person_of_union(self, union_index: bytes | None) -> Person | None:
         if union_index is None:

@@ -3,6 +3,7 @@
 from collections import Counter
 from datetime import timedelta
 from typing import get_args
+from uuid import UUID
 
 import pytest
 
@@ -17,7 +18,7 @@ from tests.harness.operations import Operations
 
 PERSONS = [route for route in ROUTES if route.access.who == "person"]
 STAFF = [route for route in ROUTES if route.access.who == "staff"]
-SIGNED = [route for route in ROUTES if route.access.who in ("company", "platform")]
+SIGNED = [route for route in ROUTES if route.access.who in ("company", "platform", "device")]
 OPEN = {
     "sessions_login_by_wechat", "sessions_refresh", "companies_list_companies", "payment_methods_list_methods", "scanned_show",
     "keys_publish", "docs_openapi",
@@ -63,6 +64,7 @@ def test_what_takes_money_is_idempotent_and_what_asks_for_a_secret_is_limited_an
         "sessions_login_by_wechat", "me_prove_phone", "staff_sessions_enrol", "staff_sessions_confirm", "staff_sessions_log_in",
         "staff_sessions_change_password", "staff_desk_reveal_account", "staff_desk_reveal_payer", "staff_acting_open_session",
         "me_request_phone_code", "me_prove_phone_by_code",
+        "card_reads_take", "staff_acting_prove_real_name",
         "unified_start", "unified_come_back", "unified_finish",
         "identities_go", "identities_start", "identities_join", "identities_prove",
     }  # fmt: skip
@@ -141,7 +143,7 @@ async def test_without_its_signature_nobody_is_believed(edge: Edge, route: Route
     try:
         if how == "late":
             clock.travel(_LATER if route.path == "/callbacks/alipay" else _LATE)
-        path = route.path.replace("{company}", "water")
+        path = route.path.replace("{company}", "water").replace("{card_read_id}", str(UUID(int=7)))
         response = await edge.http.request(route.method, path, params=query, headers=headers, content=body)
     finally:
         clock.travel(_LATE * 0)
@@ -168,4 +170,4 @@ def _any(route: Route) -> str:
 _LATE = timedelta(seconds=301)
 _LATER = timedelta(hours=26, minutes=1)
 """Alipay repeats a notice for 25 hours."""
-_STORED = ("inbox", "qr_code", "utility_account")
+_STORED = ("inbox", "qr_code", "utility_account", "card_read", "device_nonce")

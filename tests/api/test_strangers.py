@@ -93,6 +93,7 @@ OF_ONESELF = {
     "identities_start": "one's own session",
     "identities_join": "the handover code is bound to its session: tests/domain/identity/test_joining.py",
     "counters_new_code": "one's own code",
+    "card_reads_take": "a code that a kiosk shows to whoever stands before it: tests/domain/identity/test_cards.py",
     "utility_accounts_scan": "a printed code, which whoever holds the bill may show",
     "shares_accept": "a code that its owner hands on: tests/domain/billing/test_sharing.py",
     "mandates_claim_organization": "the organization that the source has vouched for in one's own session",
@@ -102,7 +103,8 @@ OF_ONESELF = {
     "staff_sessions_change_password": "one's own password",
     "staff_users_create": "a new login in one's own unit",
     "staff_desk_find_account": "a number, looked for at one's own company",
-    "staff_acting_open_session": "a code that the citizen shows",
+    "staff_acting_open_session": "a code or a card that the citizen shows",
+    "staff_devices_enrol": "a new device in one's own hall",
 }
 """Operations that change something and name no object by its id, and what they are about instead."""
 
@@ -111,7 +113,7 @@ def unplaced(contract: Mapping[str, Any]) -> set[str]:
     """Operations for which nobody has said what a stranger must not reach."""
     named = {place.operation for place in places_of(contract)}
     listed = {route.name for route in LISTS} | OF_ONESELF.keys()
-    closed = {route.name for route in ROUTES if route.access.who in ("anybody", "company", "platform")}
+    closed = {route.name for route in ROUTES if route.access.who in ("anybody", "company", "platform", "device")}
     every = {operation["operationId"] for item in contract["paths"].values() for operation in item.values()}
     return every - named - listed - closed
 
@@ -310,6 +312,7 @@ _OF_STAFF = ("acting_session", "disclosure", "binding", "payment", "staff_user",
 SEES_NOTHING = {
     "identities_list_identities": "no ids but of joinings",
     "mandates_list_agents": "asked for an organization: the header is a place of the matrix",
+    "staff_devices_list_devices": "devices are of halls: tests/domain/identity/test_cards.py",
     "staff_desk_list_unresolved": "nothing hangs here; tests/domain/billing/test_desk.py lets something hang",
 }
 """Lists in which this owner has nothing that a stranger could see, and where else it is looked at."""

@@ -138,6 +138,7 @@ def test_the_catalogue_covers_the_events_of_paying_binding_sharing_and_logging_i
         "session.reuse_detected",
         "material.quarantined",
         "acting.opened",
+        "identity.proved_by_card",
         "identity.joined",
         "identity.parted",
     }

@@ -20,7 +20,9 @@ def test_every_company_and_district_has_its_units() -> None:
 
 def test_duties_are_apart_and_no_role_exists_everywhere() -> None:
     assert all(role.grants == () for role in STAFF.roles if role.duty != "manage")
-    assert all({"staff.manage"} == {*role.permissions} for role in STAFF.roles if role.duty == "manage")
+    assert all(
+        {"staff.manage", "devices.manage"} == {*role.permissions} for role in STAFF.roles if role.duty == "manage"
+    )
 
 
 def test_an_unknown_role_or_one_of_another_kind_of_unit_gives_nothing() -> None:

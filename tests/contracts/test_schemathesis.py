@@ -18,6 +18,8 @@ from schemathesis.checks import CHECKS, load_all_checks
 
 from api.calls import Route
 from api.routes import ROUTES
+from tests.harness import devices
+from tests.harness.devices import Reader
 from tests.harness.edge import Edge, Person
 from tests.harness.operations import OBJECTS, Operations, within_reach
 from tests.harness.staff import Member, member_for
@@ -54,7 +56,8 @@ async def test_every_operation_succeeds_and_no_request_makes_it_fail_or_break_it
         person = await _caller(edge, route, readers) if route.access.who == "person" else None
         member = await member_for(edge.spine.services, route.access) if route.access.who == "staff" else None
         seeds = await (_of_staff(edge, route, member) if member else _seeds(edge, route, person))
-        prepare = _prepare(edge, route, member or person)
+        device = await devices.enrolled(edge.spine.services) if route.access.who == "device" else None
+        prepare = _prepare(edge, route, member or person, device)
         calling = _Calling(described[route.name], str(edge.http.base_url), seeds, prepare)
         # What takes nothing but optional headers cannot be asked wrongly.
         modes = list(EXAMPLES) if route.body or route.query or "_id}" in route.path else [GenerationMode.POSITIVE]
@@ -159,7 +162,7 @@ async def _of_staff(edge: Edge, route: Route, member: Member) -> dict[str, str]:
     return {"unit": "water", "company": "water", "number": number, "proof": "123X", **reached}
 
 
-def _prepare(edge: Edge, route: Route, caller: Person | Member | None) -> Prepare:
+def _prepare(edge: Edge, route: Route, caller: Person | Member | None, device: Reader | None) -> Prepare:
     """Logs in, or signs, whatever was generated."""
     senders = edge.senders
 
@@ -176,7 +179,16 @@ def _prepare(edge: Edge, route: Route, caller: Person | Member | None) -> Prepar
 
     if route.name == "callbacks_wechat_pay_receive":
         return as_wechat_pay
-    return {"person": as_caller, "staff": as_caller, "company": as_company}.get(route.access.who, lambda _request: None)
+
+    def as_device(request: requests.PreparedRequest) -> None:
+        assert device is not None
+        headers, _ = device.signed_bytes(edge, request.method or "", request.path_url, _body(request))
+        request.headers.update(headers)
+
+    signs: dict[str, Prepare] = {
+        "person": as_caller, "staff": as_caller, "company": as_company, "device": as_device,
+    }  # fmt: skip
+    return signs.get(route.access.who, lambda _request: None)
 
 
 def _body(request: requests.PreparedRequest) -> bytes:

@@ -13,7 +13,7 @@ from tests.faults.world import World
 from tests.harness.invariants import violations
 
 WITHIN_S = 60.0
-_INBOX_ONLY = {"payment.posting_delayed", "acting.opened"}
+_INBOX_ONLY = {"payment.posting_delayed", "acting.opened", "identity.proved_by_card"}
 
 # A receipt of a message whose id died with the process that sent it: it waits two minutes for the id, and nothing waits for it.
 _BUSY = """

@@ -16,7 +16,7 @@ from core import clock
 from domain.identity import totp
 from models.person import Person as Row
 from payments.reconciliation import items
-from tests.harness import staff
+from tests.harness import devices, staff
 from tests.harness.differences import differing
 from tests.harness.edge import Caller, Edge, Person
 from tests.harness.senders import Signed
@@ -40,6 +40,8 @@ class Operations:
             person = await self.edge.person(max(2, route.access.level))
         if route.access.who in ("company", "platform"):
             return await self._signed(route)
+        if route.access.who == "device":
+            return await self._of_device(route)
         assert person is not None
         path = route.path
         if route.name.startswith("top_ups_"):
@@ -83,6 +85,12 @@ class Operations:
             values["counter_code"] = await counter_code(edge, await edge.person())
         if route.name == "staff_desk_find_account":
             values["number"] = (await edge.bound(await edge.person()))["number"]
+        if "card_code" in placeholders(route.example):
+            reader, facts = await devices.enrolled(services, "reader", unit=member.unit), await edge.spine.known()
+            values["card_code"] = (await reader.reads(edge, id_number=facts["id_number"]))["card_code"]
+        if "public_key" in (route.example or ()):
+            key = {"public_key": devices.new_key()[1]}
+            return await edge.call(route.method, path, {**route.example, **key}, by=member)
         if "qr_token" in placeholders(route.example):
             values["qr_token"] = await edge.spine.qr(await edge.spine.account(4199))
         if "quote_id" in placeholders(route.example):
@@ -93,6 +101,13 @@ class Operations:
         by = member if route.access.who == "staff" else None
         query = {"day": clock.today().isoformat()} if route.name == "staff_desk_list_payments" else None
         return await edge.call(route.method, path, filled(route.example, values), by=by, key=key, params=query)
+
+    async def _of_device(self, route: Route) -> httpx.Response:
+        device, path = await devices.enrolled(self.edge.spine.services), route.path
+        if "{card_read_id}" in path:
+            taken = await devices.taken(self.edge, device, await self.edge.person())
+            path = path.replace("{card_read_id}", taken)
+        return await device.call(self.edge, route.method, path, route.example)
 
     async def _value(self, name: str, person: Person) -> str:
         edge, citizen = self.edge, person.citizen
@@ -140,7 +155,7 @@ class Operations:
         return await self.edge.http.request(route.method, path, params=query, headers=headers, content=body)
 
     async def signed(self, route: Route) -> Signed:
-        """What the company or the platform sends."""
+        """What the company, the platform or the device sends; a device about a card of its own choice."""
         edge = self.edge
         match route.name:
             case "callbacks_wechat_pay_receive":
@@ -155,6 +170,12 @@ class Operations:
                 return edge.senders.wechat_address_check("8123456789", "official_account")
             case "callbacks_wechat_receive_official":
                 return edge.senders.wechat_push("VIEW", "official_account", "<EventKey>menu</EventKey>")
+        if route.access.who == "device":
+            device, path = (
+                await devices.enrolled(edge.spine.services),
+                route.path.replace("{card_read_id}", str(uuid4())),
+            )
+            return {}, *device.signed(edge, route.method, path, route.example)
         body = filled(
             route.example,
             {name: await edge.spine.qr(await edge.spine.account()) for name in placeholders(route.example)},
@@ -285,7 +306,20 @@ async def _link(edge: Edge, _person: Person) -> str:
     return started["login_url"].rpartition("/")[2]
 
 
-_CODES = {"join_handover": _join_handover, "appointment_code": _appointment, "invitation_code": _invitation}
+async def _card_code(edge: Edge, _person: Person) -> str:
+    return (await (await devices.enrolled(edge.spine.services)).reads(edge))["card_code"]
+
+
+async def _card_read(edge: Edge, person: Person) -> str:
+    return await devices.taken(edge, await devices.enrolled(edge.spine.services), person)
+
+
+_CODES = {
+    "card_code": _card_code,
+    "join_handover": _join_handover,
+    "appointment_code": _appointment,
+    "invitation_code": _invitation,
+}
 
 
 OBJECTS: dict[str, Callable[[Edge, Person], Awaitable[str]]] = {
@@ -300,6 +334,7 @@ OBJECTS: dict[str, Callable[[Edge, Person], Awaitable[str]]] = {
     "acting_id": lambda edge, person: _acting_of_mine(edge, person),
     "code_id": _phone_code,
     "material_id": Edge.material,
+    "card_read_id": _card_read,
     "join_id": _join,
 }
 """Path parameter → how a person comes by such an object of his own."""
@@ -339,6 +374,8 @@ async def within_reach(edge: Edge, member: Member, route: Route) -> dict[str, st
         return {name: await STAFF_OBJECTS[name](edge, member) for name in names}
     person = await edge.person()
     account_id = (await edge.bound(person))["account_id"]
+    if route.name == "staff_acting_prove_real_name":
+        return {"acting_id": await acting_to(edge, member, person, "real_name")}
     purpose = "pay" if "quotes" in route.path or "payments" in route.path else "bind"
     found = {"acting_id": await acting_to(edge, member, person, purpose), "account_id": account_id}
     if "payment_id" in names:
@@ -379,9 +416,14 @@ async def _acting_of_mine(edge: Edge, person: Person) -> str:
     return await acting_for(edge, await staff.member(edge.spine.services, "hall_420704", "clerk"), person)
 
 
+async def _device(edge: Edge, _member: Member) -> str:
+    return (await devices.enrolled(edge.spine.services)).device_id
+
+
 STAFF_OBJECTS: dict[str, Callable[[Edge, Member], Awaitable[str]]] = {
     "staff_session_id": _staff_session,
     "staff_id": _colleague,
+    "device_id": _device,
     "account_id": _account_of_company,
     "payment_id": _payment_to_company,
 }

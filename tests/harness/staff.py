@@ -76,7 +76,7 @@ async def member(services: Services, unit: str, *roles: str) -> Member:
 async def member_for(services: Services, access: Access, place: int = 0) -> Member:
     """Somebody whom this row of the access table lets in; another `place` is a stranger from another unit, if there is one."""
     role = role_with(services, access.permission)
-    if access.permission == "staff.manage" and place:
+    if access.permission in ("staff.manage", "devices.manage") and place:
         role = services.city.staff.roles[1]
     return await member(services, unit_of(services, role, place), role.code)
 

@@ -70,7 +70,11 @@ async def test_a_new_login_is_set_up_by_its_owner_once(spine: Spine) -> None:
             await again
     await spine.travel(STEP)
     caller = await _log_in(spine, one)
-    assert (caller.unit.code, caller.roles, caller.permissions) == ("water", ("administrator",), {"staff.manage"})
+    assert (caller.unit.code, caller.roles, caller.permissions) == (
+        "water",
+        ("administrator",),
+        {"staff.manage", "devices.manage"},
+    )
 
 
 async def test_a_setup_code_ends_after_three_days_and_with_the_login(spine: Spine, clerk: Member) -> None:
