@@ -68,7 +68,7 @@ def _options(table: str, model: str, description: str, indexed: str) -> dict:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("models", "0024_deadlines")]
+    dependencies = [("models", "0027_applications")]
 
     initial = False
 
