@@ -5,6 +5,7 @@ does what it can. Only whole plain requests are looked at; whatever is unusual g
 by the same :class:`api.shedding.Shedder` in the same words.
 """
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -24,6 +25,8 @@ _ID = "\0"
 """Stands for the request id in a prepared body."""
 _UNUSUAL = re.compile(rb"\r\n(?:transfer-encoding:|expect:|upgrade:|connection:[ \t]*close)")
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,7})[ \t]*\r\n")
+_PROCESS, _REFUSED = ids.new_reference().encode(), itertools.count()
+"""The ids of what is refused here are counted: drawing one at random costs as much as the rest of a refusal."""
 _REQUEST_ID = re.compile(rb"(?i)\r\nx-request-id:[ \t]*([0-9a-z-]{8,40})[ \t]*\r\n")
 
 
@@ -114,7 +117,7 @@ class _Refusal:
 
     def answer(self, data: bytes) -> bytes:
         given = _REQUEST_ID.search(data)
-        request_id = given[1] if given else str(ids.new_id()).encode()
+        request_id = given[1] if given else b"%b-%x" % (_PROCESS, next(_REFUSED))
         length = len(self._before) + len(request_id) + len(self._after)
         return b"%b%d\r\nx-request-id: %b\r\n\r\n%b%b%b" % (
             self._head, length, request_id, self._before, request_id, self._after,
