@@ -1,6 +1,7 @@
 """From a draft to a case: what was seen is what is filed, once, with a consent and an order for each company, and nothing else."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 
 import asyncpg
@@ -93,7 +94,7 @@ async def test_what_is_not_whole_not_consented_or_not_ones_own_is_not_filed(spin
     every = dict.fromkeys(("water", "telecom_ct", "telecom_cm"), NOTICE)
 
     async def refused(
-        answers: dict, consents: dict[str, str], error: type[Exception], by: Caller = caller
+        answers: dict, consents: Mapping[str, str], error: type[Exception], by: Caller = caller
     ) -> Exception:
         draft_id = await cases.begun(spine, by, answers)
         with pytest.raises(error) as raised:
