@@ -1,7 +1,6 @@
 """From a draft to a case: what was seen is what is filed, once, with a consent and an order for each company, and nothing else."""
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import replace
 
 import asyncpg
@@ -91,10 +90,10 @@ async def test_a_draft_goes_on_elsewhere_and_is_never_saved_over_unseen(spine: S
 async def test_what_is_not_whole_not_consented_or_not_ones_own_is_not_filed(spine: Spine, citizen: Citizen) -> None:
     caller = citizen.caller
     answers = await cases.answers_of(spine, caller)
-    every = dict.fromkeys(("water", "telecom_ct", "telecom_cm"), NOTICE)
+    every: dict[str, str] = dict.fromkeys(("water", "telecom_ct", "telecom_cm"), NOTICE)
 
     async def refused(
-        answers: dict, consents: Mapping[str, str], error: type[Exception], by: Caller = caller
+        answers: dict, consents: dict[str, str], error: type[Exception], by: Caller = caller
     ) -> Exception:
         draft_id = await cases.begun(spine, by, answers)
         with pytest.raises(error) as raised:
@@ -107,7 +106,8 @@ async def test_what_is_not_whole_not_consented_or_not_ones_own_is_not_filed(spin
     await refused(answers, {**every, "gas": NOTICE}, ConsentMissing)
     await refused(answers, {**every, "water": "2022-01"}, NoticeChanged)
     await refused(changed(answers, "/applicant/id_number", "11010519491231002X"), every, SubjectNotYours)
-    await refused(FACTORY, dict.fromkeys(("water", "power", "gas", "telecom_cu"), NOTICE), SubjectNotYours)
+    four: dict[str, str] = dict.fromkeys(("water", "power", "gas", "telecom_cu"), NOTICE)
+    await refused(FACTORY, four, SubjectNotYours)
     for table in ("consent", "service_order"):
         assert await fetch(f"select 1 from {table}") == []
 
