@@ -28,6 +28,7 @@ from cities import (
     tariff_checks,
 )
 from cities.applications import ApplicationsFile, check_applications
+from cities.crews import CrewsFile, check_crews
 from cities.errors import CityPackInvalid
 from cities.fees import FeesFile
 from cities.forms import Form, FormFile
@@ -58,6 +59,7 @@ FILES = (
     "staff.toml",
     "materials.toml",
     "applications.toml",
+    "crews.toml",
     "messages.toml",
 )
 DEMO_FILE = "demo.json"
@@ -95,6 +97,7 @@ def load(folder: Path) -> City:
     staff = read(folder / "staff.toml", StaffFile)
     materials = read(folder / "materials.toml", MaterialsFile)
     applications = read(folder / "applications.toml", ApplicationsFile)
+    crews = read(folder / "crews.toml", CrewsFile)
     messages = read(folder / "messages.toml", MessagesFile)
     if city.code != folder.name:
         raise CityPackInvalid("city.toml", "$.code", f"{city.code} is not the name of the folder, {folder.name}")
@@ -109,6 +112,7 @@ def load(folder: Path) -> City:
     staff_checks.check_staff("staff.toml", staff, areas, companies)
     material_checks.check_materials("materials.toml", materials, forms["application"])
     check_applications("applications.toml", applications, {one.code: one for one in companies.companies})
+    check_crews("crews.toml", crews)
     message_checks.check_messages("messages.toml", messages)
     return City(
         code=city.code,
@@ -128,6 +132,7 @@ def load(folder: Path) -> City:
         forms=MappingProxyType(forms),
         materials=materials,
         applications=applications,
+        crews=crews,
         values=MappingProxyType(messages.values),
         templates=MappingProxyType(messages.templates),
         official_templates=MappingProxyType(messages.official_templates),

@@ -16,6 +16,7 @@ from cities.errors import NotInForce, UnknownCompany
 
 if TYPE_CHECKING:
     from cities.applications import ApplicationsFile
+    from cities.crews import CrewsFile
     from cities.fees import FeesFile
     from cities.forms import Form
     from cities.materials import MaterialsFile
@@ -554,6 +555,7 @@ class City(Shape, frozen=True, kw_only=True):
     forms: Mapping[str, "tuple[Form, ...]"]
     materials: "MaterialsFile"
     applications: "ApplicationsFile"
+    crews: "CrewsFile"
     values: Mapping[str, Placeholder]
     templates: Mapping[str, Template]
     official_templates: Mapping[str, Template]

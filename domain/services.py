@@ -11,8 +11,10 @@ from core.crypto import Vault
 from core.outbound import Counterpart
 from core.redis import Limiter
 from core.settings import Settings
+from domain.applications.company_work import CompanyWork
 from domain.applications.drafts import Drafts
 from domain.applications.filing import Filing
+from domain.applications.survey_telling import SurveyTelling
 from domain.applications.telling import ApplicationTelling
 from domain.applications.withdrawing import Withdrawing
 from domain.billing.accounts import Accounts
@@ -55,8 +57,11 @@ from domain.identity.tokens import AccessTokens, TokenKeys
 from domain.materials.materials import Materials
 from domain.materials.telling import MaterialTelling
 from domain.orders.answering import OrderAnswers
+from domain.orders.delivery import OrderDelivery
 from domain.orders.handling import Orders
 from domain.orders.papers import Papers
+from domain.surveys.appointments import Surveys
+from domain.surveys.parts import Parts
 from gateways.companies import SigningKey
 from notifications.delivery import Delivery
 from notifications.followers import Followers
@@ -120,6 +125,11 @@ class Services:
     share_telling: ShareTelling
     papers: Papers
     orders: Orders
+    order_delivery: OrderDelivery
+    company_work: CompanyWork
+    surveys: Surveys
+    survey_parts: Parts
+    survey_telling: SurveyTelling
     order_answers: OrderAnswers
     drafts: Drafts
     filing: Filing

@@ -79,19 +79,17 @@ class OrderNotice(msgspec.Struct, frozen=True, omit_defaults=True):
         "plan_confirmed",
         "plan_questioned",
         "contract_signed",
-        "materials_complete",
-        "send_back_refused",
+        "redispatched",
+        "withdrawal_asked",
         "extension_approved",
         "extension_refused",
-        "commitment_approved",
-        "commitment_refused",
+        "request_approved",
+        "request_refused",
         "paused",
         "resumed",
-        "withdrawal_asked",
         "appointment_held",
         "appointment_fixed",
         "appointment_cancelled",
-        "handed_on",
     ]
     at: datetime
     data: dict[str, str | int | bool | None] = {}

@@ -52,6 +52,21 @@ async def follow_withdrawal(services: Services, event: Event) -> None:
     await services.withdrawing.follow(UUID(event.data["application_id"]))
 
 
+async def tell_company(services: Services, event: Event) -> None:
+    """Something became of an order, or of the appointment for it: its company is to hear."""
+    await services.order_delivery.heard(event)
+
+
+async def survey_follows(services: Services, event: Event) -> None:
+    """An order came, was surveyed or ended: the appointment follows."""
+    await services.surveys.orders_changed(UUID(event.data["application_id"]))
+
+
+async def tell_survey(services: Services, event: Event) -> None:
+    """Something became of an appointment: the applicant hears of it."""
+    await services.survey_telling.survey(event)
+
+
 LISTENERS: dict[str, dict[str, Listener]] = {
     "payment.succeeded": {
         "billing.open_posting": open_posting,
@@ -94,42 +109,67 @@ LISTENERS: dict[str, dict[str, Listener]] = {
         "telling.material_quarantined": lambda services, event: services.material_telling.quarantined(event)
     },
     "application.filed": {
-        "telling.application_filed": lambda services, event: services.application_telling.filed(event)
+        "telling.application_filed": lambda services, event: services.application_telling.filed(event),
+        "surveys.open": lambda services, event: services.surveys.open(event.subject_id),
     },
     "application.withdrawn": {},
-    "service_order.created": {},
+    "service_order.created": {
+        "orders.tell_order_created": tell_company,
+        "surveys.follow_order_created": survey_follows,
+    },
     "service_order.accepted": {"telling.order_accepted": tell_order},
     "service_order.sent_back": {"telling.order_sent_back": tell_order},
-    "service_order.refused": {"telling.order_refused": tell_order},
-    "service_order.failed": {"telling.order_failed": tell_order},
-    "service_order.returned": {"telling.order_returned": tell_order},
-    "service_order.redispatched": {"telling.order_redispatched": tell_order},
-    "service_order.surveyed": {"telling.order_surveyed": tell_order},
+    "service_order.refused": {"telling.order_refused": tell_order, "surveys.follow_order_refused": survey_follows},
+    "service_order.failed": {"telling.order_failed": tell_order, "surveys.follow_order_failed": survey_follows},
+    "service_order.returned": {"telling.order_returned": tell_order, "surveys.follow_order_returned": survey_follows},
+    "service_order.redispatched": {
+        "telling.order_redispatched": tell_order,
+        "orders.tell_order_redispatched": tell_company,
+        "surveys.follow_order_redispatched": survey_follows,
+    },
+    "service_order.surveyed": {"telling.order_surveyed": tell_order, "surveys.follow_order_surveyed": survey_follows},
     "service_order.plan_replied": {"telling.order_plan_replied": tell_order},
     "service_order.constructing": {"telling.order_constructing": tell_order},
     "service_order.faulted": {"telling.order_faulted": tell_order},
     "service_order.rectified": {"telling.order_rectified": tell_order},
     "service_order.inspected": {"telling.order_inspected": tell_order},
     "service_order.connected": {"telling.order_connected": tell_order},
-    "service_order.extended": {"telling.order_extended": tell_order},
-    "service_order.paused": {"telling.order_paused": tell_order},
-    "service_order.resumed": {"telling.order_resumed": tell_order},
+    "service_order.extended": {"telling.order_extended": tell_order, "orders.tell_order_extended": tell_company},
+    "service_order.paused": {"telling.order_paused": tell_order, "orders.tell_order_paused": tell_company},
+    "service_order.resumed": {"telling.order_resumed": tell_order, "orders.tell_order_resumed": tell_company},
     "service_order.withdrawn": {
         "telling.order_withdrawn": tell_order,
         "applications.follow_withdrawn": follow_withdrawal,
+        "orders.tell_order_withdrawn": tell_company,
+        "surveys.follow_order_withdrawn": survey_follows,
     },
     "service_order.lapsed": {
         "telling.order_lapsed": tell_order,
         "applications.follow_lapsed": follow_withdrawal,
+        "orders.tell_order_lapsed": tell_company,
+        "surveys.follow_order_lapsed": survey_follows,
     },
-    "service_order.corrected": {},
-    "service_order.plan_confirmed": {},
-    "service_order.plan_questioned": {},
-    "service_order.contracted": {},
-    "service_order.withdrawal_asked": {},
-    "service_order.reassigned": {},
+    "service_order.corrected": {"orders.tell_order_corrected": tell_company},
+    "service_order.plan_confirmed": {"orders.tell_order_plan_confirmed": tell_company},
+    "service_order.plan_questioned": {"orders.tell_order_plan_questioned": tell_company},
+    "service_order.contracted": {"orders.tell_order_contracted": tell_company},
+    "service_order.withdrawal_asked": {"orders.tell_order_withdrawal_asked": tell_company},
+    "service_order.reassigned": {
+        "orders.tell_order_reassigned": tell_company,
+        "surveys.follow_order_reassigned": survey_follows,
+    },
     "service_order.extension_asked": {},
-    "service_order.extension_refused": {},
+    "service_order.extension_refused": {"orders.tell_order_extension_refused": tell_company},
+    "survey.opened": {"telling.survey_opened": tell_survey},
+    "survey.held": {"telling.survey_held": tell_survey, "orders.tell_survey_held": tell_company},
+    "survey.fixed": {"telling.survey_fixed": tell_survey, "orders.tell_survey_fixed": tell_company},
+    "survey.released": {"telling.survey_released": tell_survey, "orders.tell_survey_released": tell_company},
+    "survey.finished": {},
+    "survey.cancelled": {"orders.tell_survey_cancelled": tell_company},
+    "order_request.asked": {},
+    "order_request.approved": {"orders.tell_request_approved": tell_company},
+    "order_request.refused": {"orders.tell_request_refused": tell_company},
+    "order_request.lapsed": {},
     "session.reuse_detected": {"telling.session_reuse": lambda services, event: services.telling.session_reuse(event)},
 }
 """Event kind → {task name: listener}. An event without listeners stands here too, so that forgetting one is loud."""

@@ -12,7 +12,10 @@ from core.outbound import FailureKind
 from domain.billing.accounts import end_binding
 from domain.billing.refresh import AccountRefused
 from domain.services import Services
+from domain.surveys.slots import Offer, SlotUnsuitable
 from gateways.companies import BillsChanged, BindingRevoked, Posted, Processing, Refused, parse_event
+from gateways.company_order_types import AnyReport, AppointmentAnswer, CrewSlots
+from jobs import order_reports
 from models.inbox import InboxItem
 from models.lifecycle import Actor
 from models.posting import Posting
@@ -147,7 +150,26 @@ async def _company(services: Services, company: str, content: bytes) -> str:
         return "refreshed"
     if isinstance(data, BindingRevoked):
         return await _binding_revoked(services, company, data)
+    if isinstance(data, AnyReport):
+        return await order_reports.take(services, company, data)
+    if isinstance(data, CrewSlots):
+        offers = [Offer(slot.slot_id, slot.area, slot.starts_at, slot.ends_at) for slot in data.slots]
+        try:
+            return f"{await services.surveys.slots(company, offers, data.withdrawn, Actor('company', company))}_new"
+        except SlotUnsuitable as error:
+            log.error("inbox.slots_unsuitable", company=company, why=error.data["why"])
+            return error.code
+    if isinstance(data, AppointmentAnswer):
+        return await _appointment_answered(services, company, data)
     return "ignored"
+
+
+async def _appointment_answered(services: Services, company: str, data: AppointmentAnswer) -> str:
+    try:
+        survey_id = UUID(data.survey_id)
+    except ValueError:
+        return "no_such_appointment"
+    return await services.surveys.answer(company, survey_id, data.round, data.answer, Actor("company", company))
 
 
 async def _posting_answered(services: Services, company: str, answer: Posted | Refused | Processing) -> str:

@@ -18,7 +18,9 @@ from domain.identity.joining import SETTLE_TASK
 from domain.identity.official_account import LEARN_TASK, learn_follower
 from domain.identity.phone_codes import SEND_CODE_TASK
 from domain.materials.materials import ERASE_TASK, SCAN_TASK
+from domain.orders.delivery import TELL_TASK
 from domain.services import Services
+from domain.surveys.appointments import LOOK_TASK, PLAN_TASK
 from jobs import events, inbox, timetable
 from jobs.events import LISTENERS, Listener
 from models.inbox import PROCESS_TASK
@@ -65,6 +67,9 @@ def tasks(services: Services) -> dict[str, Callable[..., Awaitable[None]]]:
         CATCH_UP_TASK: lambda account_id: services.overview.catch_up(UUID(account_id)),
         RECOUNT_TASK: services.recounting.recount,
         POST_TASK: lambda posting_id, step: services.posting.post(UUID(posting_id), step),
+        TELL_TASK: lambda telling_id, step: services.order_delivery.tell(UUID(telling_id), step),
+        PLAN_TASK: lambda survey_id: _plan_survey(services, UUID(survey_id)),
+        LOOK_TASK: lambda survey_id, held: services.surveys.look(UUID(survey_id), held),
         SETTLE_TASK: lambda join_id: services.joining.settle(UUID(join_id)),
         LEARN_TASK: lambda user_id: learn_follower(services.followers, services.vault, UUID(user_id)),
         DELIVER_TASK: lambda message_id: services.delivery.deliver(UUID(message_id)),
@@ -86,6 +91,11 @@ def build(services: Services, connector: procrastinate.BaseConnector) -> procras
         app.task(name=name, retry=Patience())(_bound(name, work))
     timetable.register(app, services)
     return app
+
+
+async def _plan_survey(services: Services, survey_id: UUID) -> None:
+    outcome = await services.surveys.plan(survey_id)
+    log.info("survey.planned", survey_id=str(survey_id), outcome=outcome)
 
 
 def _heard(services: Services, listener: Listener) -> Callable[..., Awaitable[None]]:

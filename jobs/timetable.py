@@ -17,6 +17,7 @@ from domain.identity.cards import lapse_cards
 from domain.identity.mandates import expire_mandates
 from domain.identity.sso import tidy_attempts
 from domain.services import Services
+from jobs import order_reports
 from jobs.orphans import sweep
 from models import nonce
 from models.bill import BillFile
@@ -144,6 +145,12 @@ def register(app: procrastinate.App, services: Services) -> None:
     async def run_certificates(timestamp: int) -> None:
         await refresh_certificates(services)
 
+    async def run_ask_for_missing(timestamp: int) -> None:
+        await order_reports.ask_for_missing(services)
+
+    async def run_ask_about_all(timestamp: int) -> None:
+        await order_reports.ask_about_all(services)
+
     for name, cron, work in (
         ("jobs.rescue", "* * * * * */5", run_rescue),
         ("jobs.sweep", "*/10 * * * * 7", run_sweep),
@@ -153,6 +160,9 @@ def register(app: procrastinate.App, services: Services) -> None:
         ("notifications.expire", "*/10 * * * * 23", _timed(services.delivery.expire)),
         ("billing.report_delayed", "20 1 * * * 13", _timed(services.posting.report_delayed)),
         ("bills.daily_file", "10,40 * * * * 5", run_files),
+        ("orders.report_late", "*/30 * * * * 37", _timed(services.order_delivery.report_late)),
+        ("orders.ask_for_missing", "*/10 * * * * 53", run_ask_for_missing),
+        ("orders.ask_about_all", "40 3 * * * 29", run_ask_about_all),
         ("companies.files", "*/5 * * * * 47", _timed(services.exchange.tick)),
         ("payments.reconcile", "*/10 * * * * 31", _timed(services.reconciling.tick)),
         ("payments.report_old_items", "30 2 * * * 19", run_old_items),

@@ -17,8 +17,10 @@ from core.outbound import CircuitSettings, Counterpart
 from core.settings import Alipay as AlipaySettings
 from core.settings import CompanyKeys, Settings
 from core.settings import IdentitySource as IdentitySourceSettings
+from domain.applications.company_work import CompanyWork
 from domain.applications.drafts import Drafts
 from domain.applications.filing import Filing
+from domain.applications.survey_telling import SurveyTelling
 from domain.applications.telling import ApplicationTelling
 from domain.applications.withdrawing import Withdrawing
 from domain.billing.accounts import Accounts
@@ -67,9 +69,12 @@ from domain.materials.materials import Materials
 from domain.materials.store import DiskStore, Store
 from domain.materials.telling import MaterialTelling
 from domain.orders.answering import OrderAnswers
+from domain.orders.delivery import OrderDelivery
 from domain.orders.handling import Orders
 from domain.orders.papers import Papers
 from domain.services import Services
+from domain.surveys.appointments import Surveys
+from domain.surveys.parts import Parts
 from gateways.companies import CompanyGateway, SigningKey, load_public_key, load_signing_key
 from gateways.company_files import CompanyFiles
 from gateways.sms import SmsGateway
@@ -187,6 +192,7 @@ def compose(settings: Settings) -> Services:
     assert isinstance(reasons, ChoiceValue)
 
     papers, mandates = Papers(vault), Mandates(city, vault, limiter)
+    orders, parts = Orders(city, papers), Parts(vault)
     order_answers, drafts = OrderAnswers(papers), Drafts(city, vault, mandates)
     quotes = Quotes(accounts, refresher, qr_codes, city)
     calendars = Calendars(city.schedules)
@@ -236,7 +242,12 @@ def compose(settings: Settings) -> Services:
         material_telling=MaterialTelling(city, intents),
         share_telling=ShareTelling(city, accounts, intents),
         papers=papers,
-        orders=Orders(city, papers),
+        orders=orders,
+        order_delivery=OrderDelivery(orders, papers, companies, vault, city),
+        company_work=CompanyWork(orders, parts, vault),
+        surveys=Surveys(city),
+        survey_parts=parts,
+        survey_telling=SurveyTelling(intents),
         order_answers=order_answers,
         drafts=drafts,
         filing=Filing(city, vault, drafts),

@@ -136,6 +136,8 @@ class Disclosure(Model):
     class Meta:
         table = "disclosure"
         constraints = (
-            CheckConstraint(name="disclosure_subject_known", check="subject in ('utility_account', 'person')"),
+            CheckConstraint(
+                name="disclosure_subject_known", check="subject in ('utility_account', 'person', 'service_order')"
+            ),
         )
         indexes = (("subject", "subject_id", "at"), ("unit", "id"))

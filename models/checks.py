@@ -10,12 +10,15 @@ from models import (
     mandate,
     material,
     message,
+    order_request,
+    order_telling,
     payment,
     posting,
     reconciliation,
     refund,
     service_order,
     share,
+    survey,
 )
 from models.access_checks import ACCESS, JOINED, SHARES
 from models.check import OVERDUE, Check, counted
@@ -528,6 +531,9 @@ NOT_EXAMINED = {
 _LAWS = (
     application.APPLICATION,
     service_order.SERVICE_ORDER,
+    order_telling.ORDER_TELLING,
+    order_request.ORDER_REQUEST,
+    survey.SURVEY,
     bill.BILL,
     payment.PAYMENT,
     posting.POSTING,

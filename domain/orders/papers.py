@@ -16,7 +16,7 @@ from models.lifecycle import Actor
 _COLUMN = "order_paper.content"
 _WRITE = """
 insert into order_paper (id, order_id, kind, version, content, actor_kind, actor_id, at)
-select $1, $2, $3, coalesce(max(version), 0) + 1, $4, $5, $6, $7 from order_paper where order_id = $2 and kind = $3
+select $1, $2::uuid, $3::text, coalesce(max(version), 0) + 1, $4, $5, $6, $7 from order_paper where order_id = $2 and kind = $3::text
 """
 _READ = """
 select id, order_id, kind, version, content, actor_kind, at from order_paper

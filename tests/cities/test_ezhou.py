@@ -137,6 +137,11 @@ def test_the_catalogue_covers_the_events_of_paying_binding_sharing_and_logging_i
         "binding.revoked",
         "session.reuse_detected",
         "material.quarantined",
+        "survey.opened",
+        "survey.held",
+        "survey.fixed",
+        "survey.released",
+        "survey.lapsed",
         "acting.opened",
         "identity.proved_by_card",
         "identity.joined",
@@ -145,10 +150,16 @@ def test_the_catalogue_covers_the_events_of_paying_binding_sharing_and_logging_i
     assert set(CITY.silent) == {
         "acting.ended",
         "application.withdrawn",
+        "order_request.approved",
+        "order_request.asked",
+        "order_request.lapsed",
+        "order_request.refused",
         "payment.closed",
         "payment.failed",
         "payment.received_late",
         "posting.refused",
+        "survey.cancelled",
+        "survey.finished",
     }
 
 
