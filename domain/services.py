@@ -11,6 +11,7 @@ from core.crypto import Vault
 from core.outbound import Counterpart
 from core.redis import Limiter
 from core.settings import Settings
+from domain.applications.cases import Cases
 from domain.applications.company_work import CompanyWork
 from domain.applications.drafts import Drafts
 from domain.applications.filing import Filing
@@ -57,6 +58,7 @@ from domain.identity.tokens import AccessTokens, TokenKeys
 from domain.materials.materials import Materials
 from domain.materials.telling import MaterialTelling
 from domain.orders.answering import OrderAnswers
+from domain.orders.clock import OrderClock
 from domain.orders.delivery import OrderDelivery
 from domain.orders.handling import Orders
 from domain.orders.papers import Papers
@@ -124,6 +126,7 @@ class Services:
     material_telling: MaterialTelling
     share_telling: ShareTelling
     papers: Papers
+    order_clock: OrderClock
     orders: Orders
     order_delivery: OrderDelivery
     company_work: CompanyWork
@@ -133,6 +136,7 @@ class Services:
     order_answers: OrderAnswers
     drafts: Drafts
     filing: Filing
+    cases: Cases
     withdrawing: Withdrawing
     application_telling: ApplicationTelling
     intents: Intents

@@ -128,6 +128,7 @@ LISTENERS: dict[str, dict[str, Listener]] = {
         "surveys.follow_order_redispatched": survey_follows,
     },
     "service_order.surveyed": {"telling.order_surveyed": tell_order, "surveys.follow_order_surveyed": survey_follows},
+    "service_order.committed": {"telling.order_committed": tell_order},
     "service_order.plan_replied": {"telling.order_plan_replied": tell_order},
     "service_order.constructing": {"telling.order_constructing": tell_order},
     "service_order.faulted": {"telling.order_faulted": tell_order},

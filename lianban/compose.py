@@ -17,6 +17,7 @@ from core.outbound import CircuitSettings, Counterpart
 from core.settings import Alipay as AlipaySettings
 from core.settings import CompanyKeys, Settings
 from core.settings import IdentitySource as IdentitySourceSettings
+from domain.applications.cases import Cases
 from domain.applications.company_work import CompanyWork
 from domain.applications.drafts import Drafts
 from domain.applications.filing import Filing
@@ -69,6 +70,7 @@ from domain.materials.materials import Materials
 from domain.materials.store import DiskStore, Store
 from domain.materials.telling import MaterialTelling
 from domain.orders.answering import OrderAnswers
+from domain.orders.clock import OrderClock
 from domain.orders.delivery import OrderDelivery
 from domain.orders.handling import Orders
 from domain.orders.papers import Papers
@@ -191,12 +193,16 @@ def compose(settings: Settings) -> Services:
     reasons = city.values["refund_reason"]
     assert isinstance(reasons, ChoiceValue)
 
-    papers, mandates = Papers(vault), Mandates(city, vault, limiter)
-    orders, parts = Orders(city, papers), Parts(vault)
-    order_answers, drafts = OrderAnswers(papers), Drafts(city, vault, mandates)
-    quotes = Quotes(accounts, refresher, qr_codes, city)
     calendars = Calendars(city.schedules)
     deadlines = Deadlines(city, calendars)
+    order_clock, mandates, papers = (
+        OrderClock(city, deadlines, calendars),
+        Mandates(city, vault, limiter),
+        Papers(vault),
+    )
+    orders, parts = Orders(city, papers, order_clock), Parts(vault)
+    order_answers, drafts = OrderAnswers(papers, order_clock), Drafts(city, vault, mandates)
+    quotes = Quotes(accounts, refresher, qr_codes, city)
     return Services(
         settings=settings,
         city=city,
@@ -242,6 +248,7 @@ def compose(settings: Settings) -> Services:
         material_telling=MaterialTelling(city, intents),
         share_telling=ShareTelling(city, accounts, intents),
         papers=papers,
+        order_clock=order_clock,
         orders=orders,
         order_delivery=OrderDelivery(orders, papers, companies, vault, city),
         company_work=CompanyWork(orders, parts, vault),
@@ -251,6 +258,7 @@ def compose(settings: Settings) -> Services:
         order_answers=order_answers,
         drafts=drafts,
         filing=Filing(city, vault, drafts),
+        cases=Cases(city, vault, limiter, drafts, papers, order_clock),
         withdrawing=Withdrawing(city, order_answers),
         application_telling=ApplicationTelling(city, papers, intents),
         intents=intents,

@@ -225,7 +225,7 @@ class ServiceOrder(Model):
 
 
 KINDS = (
-    "correction", "answer", "refusal", "return", "survey", "plan", "plan_question", "contract", "construction", "fault", "rectification",
+    "correction", "answer", "refusal", "return", "survey", "commitment", "plan", "plan_question", "contract", "construction", "fault", "rectification",
     "inspection", "connection", "archive", "extension_asked", "extension", "extension_refused", "pause", "resumption", "withdrawal",
 )  # fmt: skip
 """What can be said about an order."""

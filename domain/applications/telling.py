@@ -24,6 +24,7 @@ KINDS = {
     "service_order.returned": "application.returned",
     "service_order.redispatched": "application.redispatched",
     "service_order.surveyed": "application.surveyed",
+    "service_order.committed": "application.committed",
     "service_order.plan_replied": "application.plan_replied",
     "service_order.constructing": "application.constructing",
     "service_order.faulted": "application.faulted",
@@ -74,6 +75,8 @@ class ApplicationTelling:
                 return {"refusal_reason_of_order": order.reason}
             case "service_order.extended":
                 return {"days": str((await self._said(order, "extension"))["days"])}
+            case "service_order.committed":
+                return {"days": str((await self._said(order, "commitment"))["days"])}
             case "service_order.paused":
                 return {"pause_reason": (await self._said(order, "pause"))["reason"]}
         return {}

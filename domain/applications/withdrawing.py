@@ -4,7 +4,7 @@ from uuid import UUID
 
 from cities.schema import City
 from core import clock, ids
-from core.database import fetch, transaction
+from core.database import transaction
 from core.errors import NotFound
 from core.failpoint import failpoint
 from domain.applications.facts import company_letters
@@ -12,7 +12,7 @@ from domain.applications.filing import NoticeChanged
 from domain.companies import CompanyNotJoined
 from domain.identity.tokens import Caller
 from domain.orders.answering import OrderAnswers
-from domain.orders.moving import event_data, moved
+from domain.orders.moving import event_data, moved, take_consent_back
 from models.application import APPLICATION, Application, ApplicationStatus, way_to_application
 from models.consent import Consent
 from models.lifecycle import SYSTEM, Actor, IllegalMove, born_all, move
@@ -81,10 +81,7 @@ class Withdrawing:
             if await ServiceOrder.exists(application_id=application.id, company=company):
                 raise IllegalMove(subject="service_order", state=old.status, event="reassign")
             await moved(old, "reassign", actor, columns={"ended_at": now})
-            await fetch(
-                "update consent set withdrawn_at = $3 where application_id = $1 and company = $2 and withdrawn_at is null",
-                application.id, old.company, now,
-            )  # fmt: skip
+            await take_consent_back(old)
             await Consent.create(
                 id=ids.new_id(), application_id=application.id, company=company, notice_version=notice.version,
                 notice_sha256=notice.sha256(rules), person_id=caller.person_id, given_at=now,

@@ -8,7 +8,8 @@ from core.database import fetch, transaction
 from core.errors import LianbanError, NotFound
 from core.failpoint import failpoint
 from domain.identity.tokens import Caller
-from domain.orders.moving import OncePerOrder, event_data, locked, moved
+from domain.orders.clock import OrderClock
+from domain.orders.moving import OncePerOrder, event_data, locked, moved, take_consent_back
 from domain.orders.papers import Papers
 from models.application import way_to_application
 from models.lifecycle import SYSTEM, Actor, announce
@@ -16,9 +17,6 @@ from models.service_order import BEFORE_CONSTRUCTION, OVER, OrderStatus, Service
 from models.share import note_use
 
 _S = OrderStatus
-_CONSENT_BACK = (
-    "update consent set withdrawn_at = $3 where application_id = $1 and company = $2 and withdrawn_at is null"
-)
 _LAPSED = "select id from service_order where status = 'correcting' and correction_ends_on < $1 order by id limit 500"
 
 
@@ -31,8 +29,9 @@ class PlanDiffers(LianbanError):
 class OrderAnswers:
     """One method per verb of an applicant. Every method raises NotFound where the order is not his, IllegalMove where it stands elsewhere."""
 
-    def __init__(self, papers: Papers) -> None:
+    def __init__(self, papers: Papers, order_clock: OrderClock) -> None:
         self._papers = papers
+        self._clock = order_clock
 
     async def answer(self, caller: Caller, order_id: UUID, changes: dict[str, Any], note: str) -> ServiceOrder:
         """The answer to a correction: `changes` of the answers by pointer, checked before; what was uploaded counts by itself."""
@@ -40,8 +39,9 @@ class OrderAnswers:
             order, actor = await self._own(caller, order_id, "file", "application.corrected")
             event = "answer_surveyed" if order.surveyed_at else "answer_accepted" if order.accepted_at else "answer"
             columns = {"correction_ends_on": None, "revision": order.revision + 1}
-            await moved(order, event, actor, columns=columns)
+            await self._moved(order, event, actor, columns=columns)
             await self._papers.write(order.id, "answer", {"changes": changes, "note": note}, actor)
+            await self._clock.goes_on(order, "correction")
         failpoint("order.answered_committed")
         return order
 
@@ -54,7 +54,7 @@ class OrderAnswers:
         async with transaction():
             order, actor = await self._own(caller, order_id, "sign", "application.plan_confirmed")
             _same_plan(order, plan_version)
-            return await moved(order, "confirm_plan", actor)
+            return await self._moved(order, "confirm_plan", actor)
 
     async def question_plan(self, caller: Caller, order_id: UUID, plan_version: int, note: str) -> ServiceOrder:
         """He has a question, or wants another: it is the company's turn again.
@@ -65,7 +65,8 @@ class OrderAnswers:
         async with transaction():
             order, actor = await self._own(caller, order_id, "file", "application.plan_questioned")
             _same_plan(order, plan_version)
-            await moved(order, "question_plan_surveyed" if order.surveyed_at else "question_plan", actor)
+            await self._moved(order, "question_plan_surveyed" if order.surveyed_at else "question_plan", actor)
+            await self._clock.goes_on(order, "applicant")
             await self._papers.write(order.id, "plan_question", {"note": note}, actor)
         return order
 
@@ -78,7 +79,8 @@ class OrderAnswers:
         async with transaction():
             order, actor = await self._own(caller, order_id, "sign", "application.contracted")
             _same_plan(order, plan_version)
-            await moved(order, "sign_contract", actor)
+            await self._moved(order, "sign_contract", actor)
+            await self._clock.goes_on(order, "applicant")
             content = {
                 "plan_version": plan_version,
                 "user_id": str(caller.user_id),
@@ -105,7 +107,8 @@ class OrderAnswers:
         if order.status in OVER or order.status in BEFORE_CONSTRUCTION:
             columns = {"ended_at": clock.now(), "correction_ends_on": None}
             await moved(order, "withdraw", actor, columns=columns)
-            await fetch(_CONSENT_BACK, order.application_id, order.company, clock.now())
+            await self._clock.ended(order, void=True)
+            await take_consent_back(order)
             return
         if order.withdrawal_asked_at is not None:
             raise OncePerOrder(what="withdrawal")
@@ -123,8 +126,15 @@ class OrderAnswers:
                 if order.status == _S.CORRECTING and (order.correction_ends_on or clock.today()) < clock.today():
                     columns = {"ended_at": clock.now(), "correction_ends_on": None}
                     await moved(order, "lapse", SYSTEM, columns=columns)
+                    await self._clock.ended(order, void=True)
             failpoint("order.lapsed_committed")
         return len(rows)
+
+    async def _moved(self, order: ServiceOrder, event: str, actor: Actor, **more: Any) -> ServiceOrder:
+        before = str(order.status)
+        await moved(order, event, actor, **more)
+        await self._clock.came_to(order, before)
+        return order
 
     async def _own(
         self, caller: Caller, order_id: UUID, scope: Literal["read", "file", "sign"], deed: str

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from core import clock
+from core.database import fetch
 from core.errors import LianbanError, NotFound
 from models.lifecycle import Actor, move
 from models.service_order import SERVICE_ORDER, ServiceOrder
@@ -22,7 +24,7 @@ class SupervisorNeeded(LianbanError):
 
 
 class TooLate(LianbanError):
-    """What could have been done until a day that is over. data: ``until``."""
+    """The time in which this could have been done is over."""
 
     code = "order_too_late"
 
@@ -85,6 +87,14 @@ async def moved(
         SERVICE_ORDER, order, event, actor, reason=reason, approver=approver, columns=columns, data=event_data(order)
     )
     return order
+
+
+async def take_consent_back(order: ServiceOrder) -> None:
+    """With an order that is withdrawn or handed on its company's consent ends (个人信息保护法 第十五条)."""
+    await fetch(
+        "update consent set withdrawn_at = $3 where application_id = $1 and company = $2 and withdrawn_at is null",
+        order.application_id, order.company, clock.now(),
+    )  # fmt: skip
 
 
 def event_data(order: ServiceOrder) -> dict[str, Any]:
