@@ -24,6 +24,7 @@ from domain.deadlines.clocks import (
     Promise,
     Subject,
 )
+from domain.orders.moving import SupervisorNeeded
 from models.lifecycle import Actor
 from models.service_order import APPLICANTS_TURN, OrderStatus, ServiceOrder
 
@@ -114,9 +115,14 @@ class OrderClock:
         """特别程序（开始）.
 
         Raises:
-            PauseNotListed. DeadlineNotRunning, DeadlinePaused, ApproverNeeded.
+            PauseNotListed. DeadlineNotRunning, DeadlinePaused. SupervisorNeeded: for this reason, or so often, only with one.
         """
-        await self._deadlines.pause(_subject(order), listed(reason), f"order_paper:{paper}", actor, approver=approver)
+        try:
+            await self._deadlines.pause(
+                _subject(order), listed(reason), f"order_paper:{paper}", actor, approver=approver
+            )
+        except ApproverNeeded as needed:
+            raise SupervisorNeeded(why="pause") from needed
 
     async def resume(self, order: ServiceOrder, reason: str, paper: UUID) -> None:
         """特别程序（结束）; one whose cap was reached runs on already, and where it is the applicant's turn meanwhile, that stops it."""
