@@ -6,7 +6,7 @@ from tortoise.migrations.constraints import CheckConstraint
 
 
 class Migration(migrations.Migration):
-    dependencies = [("models", "0028_devices")]
+    dependencies = [("models", "0029_crews")]
 
     initial = False
 
