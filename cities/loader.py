@@ -107,7 +107,7 @@ def load(folder: Path) -> City:
     forms = _forms(folder, areas, companies)
     checks.check_payments("payments.toml", payments)
     fee_checks.check_fees("fees.toml", companies, fees)
-    promise_checks.check_promises("promises.toml", promises)
+    promise_checks.check_promises("promises.toml", promises, staff)
     tariff_checks.check_tariffs("tariffs.toml", companies, tariffs)
     staff_checks.check_staff("staff.toml", staff, areas, companies)
     material_checks.check_materials("materials.toml", materials, forms["application"])

@@ -9,6 +9,7 @@ from itertools import pairwise
 from cities.checks import check_days
 from cities.errors import CityPackInvalid
 from cities.promises import CountingRule, DistanceRule, PromisesFile
+from cities.staff import StaffFile
 
 _PLACEHOLDERS: dict[str, set[str]] = {
     "promised": {"days"}, "same_day": set(), "committed": {"within", "most"}, "workday": set(), "make_up": {"name"}, "weekend": set(),
@@ -16,7 +17,7 @@ _PLACEHOLDERS: dict[str, set[str]] = {
 }  # fmt: skip
 
 
-def check_promises(file: str, found: PromisesFile) -> None:
+def check_promises(file: str, found: PromisesFile, staff: StaffFile) -> None:
     """Every rule has one version for every day, every reason for a pause has its rule, and what is counted can be counted."""
     for name, placeholders in _PLACEHOLDERS.items():
         if set(re.findall(r"\{([^}]*)\}", getattr(found.words, name))) != placeholders:
@@ -27,6 +28,10 @@ def check_promises(file: str, found: PromisesFile) -> None:
         _check_hours(file, f"$.counting[{index}].hours", counting)
     for index, distance in enumerate(found.distance):
         _check_bands(file, f"$.distance[{index}].bands", distance)
+    for index, escalation in enumerate(found.escalation):
+        unit = staff.unit(escalation.city_unit)
+        if unit is None or unit.kind not in ("city", "bureau"):
+            raise CityPackInvalid(file, f"$.escalation[{index}].city_unit", "is a bureau's, or the city's own unit")
     for index, commitment in enumerate(found.commitment):
         longest = max(band.days for rule in found.distance for band in rule.bands)
         if commitment.most_days <= longest:

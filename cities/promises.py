@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterator
-from datetime import date, time
+from datetime import date, time, timedelta
 from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta
@@ -112,12 +112,17 @@ class EscalationRule(Rule, frozen=True, kw_only=True):
 
     Yellow is told to who handles it; unanswered after `leader_hours` to his leader. Red is told to both and to the district's bureau,
     which has a supervision order (督办) in its name at once; the company replies within `reply_days` working days, else it climbs to
-    the city. `watch` is how long the job that does this may be silent itself before that is an alarm.
+    `city_unit`, which also has those of no district. `watch` is how long the job that does this may be silent itself before that is an alarm.
     """
 
     leader_hours: Annotated[int, Meta(ge=1, le=40)]
     reply_days: Annotated[int, Meta(ge=1, le=10)]
+    city_unit: Code
     watch: Duration
+
+    @property
+    def leader_after(self) -> timedelta:
+        return timedelta(hours=self.leader_hours)
 
 
 class PromiseWords(Shape, frozen=True, kw_only=True):
@@ -180,6 +185,10 @@ class PromisesFile(Shape, frozen=True, kw_only=True):
     def commitment_on(self, on: date) -> CommitmentRule:
         """The rule for what lies beyond the last band; raises :class:`NotInForce`."""
         return in_force(self.commitment, on, "commitment")
+
+    def watch(self, on: date) -> timedelta:
+        """How long the job that warns may be silent; raises :class:`NotInForce`."""
+        return in_force(self.escalation, on, "escalation").watch
 
     def timelines(self) -> Iterator[tuple[str, tuple[Rule, ...]]]:
         """Every rule with its versions, by the name it has in the file."""

@@ -24,6 +24,11 @@ Permission = Literal[
     "citizen.act",
     "devices.manage",
     "disclosures.read",
+    "deadlines.read",
+    "warnings.answer",
+    "supervisions.reply",
+    "supervisions.close",
+    "fees.report",
 ]
 
 
@@ -49,7 +54,7 @@ class ActingRule(Shape, frozen=True, kw_only=True):
 
 
 class StaffUnit(Shape, frozen=True, kw_only=True):
-    """Where staff work. `company` of a company's unit; `area` of a hall's or bureau's: the district it serves."""
+    """Where staff work. `company` of a company's unit; `area` of a hall's or bureau's: the district it serves, or the city for a bureau of its own."""
 
     code: Code
     kind: UnitKind

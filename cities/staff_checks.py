@@ -37,13 +37,17 @@ def check_staff(file: str, found: StaffFile, areas: AreasFile, companies: Compan
 
 def _check_units(file: str, found: StaffFile, areas: AreasFile, companies: CompaniesFile) -> None:
     districts = {area.code for area in areas.areas if area.kind == "district"}
+    whole = {area.parent for area in areas.areas if area.kind == "district"}
     known = {company.code for company in companies.companies}
     for index, unit in enumerate(found.units):
         path = f"$.units[{index}]"
         if (unit.kind == "company") != (unit.company is not None) or (unit.company or next(iter(known))) not in known:
             raise CityPackInvalid(file, f"{path}.company", "a company's unit, and no other, names one of the companies")
-        if (unit.kind in ("hall", "bureau")) != (unit.area is not None) or not districts >= ({unit.area} - {None}):
-            raise CityPackInvalid(file, f"{path}.area", "a hall or a bureau, and no other, names its district")
+        served = districts | whole if unit.kind == "bureau" else districts
+        if (unit.kind in ("hall", "bureau")) != (unit.area is not None) or not served >= ({unit.area} - {None}):
+            raise CityPackInvalid(
+                file, f"{path}.area", "a hall or a bureau, and no other, names its district; a bureau may be the city's"
+            )
     of_companies = [unit.company for unit in found.units if unit.company]
     if sorted(of_companies) != sorted(known):
         raise CityPackInvalid(file, "$.units", "every company has exactly one unit")

@@ -37,6 +37,8 @@ from domain.companies import Companies
 from domain.deadlines.calendars import Calendars
 from domain.deadlines.clocks import Deadlines
 from domain.deadlines.recounting import Recounting
+from domain.deadlines.supervising import Supervising
+from domain.deadlines.watching import Watch
 from domain.fees.bearing import Fees
 from domain.guides.connection import Guides
 from domain.identity.acting import Acting
@@ -106,6 +108,8 @@ class Services:
     calendars: Calendars
     deadlines: Deadlines
     recounting: Recounting
+    watch: Watch
+    supervising: Supervising
     fees: Fees
     guides: Guides
     accounts: Accounts

@@ -157,6 +157,7 @@ def register(app: procrastinate.App, services: Services) -> None:
         ("jobs.tidy", "17 * * * * 11", run_tidy),
         ("delegation.lapse", "* * * * * */30", run_lapse),
         ("materials.sweep", "25 4 * * * 29", _timed(services.materials.sweep)),
+        ("deadlines.watch", "* * * * * 37", _timed(services.watch.run)),
         ("notifications.expire", "*/10 * * * * 23", _timed(services.delivery.expire)),
         ("billing.report_delayed", "20 1 * * * 13", _timed(services.posting.report_delayed)),
         ("bills.daily_file", "10,40 * * * * 5", run_files),

@@ -44,6 +44,8 @@ from domain.companies.filed import FiledCompany
 from domain.deadlines.calendars import Calendars
 from domain.deadlines.clocks import Deadlines
 from domain.deadlines.recounting import Recounting
+from domain.deadlines.supervising import Supervising
+from domain.deadlines.watching import Watch
 from domain.fees.bearing import Fees
 from domain.guides.connection import Guides
 from domain.identity.acting import Acting
@@ -203,6 +205,7 @@ def compose(settings: Settings) -> Services:
     orders, parts = Orders(city, papers, order_clock), Parts(vault)
     order_answers, drafts = OrderAnswers(papers, order_clock), Drafts(city, vault, mandates)
     quotes = Quotes(accounts, refresher, qr_codes, city)
+    watch = Watch(city, calendars)
     return Services(
         settings=settings,
         city=city,
@@ -228,6 +231,8 @@ def compose(settings: Settings) -> Services:
         calendars=calendars,
         deadlines=deadlines,
         recounting=Recounting(deadlines, calendars),
+        watch=watch,
+        supervising=Supervising(city, watch),
         fees=Fees(city),
         guides=Guides(city),
         accounts=accounts,

@@ -23,6 +23,7 @@ from sanic import HTTPResponse, Request, Sanic, text
 from core import clock
 from core.database import fetch_one
 from core.log import get_logger
+from domain.deadlines.watching import open_by_level, watched
 from jobs.backlog import Backlog, backlog
 from lianban.app import listen, serving
 from models.inbox import unprocessed
@@ -35,6 +36,7 @@ PART_TIMEOUT_S = 2.0
 LAG_S = 60.0
 """Jobs that are due for longer than this mean that workers are missing or overwhelmed."""
 SUSPENSE_EVERY_S = 60.0
+WATCH = timedelta(minutes=30)
 _SUSPENSE_TIMEOUT_S = 8.0
 _SETTLED = timedelta(minutes=10)
 _INBOX_FROM = timedelta(days=7)
@@ -70,7 +72,8 @@ class Readiness(msgspec.Struct, frozen=True):
 class Operations:
     """What the operations port answers.
 
-    `children` says which processes serve, `render` gives their metrics as Prometheus text (default: this process's own).
+    `children` says which processes serve, `render` gives their metrics as Prometheus text (default: this process's own). `watch` is how
+    long the job that warns of promises may be silent while there are any.
     """
 
     def __init__(
@@ -78,10 +81,12 @@ class Operations:
         redis: Redis,
         children: Callable[[], Children] = lambda: Children(1, 1, 0),
         render: Callable[[], bytes] = lambda: generate_latest(REGISTRY),
+        watch: timedelta = WATCH,
     ) -> None:
         self._redis = redis
         self._children = children
         self._render = render
+        self._watch = watch
         self._inbox_from: datetime | None = None
         self._suspense: dict[str, int] | None = None
         self._suspense_at: float | None = None
@@ -94,6 +99,7 @@ class Operations:
             "database": await _asked(self._database),
             "queue": await _asked(self._queue),
             "redis": await _asked(self._ping),
+            "warnings": await _asked(self._warnings),
         }
         if not (parts["children"].ok and parts["database"].ok):
             return Readiness("down", parts)
@@ -112,6 +118,7 @@ class Operations:
             "inbox": lambda: self._inbox_gauges(gauges),
             "ledger": lambda: self._ledger_gauges(gauges),
             "reconciliation": lambda: self._reconciliation_gauges(gauges),
+            "warnings": lambda: self._warning_gauges(gauges),
             "redis": self._ping,
         }
         for name, read in parts.items():
@@ -130,6 +137,18 @@ class Operations:
     async def _queue(self) -> Part:
         queue = await backlog()
         return Part(queue.oldest_due_s <= LAG_S, due=queue.due, oldest_due_s=round(queue.oldest_due_s, 3))
+
+    async def _warnings(self) -> Part:
+        """The alarm about alarms: promises run, and the job that warns of them has not come to its end for too long."""
+        watch = await watched()
+        return Part(watch.open == 0 or (watch.age_s is not None and watch.age_s <= self._watch.total_seconds()))
+
+    async def _warning_gauges(self, gauges: "_Gauges") -> None:
+        watch = await watched()
+        if watch.age_s is not None:
+            gauges.add("lianban_warnings_age_seconds", "Since the job that warns last came to its end", watch.age_s)
+        for level, count in await open_by_level():
+            gauges.add("lianban_deadlines_open", "Promises that run, by their level", count, level=level)
 
     async def _queue_gauges(self, gauges: "_Gauges") -> None:
         queue: Backlog = await backlog()

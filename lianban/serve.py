@@ -16,6 +16,7 @@ from pathlib import Path
 
 import uvloop
 
+from cities.loader import load_city
 from core import clock, redis
 from core import settings as settings_module
 from core.database import opened, until_answered
@@ -61,7 +62,8 @@ async def _supervise(settings: Settings, arguments: argparse.Namespace) -> int:
             await stack.enter_async_context(opened(settings.database_url, MODULES, pool_size=_OPERATIONS_POOL))
             cache = redis.connect(settings.redis_url, settings.redis_wait_s)
             stack.push_async_callback(cache.aclose)
-            seen = Operations(cache, supervisor.children, lambda: counters.render(folder / "counters"))
+            watch = load_city(settings.city).promises.watch(clock.today())
+            seen = Operations(cache, supervisor.children, lambda: counters.render(folder / "counters"), watch)
             await stack.enter_async_context(operations.running(seen, arguments.ops_host, arguments.ops_port))
         return await supervisor.run(stop, renew)
 
@@ -74,7 +76,7 @@ async def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(services_for(settings))
         if arguments.ops_port:
-            seen = Operations(services.redis)
+            seen = Operations(services.redis, watch=services.watch.rule().watch)
             await stack.enter_async_context(operations.running(seen, arguments.ops_host, arguments.ops_port))
         await stack.enter_async_context(running_api(services, sock))
         await stop.wait()

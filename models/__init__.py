@@ -35,6 +35,7 @@ MODULES = (
     "models.audit",
     "models.staff",
     "models.device",
+    "models.supervision",
     "models.acting",
 )
 """What Tortoise loads; the composition root hands it to core.database."""

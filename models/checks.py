@@ -19,9 +19,11 @@ from models import (
     service_order,
     share,
     survey,
+    supervision,
 )
 from models.access_checks import ACCESS, JOINED, SHARES
 from models.check import OVERDUE, Check, counted
+from models.deadline_checks import DEADLINES
 from models.lifecycle import LIFECYCLES, Lifecycle
 
 NOW = "lianban.check_now"
@@ -518,7 +520,19 @@ where part.basis <> 'scan' and not exists (
 
 CHECKS = tuple(
     check._replace(violations=_now(check.violations))
-    for check in (*MONEY, *BILLS, *REFUNDS, *PAID, *OUTSIDE, *STATES, *MESSAGES, *ACCESS, *ACCOUNTS, *SHARES)
+    for check in (
+        *MONEY,
+        *BILLS,
+        *REFUNDS,
+        *PAID,
+        *OUTSIDE,
+        *STATES,
+        *MESSAGES,
+        *DEADLINES,
+        *ACCESS,
+        *ACCOUNTS,
+        *SHARES,
+    )
 )
 """All checks in the order of the rules."""
 
@@ -544,5 +558,6 @@ _LAWS = (
     share.ACCOUNT_SHARE,
     mandate.MANDATE,
     material.MATERIAL,
+    supervision.SUPERVISION,
 )
 assert set(LIFECYCLES.values()) == set(_LAWS), "a lifecycle is registered by importing its module: import it above"

@@ -5,16 +5,20 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 
 from api import web
 from api.calls import Route
 from api.fields import filled, placeholders
-from core import clock
+from core import clock, ids
+from domain.deadlines.clocks import Subject
+from domain.deadlines.supervising import Scope
 from domain.identity import totp
+from models.lifecycle import Actor
 from models.person import Person as Row
+from models.supervision import DeadlineWarning, Supervision
 from payments.reconciliation import items
 from tests.harness import devices, staff
 from tests.harness.differences import differing
@@ -99,7 +103,9 @@ class Operations:
         values["new_login"] = f"n{uuid4().hex[:10]}"
         key = uuid4().hex if route.idempotent else None
         by = member if route.access.who == "staff" else None
-        query = {"day": clock.today().isoformat()} if route.name == "staff_desk_list_payments" else None
+        query = {"day": clock.today().isoformat()} if route.name in _OF_A_DAY else None
+        if route.name == "staff_deadlines_show_figures":
+            query = {"first": "2026-11-01", "last": "2026-11-30"}
         return await edge.call(route.method, path, filled(route.example, values), by=by, key=key, params=query)
 
     async def _of_device(self, route: Route) -> httpx.Response:
@@ -202,6 +208,7 @@ class Operations:
         }  # fmt: skip
 
 
+_OF_A_DAY = ("staff_desk_list_payments", "staff_deadlines_show_fees")
 _FOR_ORGANIZATIONS = ("mandates_appoint", "mandates_list_agents")
 """What nobody does for himself."""
 
@@ -370,6 +377,8 @@ async def within_reach(edge: Edge, member: Member, route: Route) -> dict[str, st
     names = _names(route.path)
     if "difference_id" in names:
         return {"difference_id": await _difference(edge, member, route)}
+    if "supervision_id" in names:
+        return {"supervision_id": await _supervision(edge, member, route)}
     if "acting_id" not in names:
         return {name: await STAFF_OBJECTS[name](edge, member) for name in names}
     person = await edge.person()
@@ -420,10 +429,36 @@ async def _device(edge: Edge, _member: Member) -> str:
     return (await devices.enrolled(edge.spine.services)).device_id
 
 
+async def _late(edge: Edge, member: Member) -> UUID:
+    """A promise that is over, which this member of staff may see, with everything that follows from it."""
+    services = edge.spine.services
+    unit = services.city.staff.unit(member.unit)
+    company, area = (unit.company if unit else None) or "water", (unit.area if unit else None) or "420704"
+    subject, began = Subject("service_order", ids.new_id()), clock.now() - timedelta(days=30)
+    promise = services.deadlines.promise(420, clock.today())
+    row = await services.deadlines.open_deadline(subject, promise, began, company=company, area=area)
+    await services.watch.run()
+    return row.id
+
+
+async def _warning(edge: Edge, member: Member) -> str:
+    return str((await DeadlineWarning.get(deadline_id=await _late(edge, member))).id)
+
+
+async def _supervision(edge: Edge, member: Member, route: Route) -> str:
+    """A supervision order, replied to where the operation is about the reply."""
+    order = await Supervision.get(deadline_id=await _late(edge, member))
+    if route.name != "staff_deadlines_reply_supervision":
+        supervising, replier = edge.spine.services.supervising, Actor("staff", "water:wang")
+        await supervising.reply(order.id, Scope(None, None), replier, "明天上午通水")
+    return str(order.id)
+
+
 STAFF_OBJECTS: dict[str, Callable[[Edge, Member], Awaitable[str]]] = {
     "staff_session_id": _staff_session,
     "staff_id": _colleague,
     "device_id": _device,
+    "warning_id": _warning,
     "account_id": _account_of_company,
     "payment_id": _payment_to_company,
 }

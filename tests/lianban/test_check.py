@@ -12,10 +12,12 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from core import clock
+from core import clock, ids
+from domain.deadlines.clocks import Subject
 from domain.identity.mandates import Scope
 from lianban import check
 from models.checks import CHECKS, NOT_EXAMINED
+from models.lifecycle import SYSTEM
 from tests.harness.spine import WATER, Citizen, Spine
 from tests.lianban.plants import ALSO, PLANTS
 from tests.payments.reconciliation.days import morning_after, reconcile, spoil_bill
@@ -32,6 +34,7 @@ async def _live(spine: Spine) -> None:
     binding = await spine.bind(payer, number)
     await spine.paid(payer, number)
     await _others_act(spine, payer, binding.account_id)
+    await _promises(spine)
     passer_by = await spine.citizen()
     number = await spine.account()
     bill_no = await spine.bill(number, 1000)
@@ -70,6 +73,20 @@ async def _others_act(spine: Spine, owner: Citizen, account_id: UUID) -> None:
     ends_at = clock.now() + timedelta(days=30)
     appointment = await services.mandates.appoint(acting, "李会计", Scope(frozenset({"pay"})), ends_at)
     await services.mandates.accept(member.caller, appointment.code)
+
+
+async def _promises(spine: Spine) -> None:
+    """One that stood still for a moment and was kept, one that runs, one that is over and supervised."""
+    deadlines, now = spine.services.deadlines, clock.now()
+    kept, running, late = (Subject("service_order", ids.new_id()) for _ in range(3))
+    three = deadlines.promise(420, clock.today())
+    await deadlines.open_deadline(kept, three, now, company="water", area="420704")
+    await deadlines.pause(kept, "permit", "占道许可申请 2026-118", SYSTEM)
+    await deadlines.resume(kept, "permit")
+    assert await deadlines.close(kept) == "met"
+    await deadlines.open_deadline(running, three, now, company="water", area="420704")
+    await deadlines.open_deadline(late, three, now - timedelta(days=30), company="gas", area="420704")
+    await spine.services.watch.run()
 
 
 @asynccontextmanager
@@ -121,7 +138,7 @@ def test_each_check_has_something_planted() -> None:
 
 
 def test_the_rules_examined_are_those_of_the_design() -> None:
-    assert {one.rule for one in CHECKS} | set(NOT_EXAMINED) == {1, 2, 3, 4, 5, 6, 8, 10, 11, 14}
+    assert {one.rule for one in CHECKS} | set(NOT_EXAMINED) == {1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 14}
     assert [one.rule for one in CHECKS] == sorted(one.rule for one in CHECKS)
 
 
