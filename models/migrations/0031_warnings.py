@@ -24,7 +24,7 @@ grant select, insert, update on deadline_warning, supervision, job_run to lianba
 
 
 class Migration(migrations.Migration):
-    dependencies = [("models", "0028_devices")]
+    dependencies = [("models", "0030_commitments")]
 
     initial = False
 
