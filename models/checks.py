@@ -18,8 +18,8 @@ from models import (
     refund,
     service_order,
     share,
-    survey,
     supervision,
+    survey,
 )
 from models.access_checks import ACCESS, JOINED, SHARES
 from models.check import OVERDUE, Check, counted
