@@ -22,6 +22,7 @@ from models.bill import BILLS
 from models.payment import Payment, payment_for
 from payments.following import PaymentUnclear
 from payments.providers.port import ProviderRefused
+from payments.providers.registry import MethodNotOffered
 from payments.settling import TradeMismatch
 from payments.views import progress
 
@@ -219,7 +220,7 @@ async def check(call: Call) -> Answer:
     payment = await _own(call)
     try:
         await call.services.follower.query(payment)
-    except (OutboundError, ProviderRefused, TradeMismatch) as error:
+    except (OutboundError, ProviderRefused, TradeMismatch, MethodNotOffered) as error:
         raise PaymentUnclear from error
     return await show(call)
 
@@ -228,7 +229,7 @@ async def close(call: Call) -> Answer:
     payment = await _own(call)
     try:
         await call.services.follower.close(payment, call.caller.actor)
-    except (OutboundError, ProviderRefused, TradeMismatch) as error:
+    except (OutboundError, ProviderRefused, TradeMismatch, MethodNotOffered) as error:
         raise PaymentUnclear from error
     return await show(call)
 

@@ -275,11 +275,15 @@ class FamilyRule(Rule, frozen=True, kw_only=True):
 
 
 class MandateRule(Rule, frozen=True, kw_only=True):
-    """Agents of organizations: how long the first one and any other may be appointed for, and how many may hang on each other."""
+    """Agents of organizations: how long the first one and any other may be appointed for, and how many may hang on each other.
+
+    `warn_before`: how long before its end a mandate's end is told.
+    """
 
     invitation_life: Duration
     first_life: Duration
     longest_life: Duration
+    warn_before: Duration
     longest_chain: Annotated[int, Meta(ge=1, le=5)]
     most_live: Annotated[int, Meta(ge=1, le=1000)]
     tries_per_person: Annotated[int, Meta(ge=1, le=100)]

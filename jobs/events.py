@@ -104,6 +104,7 @@ LISTENERS: dict[str, dict[str, Listener]] = {
     "account_share.ended": {"telling.share_ended": lambda services, event: services.share_telling.ended(event)},
     "mandate.accepted": {"telling.mandate_accepted": lambda services, event: services.mandate_telling.accepted(event)},
     "mandate.revoked": {"telling.mandate_revoked": lambda services, event: services.mandate_telling.revoked(event)},
+    "mandate.ending": {"telling.mandate_ending": lambda services, event: services.mandate_telling.ending(event)},
     "mandate.expired": {"telling.mandate_expired": lambda services, event: services.mandate_telling.expired(event)},
     "material.quarantined": {
         "telling.material_quarantined": lambda services, event: services.material_telling.quarantined(event)

@@ -14,7 +14,7 @@ from core.outbound import OutboundError
 from domain.billing.accounts import CompanyAway
 from domain.billing.sharing import lapse_invitations
 from domain.identity.cards import lapse_cards
-from domain.identity.mandates import expire_mandates
+from domain.identity.mandates import expire_mandates, warn_of_ends
 from domain.identity.sso import tidy_attempts
 from domain.services import Services
 from jobs import order_reports
@@ -132,6 +132,7 @@ def register(app: procrastinate.App, services: Services) -> None:
         )
 
     async def run_lapse(timestamp: int) -> None:
+        await warn_of_ends(services.city.payment_rules(clock.today()).mandate)
         await lapse_invitations()
         await lapse_cards()
         await expire_mandates()

@@ -75,6 +75,8 @@ class Mandate(Model):
     code_expires_at = fields.DatetimeField(null=True)
     accepted_at = fields.DatetimeField(null=True)
     ends_at = fields.DatetimeField()
+    warned_at = fields.DatetimeField(null=True)
+    """When its end was told ahead."""
     ended_at = fields.DatetimeField(null=True)
     ended_by = fields.CharField(max_length=20, null=True)
     """appointer (or a first agent of the organization), agent, or above: a mandate it hung on has ended."""

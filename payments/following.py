@@ -16,7 +16,7 @@ from models.payment import LIVE_STATUSES, PAYMENT, Payment, PaymentStatus
 from payments.opening import WATCH_TASK
 from payments.parts import order_name, parts_of
 from payments.providers.port import UNKNOWN_ORDER_UNVERIFIED, CloseOutcome, ProviderRefused
-from payments.providers.registry import Providers
+from payments.providers.registry import MethodNotOffered, Providers
 from payments.settling import Settling, TradeMismatch, free_claims
 
 log = get_logger(__name__)
@@ -50,7 +50,7 @@ class Follower:
                 await self.close(payment, Actor("system"))
             elif payment.status != PaymentStatus.CREATED:
                 await self.query(payment)
-        except (OutboundError, ProviderRefused, TradeMismatch) as error:
+        except (OutboundError, ProviderRefused, TradeMismatch, MethodNotOffered) as error:
             log.warning("payment.watch_postponed", payment_id=str(payment_id), error_code=error.code)
             if isinstance(error, MalformedAnswer) and error.reason == UNKNOWN_ORDER_UNVERIFIED:
                 await self._lapse(payment)

@@ -90,6 +90,22 @@ _MINE = """
 select distinct on (way.account_id) way.*, b.created_at, case when way.via <> 'family' then b.label end as label
 from account_access($1, $2, $3) way join binding b on b.id = way.binding_id order by way.account_id, way.may_pay desc, way.via, b.created_at
 """
+_REVOCABLE = """
+select b.id from binding b where b.id = $1
+  and (case when $3::uuid is null then b.person_id = $2 else b.organization_id = $3 end or exists (
+    select 1 from binding earlier where earlier.account_id = b.account_id and earlier.revoked_at is null and earlier.created_at < b.created_at
+      and case when $3::uuid is null then earlier.person_id = $2 else earlier.organization_id = $3 end))
+  and ($3::uuid is null or (b.revoked_at is not null and b.organization_id = $3) or exists (
+    select 1 from account_access($2, $3, $4) way where way.account_id = b.account_id and way.via = 'agent' and way.may_pay))
+for update of b
+"""
+"""One's own binding, or one made after one's own; for an organization, where the mandate lets one pay the account."""
+_BINDERS = """
+select b.id from binding b where b.account_id = $1 and b.revoked_at is null
+  and not exists (select 1 from person_join j where j.absorbed_id = b.person_id and j.undone_at is null)
+order by b.created_at limit $2
+"""
+"""What stayed with an absorbed identity stayed since the other has it too."""
 _MOST_LISTED = 200
 
 
@@ -230,7 +246,7 @@ class Accounts:
         return self._vault.open(account.number, "utility_account.number", account.id)
 
     async def binders(self, account_id: UUID, principal: Principal) -> list[Binding]:
-        """The live bindings of an account that the principal has one of, oldest first.
+        """The live bindings of an account that the principal has one of, oldest first; of joined identities that both had one, one.
 
         Raises:
             NotFound: he has none; a family member has none either.
@@ -238,7 +254,8 @@ class Accounts:
         way = await way_to(account_id, principal)
         if way is None or way["via"] == "family":
             raise NotFound("utility_account")
-        return await Binding.filter(account_id=account_id, revoked_at=None).order_by("created_at").limit(_MOST_LISTED)
+        shown = [row["id"] for row in await fetch(_BINDERS, account_id, _MOST_LISTED)]
+        return await Binding.filter(id__in=shown).order_by("created_at")
 
     async def revoke(self, binding_id: UUID, principal: Principal) -> None:
         """End one's own binding, or one that was made after one's own. Ending it again changes nothing.
@@ -247,15 +264,11 @@ class Accounts:
             NotFound: no such binding within his reach.
         """
         async with transaction():
-            binding = await Binding.filter(id=binding_id).select_for_update().get_or_none()
-            if binding is None:
+            row = await fetch_one(_REVOCABLE, binding_id, *principal, clock.now())
+            if row is None:
                 raise NotFound("binding")
-            way = await self._way_to_revoke(binding, principal)
-            own = binding.belongs_to(principal)
-            if not own:
-                earlier = await Binding.live(binding.account_id, principal)
-                if earlier is None or earlier.created_at >= binding.created_at:
-                    raise NotFound("binding")
+            binding = await Binding.get(id=binding_id)
+            way, own = await self._way_to_revoke(binding, principal), binding.belongs_to(principal)
             if binding.revoked_at is None:
                 await note_use(way, principal.person_id, "binding.revoked", binding.account_id, binding.id)
             await end_binding(
@@ -266,15 +279,9 @@ class Accounts:
         failpoint("binding.revoked_committed")
 
     async def _way_to_revoke(self, binding: Binding, principal: Principal) -> Any:
-        """An agent ends bindings of accounts that his mandate lets him pay; what has ended already he may end again."""
-        if principal.organization_id is None:
-            return OWN
-        way = await way_to(binding.account_id, principal, "agent")
-        if way is not None and way["may_pay"]:
-            return way
-        if binding.revoked_at is None or not binding.belongs_to(principal):
-            raise NotFound("binding")
-        return OWN
+        """By which mandate an agent ends it, for it to be written down; what has ended already he may end again."""
+        way = await way_to(binding.account_id, principal, "agent") if principal.organization_id is not None else None
+        return way if way is not None and way["may_pay"] else OWN
 
     async def count_look(self, account: UtilityAccount) -> None:
         """Count a question to the company that somebody's look makes: whoever reloads a page does not pass that on to a company in need.

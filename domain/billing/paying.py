@@ -329,7 +329,7 @@ class Paying:
     async def _close(self, payment: Payment, own: bool) -> None:
         try:
             await self._follower.close(payment, Actor("system"))
-        except (OutboundError, ProviderRefused, TradeMismatch) as error:
+        except (OutboundError, ProviderRefused, TradeMismatch, MethodNotOffered) as error:
             raise PaymentClosing from error
         if payment.status in _DONE:
             raise AlreadyPaid(payment_id=str(payment.id) if own else None)

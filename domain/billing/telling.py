@@ -14,10 +14,10 @@ from domain.billing.accounts import Accounts
 from domain.companies import Companies
 from gateways.companies import CompanyRefusal, HolderNotice
 from models.acting import ActingSession
-from models.bill import TOP_UP
+from models.bill import TOP_UP, Quote
 from models.lifecycle import Event
 from models.mandate import agents_of
-from models.payment import Payment
+from models.payment import Payment, PaymentPart
 from models.posting import POSTING, Posting
 from models.refund import MOST_BY_ITSELF, Refund
 from models.session import Session
@@ -89,6 +89,7 @@ class Telling:
             refund.created_at,
             part_id=refund.part_id,
             refund_reason=refund.reason,
+            refund_next=await self._purpose(refund.part_id),
         )
 
     async def refund_succeeded(self, event: Event) -> None:
@@ -199,6 +200,11 @@ class Telling:
         }
         for person_id in await _people_of(payment, payment.actor_user_id):
             await self._intents.intend(kind, event.id, person_id, values | more)
+
+    async def _purpose(self, part_id: UUID) -> str:
+        """What a part was for: bills or top_up."""
+        part = await PaymentPart.get(id=part_id)
+        return (await Quote.get(id=part.quote_id)).purpose
 
     def _paid_for(self, company: str, purpose: str) -> str:
         bill_name = self._city.company(company).bill_name

@@ -1,4 +1,4 @@
-"""Telling agents and those who appointed them: a mandate was taken, taken back, or is over."""
+"""Telling agents and those who appointed them: a mandate was taken, taken back, is over soon, or is over."""
 
 from typing import Any
 from uuid import UUID
@@ -49,6 +49,17 @@ class MandateTelling:
             if UUID(ended_by["actor_id"]) != appointer.person_id:
                 more = {"agent_name": self._name(mandate)}
                 await self._intents.intend("mandate.resigned", event.id, appointer.person_id, values | more)
+
+    async def ending(self, event: Event) -> None:
+        """The agent; and who appointed him, while he may appoint anew: it is over soon."""
+        mandate, values = await self._told(event)
+        values["at"] = mandate.ends_at
+        await self._intents.intend("mandate.ending", event.id, mandate.person_id, values)
+        if mandate.parent_id is not None:
+            appointer = await self._appointer(mandate)
+            if appointer.status == MandateStatus.ACTIVE and appointer.ends_at > event.at:
+                more = {"agent_name": self._name(mandate)}
+                await self._intents.intend("mandate.agent_ending", event.id, appointer.person_id, values | more)
 
     async def expired(self, event: Event) -> None:
         """The agent; and who appointed him, while he may appoint anew."""

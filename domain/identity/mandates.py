@@ -22,7 +22,7 @@ from core.failpoint import failpoint
 from core.redis import Limiter
 from domain.identity.tokens import Caller
 from models.access import Principal
-from models.lifecycle import SYSTEM, Actor, born, move
+from models.lifecycle import SYSTEM, Actor, announce, born, move
 from models.mandate import MANDATE, Mandate, MandateStatus
 from models.person import Organization, Person
 from models.share import note_use
@@ -121,6 +121,8 @@ class Mandates:
                 raise MandateExceeds(what="chain")
             if not now < ends_at <= now + rule.longest_life:
                 raise MandateExceeds(what="ends_at")
+            if wanted.account_ids and not await _all_bound(caller.organization_id, wanted.account_ids):
+                raise MandateExceeds(what="accounts")
             live = await Mandate.filter(organization_id=caller.organization_id, status__in=_LIVE).count()
             if live >= rule.most_live:
                 raise TooManyAgents(limit=rule.most_live)
@@ -303,6 +305,33 @@ _USES = """
 select id, at, action, account_id, subject_id from access_use
 where mandate_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3
 """
+
+
+async def _all_bound(organization_id: UUID, account_ids: frozenset[UUID]) -> bool:
+    """True when the organization has a binding to every one of them."""
+    rows = await fetch(
+        "select distinct account_id from binding where organization_id = $1 and account_id = any($2::uuid[]) and revoked_at is null",
+        organization_id, list(account_ids),
+    )  # fmt: skip
+    return len(rows) == len(account_ids)
+
+
+async def warn_of_ends(rule: MandateRule) -> int:
+    """Tell of mandates that are over soon, once each and in time to appoint anew; how many. One that is short anyhow is not spoken of."""
+    now = clock.now()
+    rows = await fetch(
+        "select id, organization_id from mandate where status = 'active' and warned_at is null and ends_at > $1 and ends_at <= $2"
+        " and ends_at - accepted_at > $3 order by ends_at limit 1000",
+        now, now + rule.warn_before, rule.warn_before,
+    )  # fmt: skip
+    for row in rows:
+        async with transaction():
+            await lock_organization(row["organization_id"])
+            mandate = await Mandate.get(id=row["id"])
+            if mandate.status == MandateStatus.ACTIVE and mandate.warned_at is None:
+                await Mandate.filter(id=mandate.id).update(warned_at=now)
+                await announce("mandate.ending", "mandate_warning", mandate.id, SYSTEM)
+    return len(rows)
 
 
 async def expire_mandates() -> int:

@@ -45,8 +45,10 @@ class Providers:
         """The provider of this name.
 
         Raises:
-            KeyError: none is connected: a payment of one that has been taken away needs a person.
+            MethodNotOffered: none is connected: what was begun at one that has been taken away waits until it is there again.
         """
+        if name not in self._by_name:
+            raise MethodNotOffered(provider=name, method=None)
         return self._by_name[name]
 
     def check(self, name: str, method: str, parts: int) -> None:

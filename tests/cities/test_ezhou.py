@@ -122,6 +122,8 @@ def test_the_catalogue_covers_the_events_of_paying_binding_sharing_and_logging_i
         "share.ended",
         "share.left",
         "share.paid",
+        "mandate.ending",
+        "mandate.agent_ending",
         "mandate.accepted",
         "mandate.first_joined",
         "mandate.agent_expired",

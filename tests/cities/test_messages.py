@@ -58,9 +58,13 @@ def test_a_posted_payment_reads_as_people_write_it() -> None:
 
 
 def test_a_reason_is_a_code_that_becomes_words() -> None:
-    rendered = render(CITY, "payment.refund_started", POSTED | {"refund_reason": "no_answer"}, on=TODAY)
+    why = POSTED | {"refund_reason": "no_answer", "refund_next": "bills"}
+    rendered = render(CITY, "payment.refund_started", why, on=TODAY)
 
     assert "原因：公司一直没有回复" in rendered.inbox_body
+    assert "账单仍是待缴" in rendered.inbox_body
+    of_top_up = render(CITY, "payment.refund_started", why | {"refund_next": "top_up"}, on=TODAY)
+    assert "账单" not in of_top_up.inbox_body
 
 
 def test_a_message_without_a_template_goes_to_the_inbox_only() -> None:
@@ -142,7 +146,7 @@ def test_a_value_nobody_declared_is_named() -> None:
 
 def test_an_unknown_option_is_refused() -> None:
     with pytest.raises(MessageValuesInvalid, match="refund_reason"):
-        render(CITY, "payment.refund_started", POSTED | {"refund_reason": "whim"}, on=TODAY)
+        render(CITY, "payment.refund_started", POSTED | {"refund_reason": "whim", "refund_next": "bills"}, on=TODAY)
 
 
 def test_a_long_name_is_shortened_and_what_happened_to_it_is_not() -> None:

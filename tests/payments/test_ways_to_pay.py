@@ -5,13 +5,16 @@ from typing import Any, cast
 
 import pytest
 
+from api import payments as payments_api
 from core.database import fetch, fetch_one
-from domain.billing.paying import AlreadyPaid, PaymentClosing, Way
+from domain.billing.paying import AlreadyPaid, Paying, PaymentClosing, Way
 from models.lifecycle import SYSTEM
 from models.payment import Payment
 from models.refund import Refund
-from payments.opening import PaymentNotPayable
-from payments.providers.registry import MethodNotOffered
+from payments.following import Follower
+from payments.opening import Cashier, PaymentNotPayable
+from payments.providers.registry import MethodNotOffered, Providers
+from payments.settling import Settling
 from tests.harness.spine import MINUTE, Citizen, Spine
 
 FEN = 4199
@@ -298,6 +301,29 @@ async def test_a_payment_of_wechat_is_not_paid_by_a_word_of_alipay(spine: Spine,
 async def test_a_way_that_is_not_there_is_refused(spine: Spine, citizen: Citizen, way: Way) -> None:
     with pytest.raises(MethodNotOffered):
         await spine.payment(citizen, await spine.account(FEN), way)
+
+
+async def test_what_was_begun_at_a_provider_that_is_taken_away_waits_for_it(spine: Spine, citizen: Citizen) -> None:
+    services, number = spine.services, await spine.account(FEN)
+    payment = await spine.payment(citizen, number, ALIPAY)
+    await _visits(spine, citizen, await spine.order(citizen, payment))
+    left = Providers([one for one in services.providers if one.name != "alipay"])
+    follower = Follower(left, Settling(left), services.city)
+    with pytest.raises(MethodNotOffered):
+        await Cashier(left, services.vault, "https://x/h5/").client_params(payment.id, citizen.principal)
+    await follower.watch(payment.id, 0)
+    paying, quote = (
+        Paying(services.companies, services.refresher, follower, services.city, left),
+        await spine.quote(citizen, number),
+    )
+    with pytest.raises(PaymentClosing):
+        await paying.create(
+            citizen.caller, [quote.quote.id], None, JSAPI, spine.once(citizen, quote.quote.id), payments_api.created
+        )
+    assert await _again(payment) in ("awaiting_payer", "closing")
+    await services.follower.watch(payment.id, 1)
+    assert await _again(payment) == "succeeded"
+    await spine.jobs.run()
 
 
 async def test_a_company_that_is_not_at_alipay_is_not_paid_there_and_nothing_gives_way_for_it(

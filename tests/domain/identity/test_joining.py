@@ -296,7 +296,10 @@ async def test_shares_and_mandates_go_over_and_come_back_and_none_is_left_where_
         others.account_id,
     }
     assert [one.mandate_id for one in await spine.services.mandates.represented(resident.id)] == [mandate.id]
+    (shown,) = await spine.services.accounts.binders(mine.account_id, caller.principal)
+    assert shown.id == his.id, "one human's two bindings show once"
     await spine.services.joining.undo(caller, join_id)
+    assert len(await spine.services.accounts.binders(mine.account_id, citizen.principal)) == 2
     assert [one.share.id for one in await sharing.given(mine.account_id, citizen.principal)] == [shares[0]]
     assert [one.share.id for one in await sharing.given(his.account_id, resident.principal)] == [shares[2]]
     assert (await Share.get(id=shares[3])).member_id == citizen.id

@@ -21,6 +21,7 @@ from domain.identity.mandates import (
     ScopeMissing,
     _exceeds,
     expire_mandates,
+    warn_of_ends,
 )
 from domain.identity.tokens import Caller
 from models.mandate import Mandate
@@ -203,6 +204,33 @@ async def test_nobody_gives_more_than_he_has(office: Office) -> None:
         await office.mandates.appoint(office.acting(third), "钱七", Scope(frozenset({"pay"})), soon)
     assert refused.value.data == {"what": "chain"}
     await office.spine.jobs.run()
+
+
+async def test_a_mandate_names_only_accounts_that_the_organization_has(office: Office) -> None:
+    services, number = office.spine.services, await office.spine.account(4199)
+    theirs = await office.spine.bind(office.clerk, number)
+    own = await services.accounts.bind(office.acting(office.first), WATER, await office.spine.account(), "123X", None)
+    for accounts in ({theirs.account_id}, {own.account_id, theirs.account_id}, {office.organization_id}):
+        wanted = Scope(frozenset({"read"}), None, frozenset(accounts))
+        with pytest.raises(MandateExceeds) as refused:
+            await office.mandates.appoint(office.acting(office.first), "李会计", wanted, clock.now() + MONTH)
+        assert refused.value.data == {"what": "accounts"}
+    wanted = Scope(frozenset({"read"}), None, frozenset({own.account_id}))
+    await office.mandates.appoint(office.acting(office.first), "李会计", wanted, clock.now() + MONTH)
+    await office.spine.jobs.run()
+
+
+async def test_an_end_is_told_once_and_ahead_but_not_of_what_is_short_anyhow(office: Office) -> None:
+    rule = office.spine.services.city.payment_rules(clock.today()).mandate
+    await office.appoint(office.first, office.clerk, "read")
+    assert await warn_of_ends(rule) == 0
+    await office.spine.travel(MONTH - rule.warn_before + timedelta(minutes=1))
+    brief = await office.appoint(office.first, office.clerk, "read", ends_at=clock.now() + timedelta(days=3))
+    assert [await warn_of_ends(rule) for _ in range(2)] == [1, 0]
+    await office.spine.jobs.run()
+    assert (await office.spine.told(office.clerk))[-1] == "mandate.ending"
+    assert (await office.spine.told(office.first))[-1] == "mandate.agent_ending"
+    assert (await Mandate.get(id=brief.id)).warned_at is None
 
 
 async def test_what_ends_takes_along_all_that_hang_on_it_and_nothing_else(office: Office) -> None:
