@@ -5,7 +5,7 @@ from tortoise.migrations import operations as ops
 
 
 class Migration(migrations.Migration):
-    dependencies = [("models", "0028_devices")]
+    dependencies = [("models", "0031_warnings")]
 
     initial = False
 
