@@ -64,6 +64,14 @@ from domain.identity.tokens import TokenRefused
 from domain.materials.inspecting import MaterialRefused
 from domain.materials.materials import LinkRefused, MaterialInUse, MaterialWithheld, PaperUnknown
 from domain.materials.store import StoreAway
+from domain.materials.tolerances import (
+    AlreadyPromised,
+    NotDeferrable,
+    PromiseBarred,
+    PromiseDayRefused,
+    StatementChanged,
+)
+from domain.orders.moving import PapersMissing
 from gateways.unified_identity import ReturnRefused
 from models.idempotency import KeyInFlight, KeyReused
 from models.lifecycle import IllegalMove, StaleState
@@ -199,7 +207,11 @@ STATUS: dict[type[LianbanError], int] = {
     IdentityOfThisKindTaken: 409,
     UndoTooLate: 409,
     KeyInFlight: 409,
+    AlreadyPromised: 409,
+    PromiseBarred: 409,
+    StatementChanged: 409,
     MaterialInUse: 409,
+    PapersMissing: 409,
     MaterialWithheld: 409,
     NothingOwed: 409,
     OrderRefused: 409,
@@ -234,6 +246,8 @@ STATUS: dict[type[LianbanError], int] = {
     MandateRefused: 422,
     MaterialRefused: 422,
     PaperUnknown: 422,
+    NotDeferrable: 422,
+    PromiseDayRefused: 422,
     KeyReused: 422,
     CardCodeRefused: 422,
     CardRefused: 422,

@@ -34,6 +34,8 @@ from domain.billing.sharing import Sharing
 from domain.billing.telling import Telling
 from domain.billing.topping_up import ToppingUp
 from domain.companies import Companies
+from domain.credit.records import Credit
+from domain.credit.telling import CreditTelling
 from domain.deadlines.calendars import Calendars
 from domain.deadlines.clocks import Deadlines
 from domain.deadlines.recounting import Recounting
@@ -59,6 +61,7 @@ from domain.identity.staff_sessions import StaffSessions
 from domain.identity.tokens import AccessTokens, TokenKeys
 from domain.materials.materials import Materials
 from domain.materials.telling import MaterialTelling
+from domain.materials.tolerances import Tolerances
 from domain.orders.answering import OrderAnswers
 from domain.orders.clock import OrderClock
 from domain.orders.delivery import OrderDelivery
@@ -128,6 +131,9 @@ class Services:
     mandate_telling: MandateTelling
     materials: Materials
     material_telling: MaterialTelling
+    tolerances: Tolerances
+    credit: Credit
+    credit_telling: CreditTelling
     share_telling: ShareTelling
     papers: Papers
     order_clock: OrderClock

@@ -113,7 +113,9 @@ LISTENERS: dict[str, dict[str, Listener]] = {
         "telling.application_filed": lambda services, event: services.application_telling.filed(event),
         "surveys.open": lambda services, event: services.surveys.open(event.subject_id),
     },
-    "application.withdrawn": {},
+    "application.withdrawn": {
+        "materials.release_promises": lambda services, event: services.tolerances.release_all(event.subject_id)
+    },
     "service_order.created": {
         "orders.tell_order_created": tell_company,
         "surveys.follow_order_created": survey_follows,
@@ -172,6 +174,29 @@ LISTENERS: dict[str, dict[str, Listener]] = {
     "order_request.approved": {"orders.tell_request_approved": tell_company},
     "order_request.refused": {"orders.tell_request_refused": tell_company},
     "order_request.lapsed": {},
+    "tolerance.due_soon": {
+        "telling.tolerance_due_soon": lambda services, event: services.material_telling.due_soon(event)
+    },
+    "tolerance.fulfilled": {},
+    "tolerance.fulfilled_late": {
+        "telling.tolerance_late": lambda services, event: services.material_telling.fulfilled_late(event)
+    },
+    "tolerance.overdue": {
+        "credit.promise_broken": lambda services, event: services.credit.promise_broken(event),
+        "telling.tolerance_overdue": lambda services, event: services.material_telling.overdue(event),
+    },
+    "tolerance.released": {
+        "telling.tolerance_released": lambda services, event: services.material_telling.released(event)
+    },
+    "credit_record.noticed": {"telling.credit_noticed": lambda services, event: services.credit_telling.noticed(event)},
+    "credit_record.objected": {},
+    "credit_record.confirmed": {
+        "telling.credit_confirmed": lambda services, event: services.credit_telling.confirmed(event)
+    },
+    "credit_record.revoked": {"telling.credit_revoked": lambda services, event: services.credit_telling.revoked(event)},
+    "credit_record.repaired": {
+        "telling.credit_repaired": lambda services, event: services.credit_telling.repaired(event)
+    },
     "session.reuse_detected": {"telling.session_reuse": lambda services, event: services.telling.session_reuse(event)},
 }
 """Event kind → {task name: listener}. An event without listeners stands here too, so that forgetting one is loud."""

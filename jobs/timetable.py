@@ -157,6 +157,8 @@ def register(app: procrastinate.App, services: Services) -> None:
         ("jobs.sweep", "*/10 * * * * 7", run_sweep),
         ("jobs.tidy", "17 * * * * 11", run_tidy),
         ("delegation.lapse", "* * * * * */30", run_lapse),
+        ("tolerances.watch", "*/10 * * * * 35", _timed(services.tolerances.watch)),
+        ("credit.confirm", "5 * * * * 43", _timed(services.credit.confirm_due)),
         ("materials.sweep", "25 4 * * * 29", _timed(services.materials.sweep)),
         ("deadlines.watch", "* * * * * 37", _timed(services.watch.run)),
         ("notifications.expire", "*/10 * * * * 23", _timed(services.delivery.expire)),

@@ -41,6 +41,8 @@ from domain.billing.telling import Telling
 from domain.billing.topping_up import ToppingUp
 from domain.companies import Companies, JoinedCompany
 from domain.companies.filed import FiledCompany
+from domain.credit.records import Credit
+from domain.credit.telling import CreditTelling
 from domain.deadlines.calendars import Calendars
 from domain.deadlines.clocks import Deadlines
 from domain.deadlines.recounting import Recounting
@@ -71,6 +73,7 @@ from domain.materials.apart import Inspector
 from domain.materials.materials import Materials
 from domain.materials.store import DiskStore, Store
 from domain.materials.telling import MaterialTelling
+from domain.materials.tolerances import Tolerances
 from domain.orders.answering import OrderAnswers
 from domain.orders.clock import OrderClock
 from domain.orders.delivery import OrderDelivery
@@ -251,6 +254,9 @@ def compose(settings: Settings) -> Services:
         mandate_telling=MandateTelling(vault, intents),
         materials=Materials(city, vault, _material_store(settings), limiter, Inspector(), None),
         material_telling=MaterialTelling(city, intents),
+        tolerances=Tolerances(city, vault),
+        credit=Credit(city, vault, calendars.current),
+        credit_telling=CreditTelling(intents),
         share_telling=ShareTelling(city, accounts, intents),
         papers=papers,
         order_clock=order_clock,

@@ -24,6 +24,8 @@ MODULES = (
     "models.deadline",
     "models.fee",
     "models.material",
+    "models.tolerance",
+    "models.credit",
     "models.reconciliation",
     "models.message",
     "models.follower",

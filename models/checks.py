@@ -7,6 +7,7 @@ moment the caller gave (see :data:`NOW`); work that a job does within moments is
 from models import (
     application,
     bill,
+    credit,
     mandate,
     material,
     message,
@@ -20,6 +21,7 @@ from models import (
     share,
     supervision,
     survey,
+    tolerance,
 )
 from models.access_checks import ACCESS, JOINED, SHARES
 from models.check import OVERDUE, Check, counted
@@ -559,5 +561,7 @@ _LAWS = (
     mandate.MANDATE,
     material.MATERIAL,
     supervision.SUPERVISION,
+    tolerance.TOLERANCE,
+    credit.CREDIT_RECORD,
 )
 assert set(LIFECYCLES.values()) == set(_LAWS), "a lifecycle is registered by importing its module: import it above"

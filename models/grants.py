@@ -40,7 +40,7 @@ GRANTS: dict[str, frozenset[str]] = {
     "phone_code": _TIDY,
     **dict.fromkeys(("device", "card_read"), _KEEP),
     **dict.fromkeys(("account_share", "mandate"), _KEEP),
-    **dict.fromkeys(("material", "material_use", "evidence_contest"), _KEEP),
+    **dict.fromkeys(("material", "material_use", "evidence_contest", "tolerance", "credit_record"), _KEEP),
     **dict.fromkeys(
         ("idempotent_answer", "quote", "filed_account", "refresh_token", "company_nonce", "device_nonce", "login_attempt", "spent_code"), _TIDY
     ),
@@ -66,6 +66,8 @@ TRIGGERS = {
     "charge_published_only": ("charge", "charge_is_published", "at once"),
     "deadline_pause_no_overlap": ("deadline_pause", "deadline_pauses_do_not_overlap", "at once"),
     "quote_no_surcharge": ("quote", "quote_is_what_is_owed", "at once"),
+    "service_order_gas_has_papers": ("service_order", "gas_has_its_papers", "at once"),
+    "tolerance_not_barred": ("tolerance", "tolerance_is_open_to_subject", "at once"),
     "refund_within_part": ("refund", "refund_stays_within_part", "at once"),
 }
 """Trigger → its table, its function, and when it judges; procrastinate's own are its schema's."""

@@ -36,6 +36,8 @@ OWNED = (
     Owned("material", ("kind", "content_index"), "removed_at is null"),
     Owned("evidence_contest"),
     Owned("application"),
+    Owned("tolerance"),
+    Owned("credit_record"),
     Owned("quote"),
     Owned("payment"),
     Owned("message", ("event_id", "channel")),

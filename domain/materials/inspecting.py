@@ -47,7 +47,7 @@ class MaterialRefused(LianbanError):
 
     code = "material_refused"
 
-    def __init__(self, reason: Reason) -> None:
+    def __init__(self, reason: Reason = "unreadable") -> None:
         super().__init__(reason, reason=reason)
         self.reason = reason
 

@@ -9,10 +9,12 @@ from cities.schema import City
 from core import clock
 from core.database import transaction
 from core.failpoint import failpoint
+from domain.materials.tolerances import owed_papers
 from domain.orders.clock import OrderClock
 from domain.orders.moving import (
     Handler,
     OncePerOrder,
+    PapersMissing,
     ReasonNotListed,
     SupervisorNeeded,
     TooLate,
@@ -217,11 +219,19 @@ class Orders:
         return order
 
     async def connect(self, order_id: UUID, by: Handler, account_number: str | None = None) -> ServiceOrder:
-        """接通: water, power, gas or line is on."""
+        """接通: water, power, gas or line is on; gas never while a paper it needs is only promised.
+
+        Raises:
+            PapersMissing.
+        """
         async with transaction():
             order = await locked(order_id, by.company)
+            owed = await owed_papers(order.application_id, order.service)
+            if owed and order.service == "gas":
+                raise PapersMissing(missing=owed)
             now = clock.now()
             columns = {"connected_at": now, "ended_at": now, "paused_reason": None, "paused_at": None}
+            columns["tolerated"] = bool(owed)
             await self._moved(order, "connect", by.actor, columns=columns)
             await self._clock.ended(order)
             await self._papers.write(order.id, "connection", {"account_number": account_number}, by.actor)

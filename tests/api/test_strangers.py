@@ -154,8 +154,9 @@ THEIRS: dict[str, Callable[[Edge, Person], Awaitable[str]]] = {
     "before": OBJECTS["bill_id"],
     "after": OBJECTS["payment_id"],
 }
-_REAL_NAME = {"mandate_id", "On-Behalf-Of"}
+_REAL_NAME = {"mandate_id", "material_id", "On-Behalf-Of"}
 POSITIONS = {
+    "materials_list_materials": "material_id",
     "messages_list_messages": "message_id",
     "counters_list_acting": "acting_id",
     "shares_list_uses": "share_id",
@@ -198,6 +199,8 @@ class Folk:
         body = filled(route.example, dict.fromkeys(placeholders(route.example), "000000"))
         if place.where == "query":
             query[place.name] = id_
+        if place.operation == "materials_read":
+            query["link"] = f"{int(clock.timestamp()) + 60}.somebody-s"
         if place.where == "header" or place.operation in ("mandates_appoint", "mandates_list_agents"):
             headers["On-Behalf-Of"] = id_ if place.where == "header" else await self.own("On-Behalf-Of")
         if place.where == "body":
@@ -297,7 +300,7 @@ async def rich(edge: Edge) -> Person:
     person = await edge.person(3)
     await edge.payment(person)
     await edge.message(person)
-    for name in ("share_id", "mandate_id", "acting_id"):
+    for name in ("share_id", "mandate_id", "acting_id", "material_id"):
         await OBJECTS[name](edge, person)
     clerk = await member_for(edge.spine.services, BY_NAME["staff_desk_reveal_account"].access)
     body = filled(BY_NAME["staff_desk_reveal_account"].example, _Any())

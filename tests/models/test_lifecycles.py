@@ -38,6 +38,8 @@ LEAVING_AN_END = {
     "account_share": {},
     "mandate": {},
     "material": {},
+    "tolerance": {},
+    "credit_record": {},
 }
 """Lifecycle → (terminal state, event) → why somebody leaves it after all."""
 
@@ -57,6 +59,8 @@ ENDS = {
     "account_share": {"ended", "lapsed"},
     "mandate": {"revoked", "expired", "lapsed"},
     "material": {"removed"},
+    "tolerance": {"fulfilled", "late", "released"},
+    "credit_record": {"revoked", "repaired"},
 }
 
 each = pytest.mark.parametrize("law", LIFECYCLES.values(), ids=list(LIFECYCLES))
