@@ -42,7 +42,7 @@ grant select, insert, update on tolerance, credit_record to lianban_app;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("models", "0030_commitments")]
+    dependencies = [("models", "0032_mandate_warnings")]
 
     initial = False
 
