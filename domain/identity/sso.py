@@ -79,6 +79,10 @@ class Started:
     browser: str = field(repr=False)
 
 
+TOLD_BY_THE_PAGE = (LoginStateRefused, ReturnRefused, LoginCodeReplayed, VouchingRefused, IdentitySourceAway)
+"""With what a login may come back to the page (``#error=``); web/src/texts.ts has a sentence for each."""
+
+
 class Sso:
     """Logins at identity sources that are reached by a browser."""
 
@@ -214,7 +218,7 @@ class Sso:
             attempt = await self._returned(source_code, query.get("state", ""), browser)
             page = attempt.return_url
             handover = await self._vouched(attempt, query)
-        except (LoginStateRefused, ReturnRefused, LoginCodeReplayed, VouchingRefused, IdentitySourceAway) as error:
+        except TOLD_BY_THE_PAGE as error:
             log.info("sso.refused", source=source_code, error_code=error.code, reason=str(error))
             return _with_fragment(page, "error", error.code)
         return _with_fragment(page, "handover", handover)

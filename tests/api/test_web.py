@@ -1,9 +1,11 @@
 """The page: served from memory, kept as long as its name says, nothing beside it."""
 
 import re
+from pathlib import Path
 
 import httpx
 
+from domain.identity.sso import TOLD_BY_THE_PAGE
 from tests.harness.edge import Edge
 
 
@@ -39,3 +41,9 @@ async def test_what_the_page_names_is_there_and_kept_for_ever(edge: Edge) -> Non
 async def test_there_is_no_way_out_of_the_folder(edge: Edge) -> None:
     for name in ("..%2findex.html", "%2e%2e%2fpackage.json", "nothing.js", "..%5c..%5cREADME.md"):
         assert (await edge.http.get(f"/h5/assets/{name}")).status_code == 404
+
+
+def test_the_page_has_a_sentence_for_every_way_in_which_a_login_comes_back_without_one() -> None:
+    texts = (Path(__file__).parents[2] / "web" / "src" / "texts.ts").read_text()
+    (said,) = re.findall(r"loginErrors: Record<string, string> = \{(.*?)\n\}", texts, re.DOTALL)
+    assert set(re.findall(r"^  (\w+): '[^']+[。]',$", said, re.MULTILINE)) == {error.code for error in TOLD_BY_THE_PAGE}

@@ -14,7 +14,7 @@ export const texts = {
     unified: '用鄂汇办登录',
     consent: '我已阅读并同意《用户协议》和《隐私说明》',
     consentFirst: '先勾选同意，再登录',
-    failed: '没有登录成功',
+    failed: '没有登录成功，请重新点一次登录。',
     leaving: '正在打开登录页…',
   },
   owed: {
@@ -69,6 +69,15 @@ export const texts = {
     done: '完成',
   },
 } as const
+
+/** Why the login page sent the browser back without a login, by the server's code (`#error=`): what happened, and the next step. */
+export const loginErrors: Record<string, string> = {
+  login_state_refused: '这次登录已经失效，可能等得太久，或者换了浏览器。请重新点一次登录。',
+  login_return_refused: '您取消了登录，或者登录平台没有确认。请重新点一次登录。',
+  login_code_refused: '登录平台没有认可这次登录。请重新点一次登录。',
+  login_code_replayed: '这次登录已经用过了。请重新点一次登录，不要刷新或后退到登录的页面。',
+  identity_source_away: '登录平台暂时没有回复。请过一会儿再登录。',
+}
 
 export const services: Record<string, string> = { water: '水', power: '电', gas: '气', network: '网' }
 
