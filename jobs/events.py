@@ -76,6 +76,7 @@ LISTENERS: dict[str, dict[str, Listener]] = {
     "payment.received_late": {"payments.refund_late": refund_late_money},
     "payment.closed": {},
     "payment.failed": {},
+    "payment.given_up": {"telling.payment_given_up": lambda services, event: services.telling.payment_given_up(event)},
     "posting.posted": {"telling.posting_posted": lambda services, event: services.telling.posting_posted(event)},
     "posting.delayed": {"telling.posting_delayed": lambda services, event: services.telling.posting_delayed(event)},
     "posting.refused": {"payments.refund_refused": refund_refused_posting},

@@ -23,6 +23,7 @@ COMMANDS = {
     "staff": "create and list staff logins",
     "calendar": "import a year's holidays and make-up working days",
     "reconcile": "compare a day's files with the books, report it, and end differences",
+    "payment": "look at payments that the provider's word does not match, and end one",
     "refund": "look at refunds that have not succeeded, and ask for one anew",
 }
 """Command → what it does. The module is ``lianban.<command>``."""

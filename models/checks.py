@@ -251,6 +251,19 @@ group by l.claim_key having count(*) > 1
     ),
 )
 
+_UNMATCHED = Check(
+    "unmatched_word_is_seen_to",
+    4,
+    "支付机构说的和我方对不上的缴费，过期一天之内由两个人结束，不会一直占着账单",
+    counted(f"payment where status in ({_LIVE})"),
+    f"""
+select p.id::text as id, 'is ' || p.status || ', a verified word about it does not match: ' || a.detail as what
+from payment p join payment_part part on part.payment_id = p.id
+join audit a on a.subject = 'payment_part' and a.subject_id = part.id::text and a.action = 'payment.trade_mismatch'
+where p.status in ({_LIVE}) and greatest(p.expires_at, a.at) < check_now() - interval '1 day'
+""",
+)
+
 REFUNDS = (
     Check(
         "refund_within_part",
@@ -289,6 +302,7 @@ select r.id::text, 'of a part of another payment' from refund r join payment_par
 )
 
 PAID = (
+    _UNMATCHED,
     Check(
         "paid_on_word",
         4,

@@ -54,6 +54,10 @@ PAYMENT = Lifecycle(
         Edge(_S.CLOSING, "order_closed", _S.CLOSED, _PROVIDER, "payment.closed"),
         Edge(_S.CLOSING, "lapse", _S.CLOSED, ("system",), "payment.closed"),
         *(
+            Edge(state, "correct_to_failed", _S.FAILED, ("staff",), "payment.given_up")
+            for state in (_S.ORDERING, _S.ORDER_UNKNOWN, _S.AWAITING_PAYER, _S.CLOSING)
+        ),
+        *(
             Edge(state, "money_received", _S.SUCCEEDED, _PROVIDER, "payment.succeeded")
             for state in (_S.CREATED, _S.ORDERING, _S.ORDER_UNKNOWN, _S.AWAITING_PAYER, _S.CLOSING)
         ),

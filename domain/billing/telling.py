@@ -63,6 +63,10 @@ class Telling:
         payment = await Payment.get(id=event.subject_id)
         await self._tell_payer(event, "payment.succeeded", payment.id, payment.paid_at)
 
+    async def payment_given_up(self, event: Event) -> None:
+        """The payer: people have ended it, since what the provider says of it does not match."""
+        await self._tell_payer(event, "payment.given_up", event.subject_id, event.at)
+
     async def posting_posted(self, event: Event) -> None:
         """The payer: the company has recorded it."""
         posting = await Posting.get(id=event.subject_id)

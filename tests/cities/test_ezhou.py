@@ -135,6 +135,7 @@ def test_the_catalogue_covers_the_events_of_paying_binding_sharing_and_logging_i
         "payment.refund_started",
         "payment.refunded",
         "payment.refund_stuck",
+        "payment.given_up",
         "binding.created",
         "binding.revoked",
         "session.reuse_detected",

@@ -81,6 +81,11 @@ PLANTS = (
     _plant("refund_number_once", "its number is R2", "update refund set refund_number = 'R2'"),
     _plant("refund_number_once", "of a part of another payment",
         "update refund set payment_id = (select payment_id from posting where status = 'posted')"),
+    _plant("unmatched_word_is_seen_to", "does not match: amount",
+        "update payment set status = 'closing', expires_at = now() - interval '2 days' where id = (select payment_id from payment_part limit 1)",
+        f"insert into audit (id, at, actor_kind, actor_id, action, subject, subject_id, detail) select '{ALSO}', now() - interval '2 days', 'provider',"
+        " 'wechat_pay', 'payment.trade_mismatch', 'payment_part', part.id::text, 'amount' from payment_part part join payment p on p.id = part.payment_id"
+        " where p.status = 'closing'"),
     _plant("paid_on_word", "on nobody's word", "delete from journal where event = 'money_received'"),
     _plant("paid_on_word", "on nobody's word", "update journal set actor_kind = 'person' where event = 'money_received'"),
     _plant("paid_on_word", "a part has no transaction or another amount", "update payment_part set provider_transaction = null, received_fen = null"),
