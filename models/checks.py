@@ -255,7 +255,7 @@ _UNMATCHED = Check(
     "unmatched_word_is_seen_to",
     4,
     "支付机构说的和我方对不上的缴费，过期一天之内由两个人结束，不会一直占着账单",
-    counted(f"payment where status in ({_LIVE})"),
+    counted("payment"),
     f"""
 select p.id::text as id, 'is ' || p.status || ', a verified word about it does not match: ' || a.detail as what
 from payment p join payment_part part on part.payment_id = p.id

@@ -249,7 +249,7 @@ def _values(placeholder: Placeholder) -> st.SearchStrategy[object]:
         case AccountNumberValue():
             return st.from_regex(re.compile(r"\A[0-9A-Za-z_-]{1,30}\Z", re.ASCII))
         case ReferenceValue():
-            return st.from_regex(re.compile(r"\A[0-9A-Za-z_-]{1,36}\Z", re.ASCII))
+            return st.from_regex(re.compile(rf"\A[0-9A-Za-z_-]{{1,{placeholder.max}}}\Z", re.ASCII))
         case ChoiceValue():
             return st.sampled_from(sorted(placeholder.options))
         case TextValue():
