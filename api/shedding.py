@@ -56,7 +56,7 @@ class Load:
     @property
     def crowd(self) -> float:
         """How full the process is of requests: 1 is full."""
-        return max(self.working / FULL_WORKING, self.waiting / FULL_WAITING)
+        return _crowd(self.working, self.waiting)
 
 
 class Shedder:
@@ -91,10 +91,8 @@ class Shedder:
     @property
     def refused_on_arrival(self) -> int:
         """The same for who comes through the door now: those let in a moment ago, whose work has not begun, count too."""
-        if not self._arriving:
-            return self.refused_classes
-        load = self.load()
-        return max(self._late_level, _level(Load(load.working + self._arriving, load.waiting).crowd))
+        working = max(0, self.in_flight - self._outside()) + self._arriving
+        return max(self._late_level, _level(_crowd(working, self._waiting())))
 
     def arrived(self) -> None:
         """The door lets a request in; :meth:`admitted` follows once it has been read."""
@@ -155,6 +153,10 @@ class Shedder:
 def refusal(shed: Shed) -> Overloaded:
     """What a refused request of this class is told."""
     return Overloaded(retry_after_s=_RETRY_AFTER_S[shed])
+
+
+def _crowd(working: int, waiting: int) -> float:
+    return max(working / FULL_WORKING, waiting / FULL_WAITING)
 
 
 def _level(fullness: float) -> int:

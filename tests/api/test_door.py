@@ -57,7 +57,9 @@ def test_what_never_gives_way_goes_on() -> None:
         request("/v1/companies", head="Connection: close\r\n"),
         request("/v1/companies", head="Content-Length: 2\r\nContent-Length: 0\r\n"),
         request("/v1/companies", head="Content-Length: +2\r\n", body="{}"),
-        request("/v1/companies", head="X-Content-Length: 2\r\n", body="{}"),
+        request("/v1/companies", head="X-A: b\r\n Content-Length: 2\r\n"),
+        request("/v1/companies", head="X-A: b\nContent-Length: 2\r\n"),
+        request("/v1/companies", head="Content-Length : 2\r\n", body="{}"),
         request("/v1/quotes", "POST", head="Content-Length: 8\r\n") + b"{}",
         request("/v1/companies") + request("/v1/companies"),
         request("/v1/companies")[:-2],
@@ -69,7 +71,8 @@ def test_what_never_gives_way_goes_on() -> None:
         b"\x16\x03\x01\x02\x00",
     ],
     ids=[
-        "chunked", "expects", "closing", "two lengths", "signed length", "a header that ends like it", "half a body", "two at once",
+        "chunked", "expects", "closing", "two lengths", "signed length", "a folded line", "half a line end", "a space before the colon",
+        "half a body", "two at once",
         "half a head", "old version", "other method", "no route", "empty word", "nothing", "TLS",
     ],
 )  # fmt: skip
