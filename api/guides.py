@@ -57,6 +57,18 @@ class ChargeView(Output, frozen=True):
     clause: str
 
 
+class PaperView(Output, frozen=True):
+    """A paper that is asked for; `conditional`: only in some cases, which the application form finds out."""
+
+    code: str
+    name: str
+    hint: str | None
+    conditional: bool
+    deferrable: bool
+    waived_by: list[str]
+    clause: str
+
+
 class ServiceGuideView(Output, frozen=True):
     """One service's part of the guide."""
 
@@ -65,6 +77,7 @@ class ServiceGuideView(Output, frozen=True):
     terms: list[TermView]
     costs: list[CostView]
     charges: list[ChargeView]
+    papers: list[PaperView]
 
 
 class ConnectionGuide(Output, frozen=True):
@@ -81,6 +94,7 @@ async def show_connection(call: Call) -> Answer:
         query.distance_m,
         Decimal(query.kw) if query.kw else None,
         query.pushed,
+        query.applicant,
     )
     found = call.services.guides.connection(asked, clock.today())
     return Answer(ConnectionGuide(call.services.city.name, [_view(part) for part in found]), headers=_CACHED)
@@ -95,6 +109,12 @@ def _view(part: ServiceGuide) -> ServiceGuideView:
         [
             ChargeView(each.code, each.company, each.name, each.unit, each.price_fen, each.clause)
             for each in part.charges
+        ],
+        [
+            PaperView(
+                each.code, each.name, each.hint, each.conditional, each.deferrable, list(each.waived_by), each.clause
+            )
+            for each in part.papers
         ],
     )
 

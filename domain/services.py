@@ -64,6 +64,7 @@ from domain.materials.telling import MaterialTelling
 from domain.materials.tolerances import Tolerances
 from domain.orders.answering import OrderAnswers
 from domain.orders.clock import OrderClock
+from domain.orders.costs import OrderCosts
 from domain.orders.delivery import OrderDelivery
 from domain.orders.handling import Orders
 from domain.orders.papers import Papers
@@ -114,6 +115,7 @@ class Services:
     watch: Watch
     supervising: Supervising
     fees: Fees
+    order_costs: OrderCosts
     guides: Guides
     accounts: Accounts
     qr_codes: QrCodes

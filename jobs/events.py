@@ -67,6 +67,16 @@ async def tell_survey(services: Services, event: Event) -> None:
     await services.survey_telling.survey(event)
 
 
+async def record_cost(services: Services, event: Event) -> None:
+    """An order was accepted, or what it asks for has changed: who bears its cost is recorded."""
+    await services.order_costs.record(event.subject_id)
+
+
+async def drop_cost(services: Services, event: Event) -> None:
+    """An order comes to nothing: nobody bears anything."""
+    await services.order_costs.drop(event.subject_id)
+
+
 LISTENERS: dict[str, dict[str, Listener]] = {
     "payment.succeeded": {
         "billing.open_posting": open_posting,
@@ -121,10 +131,14 @@ LISTENERS: dict[str, dict[str, Listener]] = {
         "orders.tell_order_created": tell_company,
         "surveys.follow_order_created": survey_follows,
     },
-    "service_order.accepted": {"telling.order_accepted": tell_order},
+    "service_order.accepted": {"telling.order_accepted": tell_order, "costs.record_accepted": record_cost},
     "service_order.sent_back": {"telling.order_sent_back": tell_order},
     "service_order.refused": {"telling.order_refused": tell_order, "surveys.follow_order_refused": survey_follows},
-    "service_order.failed": {"telling.order_failed": tell_order, "surveys.follow_order_failed": survey_follows},
+    "service_order.failed": {
+        "telling.order_failed": tell_order,
+        "costs.drop_failed": drop_cost,
+        "surveys.follow_order_failed": survey_follows,
+    },
     "service_order.returned": {"telling.order_returned": tell_order, "surveys.follow_order_returned": survey_follows},
     "service_order.redispatched": {
         "telling.order_redispatched": tell_order,
@@ -144,17 +158,19 @@ LISTENERS: dict[str, dict[str, Listener]] = {
     "service_order.resumed": {"telling.order_resumed": tell_order, "orders.tell_order_resumed": tell_company},
     "service_order.withdrawn": {
         "telling.order_withdrawn": tell_order,
+        "costs.drop_withdrawn": drop_cost,
         "applications.follow_withdrawn": follow_withdrawal,
         "orders.tell_order_withdrawn": tell_company,
         "surveys.follow_order_withdrawn": survey_follows,
     },
     "service_order.lapsed": {
         "telling.order_lapsed": tell_order,
+        "costs.drop_lapsed": drop_cost,
         "applications.follow_lapsed": follow_withdrawal,
         "orders.tell_order_lapsed": tell_company,
         "surveys.follow_order_lapsed": survey_follows,
     },
-    "service_order.corrected": {"orders.tell_order_corrected": tell_company},
+    "service_order.corrected": {"orders.tell_order_corrected": tell_company, "costs.record_corrected": record_cost},
     "service_order.plan_confirmed": {"orders.tell_order_plan_confirmed": tell_company},
     "service_order.plan_questioned": {"orders.tell_order_plan_questioned": tell_company},
     "service_order.contracted": {"orders.tell_order_contracted": tell_company},

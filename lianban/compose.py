@@ -76,6 +76,7 @@ from domain.materials.telling import MaterialTelling
 from domain.materials.tolerances import Tolerances
 from domain.orders.answering import OrderAnswers
 from domain.orders.clock import OrderClock
+from domain.orders.costs import OrderCosts
 from domain.orders.delivery import OrderDelivery
 from domain.orders.handling import Orders
 from domain.orders.papers import Papers
@@ -208,7 +209,7 @@ def compose(settings: Settings) -> Services:
     orders, parts = Orders(city, papers, order_clock), Parts(vault)
     order_answers, drafts = OrderAnswers(papers, order_clock), Drafts(city, vault, mandates)
     quotes = Quotes(accounts, refresher, qr_codes, city)
-    watch = Watch(city, calendars)
+    watch, fees = Watch(city, calendars), Fees(city)
     return Services(
         settings=settings,
         city=city,
@@ -236,7 +237,8 @@ def compose(settings: Settings) -> Services:
         recounting=Recounting(deadlines, calendars),
         watch=watch,
         supervising=Supervising(city, watch),
-        fees=Fees(city),
+        fees=fees,
+        order_costs=OrderCosts(fees, papers, vault),
         guides=Guides(city),
         accounts=accounts,
         qr_codes=qr_codes,

@@ -77,20 +77,30 @@ class Fees:
     ) -> FeeClaim:
         """Record who bears what this case costs outside the red line, by today's rule, in place of what was recorded before.
 
+        What is recorded just so already stays, with the cost the company has stated.
+
         Raises:
             PowerNotStated.
         """
         service, now = self._city.company(company).service, clock.now()
         applied = kw if self._city.fees.by_kw(service, clock.today()) else None
         borne = self.bearer(service, applied, clock.today())
-        await FeeClaim.filter(subject_kind=subject_kind, subject_id=subject_id, superseded_at=None).update(
-            superseded_at=now
-        )
+        standing = await FeeClaim.get_or_none(subject_kind=subject_kind, subject_id=subject_id, superseded_at=None)
+        if standing is not None:
+            same = (borne.bearing.code, company, applied.kw if applied else None)
+            if (standing.basis, standing.company, standing.kw) == same:
+                return standing
+            await self.drop(subject_kind, subject_id)
         return await FeeClaim.create(
             id=ids.new_id(), subject_kind=subject_kind, subject_id=subject_id, company=company, service=service, area=area,
             bearer=borne.bearing.bearer, basis=borne.bearing.code, clause=borne.clause, kw=applied.kw if applied else None,
             doubtful=borne.bearing.doubt is not None, actor_kind=actor.kind, actor_id=actor.id, recorded_at=now,
         )  # fmt: skip
+
+    async def drop(self, subject_kind: str, subject_id: UUID) -> None:
+        """Nobody bears anything of this case any more; what was recorded stays readable."""
+        standing = FeeClaim.filter(subject_kind=subject_kind, subject_id=subject_id, superseded_at=None)
+        await standing.update(superseded_at=clock.now())
 
     async def state_cost(self, subject_kind: str, subject_id: UUID, amount_fen: int) -> None:
         """The company says what it came to.

@@ -15,8 +15,8 @@ class Kilowatts:
     kw: Decimal
 
     def __post_init__(self) -> None:
-        if not 0 < self.kw < 1_000_000:
-            raise ValueError("power applied for is above 0 and below a gigawatt")
+        if not 0 < self.kw <= 1_000_000:
+            raise ValueError("power applied for is above 0 and at most a gigawatt")
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -3,14 +3,15 @@
 Nothing here has rules of its own: it reads those that open the promise of a case and that say who bears its cost.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from cities.fees import Borne, PublishedCharge
 from cities.schema import City, Company, Service
 
+_KIND = "/applicant/kind"
 SERVICES: tuple[Service, ...] = ("water", "power", "gas", "network")
 
 
@@ -21,6 +22,7 @@ class Asked(NamedTuple):
     distance_m: int | None = None
     kw: Decimal | None = None
     pushed: bool = False
+    applicant: Literal["person", "enterprise"] | None = None
 
 
 class Term(NamedTuple):
@@ -52,14 +54,33 @@ class Cost(NamedTuple):
     clause: str
 
 
+class PaperNeeded(NamedTuple):
+    """A paper that is asked for: always, or (`conditional`) only in some cases, which the application form finds out.
+
+    `deferrable`: it may be promised for later (容缺). `waived_by`: what stands for it (免交).
+    """
+
+    code: str
+    name: str
+    hint: str | None
+    conditional: bool
+    deferrable: bool
+    waived_by: tuple[str, ...]
+    clause: str
+
+
 class ServiceGuide(NamedTuple):
-    """One service's part. `charges`: what its companies may charge inside the red line, which is nothing when it is empty."""
+    """One service's part. `charges`: what its companies may charge inside the red line, which is nothing when it is empty.
+
+    `papers`: none for a pushed project (0 份，平台录入推送).
+    """
 
     service: Service
     companies: tuple[Company, ...]
     terms: tuple[Term, ...]
     costs: tuple[Cost, ...]
     charges: tuple[PublishedCharge, ...]
+    papers: tuple[PaperNeeded, ...]
 
 
 class Guides:
@@ -84,7 +105,22 @@ class Guides:
             tuple(self._terms(asked, on)),
             tuple(self._cost(borne, companies) for borne in shown),
             tuple(charge for charge in fees.published(on) if charge.company in codes),
+            () if asked.pushed else tuple(self._papers(service, asked.applicant, on)),
         )
+
+    def _papers(self, service: Service, applicant: str | None, on: date) -> Iterator[PaperNeeded]:
+        answers = {"services": [service], **({"applicant": {"kind": applicant}} if applicant else {})}
+        for rule in self._city.materials.requirements:
+            kinds = rule.when.get(_KIND)
+            is_other = kinds is not None and applicant is not None and applicant not in kinds
+            if service not in rule.services or not rule.in_force(on) or is_other:
+                continue
+            paper = self._city.materials.paper(rule.paper)
+            assert paper is not None, "the pack was checked"
+            is_sure = rule.applies(answers)
+            yield PaperNeeded(
+                paper.code, paper.name, paper.hint, not is_sure, rule.deferrable, tuple(rule.waived_by), rule.source
+            )
 
     def _terms(self, asked: Asked, on: date) -> list[Term]:
         rules = self._city.promises

@@ -3,10 +3,12 @@
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cities.loader import load, load_city
+from cities.schema import City
 from domain.deadlines.calendars import Calendars
 from domain.deadlines.clocks import Deadlines
 from domain.fees.bearing import Fees
@@ -53,3 +55,19 @@ def test_changing_a_rule_changes_the_guide(tmp_path: Path) -> None:
     city = load(packs.change(tmp_path, "promises.toml", packs.put("distance.0.bands.0.days", 2)))
     (part,) = Guides(city).connection(Asked(("gas",), 420), ON)
     assert [(term.days, term.words) for term in part.terms] == [(2, "2个工作日内办结")]
+
+
+def test_the_papers_are_those_the_application_will_ask_for(tmp_path: Path) -> None:
+    def papers(city: City, **known: Any) -> dict[str, bool]:
+        (part,) = Guides(city).connection(Asked(("water",), **known), ON)
+        return {paper.code: paper.conditional for paper in part.papers}
+
+    person = papers(CITY, applicant="person")
+    assert person["id_card"] is False
+    assert "business_licence" not in person
+    assert papers(CITY, applicant="enterprise")["business_licence"] is False
+    assert papers(CITY)["id_card"] is True, "it depends on who applies"
+    assert papers(CITY, pushed=True) == {}
+    assert set(person) <= {paper.code for paper in CITY.materials.papers}
+    dropped = packs.change(tmp_path, "materials.toml", packs.put("requirements.0.services", ["gas"]))
+    assert "id_card" not in papers(load(dropped), applicant="person")
