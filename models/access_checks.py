@@ -81,6 +81,39 @@ where said.what is not null
 """,
     ),
     Check(
+        "counter_payment_within_its_session",
+        11,
+        "窗口替市民发起的缴费：是那位市民的、那位窗口人员办的，扫码付款，在那次代办里开始，不晚于它结束",
+        counted("acting_payment"),
+        f"""
+with recursive {JOINED}
+select begun.id::text as id, 'payment ' || p.id || ' ' || said.what as what
+from acting_payment begun join acting_session s on s.id = begun.acting_id join payment p on p.id = begun.payment_id
+cross join lateral (select case
+  when p.person_id is distinct from s.person_id and (p.person_id, s.person_id) not in (select a, b from joined) then 'is another citizen''s'
+  when p.actor_user_id <> s.staff_id then 'is another clerk''s'
+  when p.method <> 'native' or s.purpose <> 'pay' then 'is not paid by a code on a screen'
+  when begun.created_at < s.created_at or begun.created_at > least(s.expires_at, s.ended_at) + {_SLACK}
+    then 'was begun outside its session'
+  when p.expires_at > s.expires_at then 'outlives its session' end as what) said
+where said.what is not null
+""",
+    ),
+    Check(
+        "card_names_were_read",
+        11,
+        "凭身份证实名的人，都有一台登记过的设备读过他的身份证",
+        counted("person where real_name_source = 'id_card'"),
+        f"""
+with recursive {JOINED}
+select p.id::text as id, 'has a real name by card that no device has read' as what from person p
+where p.real_name_source = 'id_card' and not exists (
+  select 1 from audit a join device d on d.id::text = a.actor_id
+  where a.actor_kind = 'device' and a.action = 'person.real_name_proved' and a.subject = 'person'
+    and (a.subject_id = p.id::text or (p.id, a.subject_id::uuid) in (select a, b from joined)))
+""",
+    ),
+    Check(
         "others_money_is_written_down",
         11,
         "替家人、替单位发起的缴费，都记给了给权的人看",

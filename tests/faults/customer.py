@@ -21,6 +21,8 @@ PROOF = "0041"
 ELSEWHERE = {"gas": "Q2{:08}", "power": "42900{:08}"}
 """Companies that a combined payment pays as well, and how they number their accounts."""
 _BILL_FEN = 4199
+_IN_A_POPUP = 5
+"""Templates that WeChat asks about at once, at most."""
 _CREDITS = "select count(*) from subscription_credit c join session s on s.user_id = c.user_id where s.id = %s"
 
 
@@ -184,7 +186,8 @@ class Customer(Phone):
     async def allow_all_messages(self) -> None:
         """The pop-up, accepted: one message of each template, once we have heard of it. Two within a second would count as one."""
         templates = list(self.world.settings.wechat.templates.values())
-        await self.allow_messages(templates)
+        for first in range(0, len(templates), _IN_A_POPUP):
+            await self.allow_messages(templates[first : first + _IN_A_POPUP])
         self._allowed += len(templates)
 
         session_id = self.tokens["session_id"]

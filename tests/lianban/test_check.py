@@ -12,13 +12,21 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from api import payments as payments_api
 from core import clock, ids
+from domain.billing.paying import Way
 from domain.deadlines.clocks import Subject
+from domain.identity.cards import CardFacts
 from domain.identity.mandates import Scope
 from lianban import check
 from models.checks import CHECKS, NOT_EXAMINED
+from models.device import Device
 from models.lifecycle import SYSTEM
+from models.payment import Payment
+from tests.harness import devices
+from tests.harness.devices import HALL
 from tests.harness.spine import WATER, Citizen, Spine
+from tests.harness.staff import member
 from tests.lianban.plants import ALSO, PLANTS
 from tests.payments.reconciliation.days import morning_after, reconcile, spoil_bill
 
@@ -38,7 +46,7 @@ async def _live(spine: Spine) -> None:
     passer_by = await spine.citizen()
     number = await spine.account()
     bill_no = await spine.bill(number, 1000)
-    refused = await spine.payment(passer_by, number)
+    refused = await _at_the_counter(spine, passer_by, number)
     order_no = await spine.pay(passer_by, refused)
     await spine.bill(number, 1000, bill_no=bill_no, status="paid")
     await spine.notify(order_no)
@@ -56,6 +64,20 @@ async def _live(spine: Spine) -> None:
     await spine.services.delivery.expire()
     await spoil_bill(spine, day, drop=[order_no])
     await reconcile(spine, day)
+
+
+async def _at_the_counter(spine: Spine, citizen: Citizen, number: str) -> Payment:
+    """A clerk looks something up for somebody who has laid his card on the reader, and begins a payment for another."""
+    services = spine.services
+    clerk = await services.staff_sessions.check((await member(services, HALL, "clerk")).token)
+    reader = await Device.get(id=(await devices.enrolled(services, "reader")).device_id)
+    _, card = await services.cards.read(reader, CardFacts("张三", "11010519491231002X"), None)
+    await services.acting.open_by_card(clerk, card, "look_up")
+    session = await services.acting.open(clerk, (await services.acting.new_code(citizen.caller))[0], "pay")
+    caller = await services.acting.principal(clerk, session.id, "payment_created", "request-1")
+    quote = (await services.quotes.for_scan(caller, await spine.qr(number))).quote
+    once, way = spine.once(citizen, quote.id), Way("wechat_pay", "native")
+    return await spine.created(await services.paying.create(caller, [quote.id], None, way, once, payments_api.created))
 
 
 async def _others_act(spine: Spine, owner: Citizen, account_id: UUID) -> None:
