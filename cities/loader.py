@@ -34,6 +34,7 @@ from cities.fees import FeesFile
 from cities.forms import Form, FormFile
 from cities.materials import MaterialsFile
 from cities.promises import PromisesFile
+from cities.retention import RetentionFile, check_retention
 from cities.schema import (
     AreasFile,
     City,
@@ -60,6 +61,7 @@ FILES = (
     "materials.toml",
     "applications.toml",
     "crews.toml",
+    "retention.toml",
     "messages.toml",
 )
 DEMO_FILE = "demo.json"
@@ -98,6 +100,7 @@ def load(folder: Path) -> City:
     materials = read(folder / "materials.toml", MaterialsFile)
     applications = read(folder / "applications.toml", ApplicationsFile)
     crews = read(folder / "crews.toml", CrewsFile)
+    retention = read(folder / "retention.toml", RetentionFile)
     messages = read(folder / "messages.toml", MessagesFile)
     if city.code != folder.name:
         raise CityPackInvalid("city.toml", "$.code", f"{city.code} is not the name of the folder, {folder.name}")
@@ -113,6 +116,7 @@ def load(folder: Path) -> City:
     material_checks.check_materials("materials.toml", materials, forms["application"])
     check_applications("applications.toml", applications, {one.code: one for one in companies.companies})
     check_crews("crews.toml", crews)
+    check_retention("retention.toml", retention)
     message_checks.check_messages("messages.toml", messages)
     return City(
         code=city.code,
@@ -133,6 +137,7 @@ def load(folder: Path) -> City:
         materials=materials,
         applications=applications,
         crews=crews,
+        retention=retention,
         values=MappingProxyType(messages.values),
         templates=MappingProxyType(messages.templates),
         official_templates=MappingProxyType(messages.official_templates),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cities.forms import Form
     from cities.materials import MaterialsFile
     from cities.promises import PromisesFile
+    from cities.retention import RetentionFile
     from cities.staff import StaffFile
     from cities.tariffs import Tariffs
     from core.workdays import Schedule
@@ -560,6 +561,7 @@ class City(Shape, frozen=True, kw_only=True):
     materials: "MaterialsFile"
     applications: "ApplicationsFile"
     crews: "CrewsFile"
+    retention: "RetentionFile"
     values: Mapping[str, Placeholder]
     templates: Mapping[str, Template]
     official_templates: Mapping[str, Template]

@@ -2,6 +2,7 @@
 
 import base64
 import secrets
+from datetime import datetime
 from uuid import UUID
 
 from core import clock
@@ -16,6 +17,15 @@ def new_id() -> UUID:
     return UUID(
         int=milliseconds << 80 | 0x7 << 76 | (random >> 62) << 64 | 0b10 << 62 | (random & 0x3FFF_FFFF_FFFF_FFFF)
     )
+
+
+def first_of(moment: datetime) -> UUID:
+    """The lowest id that a row made at `moment`, or later, can have.
+
+    >>> str(first_of(datetime.fromisoformat("2023-11-14T22:13:20+00:00")))
+    '018bcfe5-6800-7000-8000-000000000000'
+    """
+    return UUID(int=int(moment.timestamp() * 1000) << 80 | 0x7 << 76 | 0b10 << 62)
 
 
 def new_secret() -> str:

@@ -15,9 +15,8 @@ from domain.billing.accounts import CompanyAway
 from domain.billing.sharing import lapse_invitations
 from domain.identity.cards import lapse_cards
 from domain.identity.mandates import expire_mandates, warn_of_ends
-from domain.identity.sso import tidy_attempts
 from domain.services import Services
-from jobs import order_reports
+from jobs import order_reports, retention
 from jobs.orphans import sweep
 from models import nonce
 from models.bill import BillFile
@@ -43,20 +42,9 @@ async def rescue(app: procrastinate.App) -> int:
 
 
 async def tidy() -> None:
-    """Remove what has served its time."""
-    now = clock.now()
+    """Remove what a protocol keeps for a while: nonces and the answers to idempotency keys."""
     await nonce.tidy()
-    await fetch("delete from idempotent_answer where created_at < $1", now - KEPT)
-    await fetch(
-        "delete from quote q where expires_at < $1 and not exists (select 1 from payment_part part where part.quote_id = q.id)",
-        now - timedelta(days=2),
-    )
-    await fetch("delete from phone_code where expires_at < $1", now - timedelta(days=2))
-    await fetch(
-        "delete from refresh_token t using session s where s.id = t.session_id and s.expires_at < $1",
-        now - timedelta(days=30),
-    )
-    await tidy_attempts()
+    await fetch("delete from idempotent_answer where created_at < $1", clock.now() - KEPT)
 
 
 async def take_bill_files(services: Services) -> None:
@@ -131,6 +119,9 @@ def register(app: procrastinate.App, services: Services) -> None:
             nb_hours=72, include_failed=False, include_cancelled=True, include_aborted=True
         )
 
+    async def run_retention(timestamp: int) -> None:
+        await retention.sweep(services.city.retention.rule(clock.today()))
+
     async def run_lapse(timestamp: int) -> None:
         await warn_of_ends(services.city.payment_rules(clock.today()).mandate)
         await lapse_invitations()
@@ -156,6 +147,7 @@ def register(app: procrastinate.App, services: Services) -> None:
         ("jobs.rescue", "* * * * * */5", run_rescue),
         ("jobs.sweep", "*/10 * * * * 7", run_sweep),
         ("jobs.tidy", "17 * * * * 11", run_tidy),
+        ("retention.sweep", "17 3 * * * 53", run_retention),
         ("delegation.lapse", "* * * * * */30", run_lapse),
         ("tolerances.watch", "*/10 * * * * 35", _timed(services.tolerances.watch)),
         ("credit.confirm", "5 * * * * 43", _timed(services.credit.confirm_due)),

@@ -87,7 +87,7 @@ _INBOX_PAGE = """
 select counted.unread, page.* from (
   select count(*) as unread from message where person_id = $1 and channel = 'inbox' and read_at is null
 ) counted left join lateral (
-  select id, kind, text, page, created_at, read_at from message where person_id = $1 and channel = 'inbox' and id < $2
+  select id, kind, text, page, created_at, read_at from message where person_id = $1 and channel = 'inbox' and id < $2 and octet_length(text) > 0
   order by id desc limit $3
 ) page on true
 """

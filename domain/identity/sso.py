@@ -347,13 +347,6 @@ class Sso:
         return self._vault.index("session.client", client_id)
 
 
-async def tidy_attempts() -> None:
-    """Remove what is over; spent codes are kept longer than any source keeps a code alive."""
-    now = clock.now()
-    await fetch("delete from login_attempt where created_at < $1", now - timedelta(days=1))
-    await fetch("delete from spent_code where spent_at < $1", now - timedelta(days=30))
-
-
 def _hashed(secret: str) -> bytes:
     """Of 256 random bits a plain hash tells nothing."""
     return hashlib.sha256(secret.encode()).digest()

@@ -8,7 +8,7 @@ from procrastinate.testing import InMemoryConnector
 
 from core import clock
 from core.database import fetch
-from jobs import tasks, timetable
+from jobs import retention, tasks, timetable
 from jobs.worker import connector
 from models.payment import Payment
 from models.posting import Posting
@@ -95,6 +95,7 @@ async def test_tidying_keeps_every_quote_that_was_paid(spine: Spine) -> None:
     await spine.paid(citizen, number)
     await spine.travel(timedelta(days=3))
     await timetable.tidy()
+    await retention.sweep(spine.services.city.retention.rule(clock.today()))
     (left,) = await fetch("select id from quote")
     (payment,) = await fetch("select quote_id from payment_part")
     assert left["id"] == payment["quote_id"]
