@@ -14,6 +14,10 @@ from api.shedding import Overloaded
 from core.database import DatabaseAway, is_away, is_unstorable
 from core.errors import LianbanError, NotFound
 from core.redis import LimiterAway, RateLimited
+from domain.applications.cases import ProgressRefused
+from domain.applications.correcting import CorrectionOutside
+from domain.applications.drafts import AnswersUnreadable, DraftChanged, NoDraft, TooManyDrafts
+from domain.applications.filing import AnswersIncomplete, ConsentMissing, FormOutdated, NoticeChanged, SubjectNotYours
 from domain.billing.accounts import AccountNumberMalformed, AccountOrProofWrong, CompanyAway, ProofMalformed
 from domain.billing.paying import (
     ActingEndsSoon,
@@ -71,7 +75,8 @@ from domain.materials.tolerances import (
     PromiseDayRefused,
     StatementChanged,
 )
-from domain.orders.moving import PapersMissing
+from domain.orders.answering import PlanDiffers
+from domain.orders.moving import OncePerOrder, PapersMissing
 from gateways.unified_identity import ReturnRefused
 from models.idempotency import KeyInFlight, KeyReused
 from models.lifecycle import IllegalMove, StaleState
@@ -176,6 +181,7 @@ STATUS: dict[type[LianbanError], int] = {
     LoginCodeReplayed: 401,
     ReturnRefused: 401,
     SnapshotUserRefused: 403,
+    SubjectNotYours: 403,
     LevelTooLow: 403,
     OrganizationNotProved: 403,
     ScopeMissing: 403,
@@ -191,6 +197,13 @@ STATUS: dict[type[LianbanError], int] = {
     MethodNotAllowed: 405,
     RequestTimedOut: 408,
     AccountNotPayable: 409,
+    DraftChanged: 409,
+    FormOutdated: 409,
+    NoDraft: 409,
+    NoticeChanged: 409,
+    OncePerOrder: 409,
+    PlanDiffers: 409,
+    TooManyDrafts: 409,
     ActingEndsSoon: 409,
     AlreadyMember: 409,
     AlreadyPaid: 409,
@@ -232,6 +245,11 @@ STATUS: dict[type[LianbanError], int] = {
     MediaTypeUnsupported: 415,
     AccountNumberMalformed: 422,
     AccountOrProofWrong: 422,
+    AnswersIncomplete: 422,
+    AnswersUnreadable: 422,
+    ConsentMissing: 422,
+    CorrectionOutside: 422,
+    ProgressRefused: 422,
     BillNotInQuote: 422,
     ChargeNotPublished: 422,
     PowerNotStated: 422,

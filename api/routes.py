@@ -1,11 +1,23 @@
 """The table of all routes: who may call what, on whose behalf, at which assurance level. Nothing outside this table is served."""
 
 from api.calls import Route
-from api.routing import billing, deadlines, delegation, devices, materials, operation, people, staff, systems
+from api.routing import (
+    applications,
+    billing,
+    deadlines,
+    delegation,
+    devices,
+    materials,
+    operation,
+    people,
+    staff,
+    systems,
+)
 
 ROUTES: tuple[Route, ...] = (
     *people.ROUTES,
     *billing.ROUTES,
+    *applications.ROUTES,
     *materials.ROUTES,
     *deadlines.ROUTES,
     *delegation.ROUTES,

@@ -13,6 +13,7 @@ from core.redis import Limiter
 from core.settings import Settings
 from domain.applications.cases import Cases
 from domain.applications.company_work import CompanyWork
+from domain.applications.correcting import Correcting
 from domain.applications.drafts import Drafts
 from domain.applications.filing import Filing
 from domain.applications.survey_telling import SurveyTelling
@@ -149,6 +150,7 @@ class Services:
     drafts: Drafts
     filing: Filing
     cases: Cases
+    correcting: Correcting
     withdrawing: Withdrawing
     application_telling: ApplicationTelling
     intents: Intents

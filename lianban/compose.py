@@ -19,6 +19,7 @@ from core.settings import CompanyKeys, Settings
 from core.settings import IdentitySource as IdentitySourceSettings
 from domain.applications.cases import Cases
 from domain.applications.company_work import CompanyWork
+from domain.applications.correcting import Correcting
 from domain.applications.drafts import Drafts
 from domain.applications.filing import Filing
 from domain.applications.survey_telling import SurveyTelling
@@ -272,6 +273,7 @@ def compose(settings: Settings) -> Services:
         drafts=drafts,
         filing=Filing(city, vault, drafts),
         cases=Cases(city, vault, limiter, drafts, papers, order_clock),
+        correcting=Correcting(city, drafts, papers, order_answers),
         withdrawing=Withdrawing(city, order_answers),
         application_telling=ApplicationTelling(city, papers, intents),
         intents=intents,

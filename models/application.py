@@ -17,7 +17,7 @@ from models.access import Principal
 from models.lifecycle import Edge, Lifecycle
 
 ACCESS_POINTS = (
-    "platform_push", "portal", "ehuiban", "kiosk", "hall", "community", "operator_app", "mini_program", "official_account",
+    "platform_push", "hubei_portal", "ehuiban", "kiosk", "hall", "community", "operator_app", "mini_program", "official_account",
 )  # fmt: skip
 """Where a person comes in; the place in this list, from 1, is the digit in an application's number: only ever append."""
 

@@ -22,7 +22,7 @@ SIGNED = [route for route in ROUTES if route.access.who in ("company", "platform
 OPEN = {
     "sessions_login_by_wechat", "sessions_refresh", "companies_list_companies", "payment_methods_list_methods", "scanned_show",
     "keys_publish", "docs_openapi",
-    "guides_show_connection", "forms_show_application",
+    "guides_show_connection", "forms_show_application", "drafts_show_notice", "applications_show_progress",
     "docs_show", "health_alive", "staff_sessions_enrol", "staff_sessions_confirm", "staff_sessions_log_in",
     "unified_start", "unified_come_back", "unified_finish", "identities_go", "web_lead", "web_show", "web_asset",
 }  # fmt: skip

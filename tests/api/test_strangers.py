@@ -83,6 +83,7 @@ ANSWERS: dict[Place, tuple[int, str]] = {
 OF_ONESELF = {
     "sessions_end_current": "one's own session",
     "me_prove_phone": "one's own phone",
+    "drafts_begin": "a new draft of one's own",
     "me_request_phone_code": "one's own phone",
     "identities_prove": "one's own login",
     "identities_start": "one's own session",
@@ -154,7 +155,7 @@ THEIRS: dict[str, Callable[[Edge, Person], Awaitable[str]]] = {
     "before": OBJECTS["bill_id"],
     "after": OBJECTS["payment_id"],
 }
-_REAL_NAME = {"mandate_id", "material_id", "On-Behalf-Of"}
+_REAL_NAME = {"mandate_id", "material_id", "On-Behalf-Of", "draft_id", "application_id", "order_id"}
 POSITIONS = {
     "materials_list_materials": "material_id",
     "messages_list_messages": "message_id",
@@ -300,7 +301,7 @@ async def rich(edge: Edge) -> Person:
     person = await edge.person(3)
     await edge.payment(person)
     await edge.message(person)
-    for name in ("share_id", "mandate_id", "acting_id", "material_id"):
+    for name in ("share_id", "mandate_id", "acting_id", "material_id", "application_id"):
         await OBJECTS[name](edge, person)
     clerk = await member_for(edge.spine.services, BY_NAME["staff_desk_reveal_account"].access)
     body = filled(BY_NAME["staff_desk_reveal_account"].example, _Any())

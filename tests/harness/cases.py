@@ -94,6 +94,24 @@ async def brought_to(spine: Spine, caller: Caller, order: ServiceOrder, status: 
         assert (await ServiceOrder.get(id=order.id)).status == name
 
 
+async def standing(spine: Spine, caller: Caller, company: str, status: str) -> ServiceOrder:
+    """A new order of the caller's at this company, brought to where it is to stand."""
+    service = spine.services.city.company(company).service
+    answers = await answers_of(spine, caller, [service])
+    if service == "network":
+        answers["network"] = {**answers["network"], "companies": [company], "primary": company}
+    order = await order_of(await file(spine, caller, answers), company)
+    if status in ("correcting", "returned"):
+        await brought_to(spine, caller, order, "received")
+        if status == "correcting":
+            await spine.services.orders.send_back(order.id, of(company), [Item("/site/real_estate_no", "没有填")])
+        else:
+            await spine.services.orders.hand_back(order.id, of(company), "不归我们")
+    else:
+        await brought_to(spine, caller, order, status)
+    return await ServiceOrder.get(id=order.id)
+
+
 __all__ = [
     "FACTORY",
     "FOUND",
