@@ -66,7 +66,7 @@ class Withdrawing:
             NotFound. CompanyNotJoined: no such company of this service. NoticeChanged. IllegalMove.
         """
         known = await ServiceOrder.get_or_none(id=order_id)
-        if known is None:
+        if known is None or await way_to_application(known.application_id, caller.principal, "file") is None:
             raise NotFound("service_order")
         rules = self._city.companies.get(company)
         if rules is None or not rules.joined or rules.service != known.service or company == known.company:
