@@ -67,6 +67,7 @@ from domain.identity.staff_login import SetupRefused, StaffLoginRefused
 from domain.identity.tokens import TokenRefused
 from domain.materials.inspecting import MaterialRefused
 from domain.materials.materials import LinkRefused, MaterialInUse, MaterialWithheld, PaperUnknown
+from domain.materials.needs import NotADraft, RequirementUnknown
 from domain.materials.store import StoreAway
 from domain.materials.tolerances import (
     AlreadyPromised,
@@ -224,6 +225,7 @@ STATUS: dict[type[LianbanError], int] = {
     PromiseBarred: 409,
     StatementChanged: 409,
     MaterialInUse: 409,
+    NotADraft: 409,
     PapersMissing: 409,
     MaterialWithheld: 409,
     NothingOwed: 409,
@@ -264,6 +266,7 @@ STATUS: dict[type[LianbanError], int] = {
     MandateRefused: 422,
     MaterialRefused: 422,
     PaperUnknown: 422,
+    RequirementUnknown: 422,
     NotDeferrable: 422,
     PromiseDayRefused: 422,
     KeyReused: 422,

@@ -26,11 +26,12 @@ class UploadRule(Rule, frozen=True, kw_only=True):
 
 
 class Paper(Shape, frozen=True, kw_only=True):
-    """A kind of paper."""
+    """A kind of paper. `site_bound`: it speaks of one place, so a case before at another place says nothing."""
 
     code: Code
     name: Title
     hint: Text | None = None
+    site_bound: bool = False
 
 
 class Requirement(Rule, frozen=True, kw_only=True):

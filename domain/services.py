@@ -61,6 +61,7 @@ from domain.identity.staff_login import StaffLogin
 from domain.identity.staff_sessions import StaffSessions
 from domain.identity.tokens import AccessTokens, TokenKeys
 from domain.materials.materials import Materials
+from domain.materials.needs import Needs
 from domain.materials.telling import MaterialTelling
 from domain.materials.tolerances import Tolerances
 from domain.orders.answering import OrderAnswers
@@ -134,6 +135,7 @@ class Services:
     mandate_telling: MandateTelling
     materials: Materials
     material_telling: MaterialTelling
+    needs: Needs
     tolerances: Tolerances
     credit: Credit
     credit_telling: CreditTelling

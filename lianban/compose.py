@@ -72,6 +72,7 @@ from domain.identity.staff_sessions import StaffSessions
 from domain.identity.tokens import AccessTokens, RefreshTokens, TokenKeys
 from domain.materials.apart import Inspector
 from domain.materials.materials import Materials
+from domain.materials.needs import Needs
 from domain.materials.store import DiskStore, Store
 from domain.materials.telling import MaterialTelling
 from domain.materials.tolerances import Tolerances
@@ -201,6 +202,7 @@ def compose(settings: Settings) -> Services:
     assert isinstance(reasons, ChoiceValue)
 
     calendars = Calendars(city.schedules)
+    tolerances = Tolerances(city, vault)
     deadlines = Deadlines(city, calendars)
     order_clock, mandates, papers = (
         OrderClock(city, deadlines, calendars),
@@ -257,7 +259,8 @@ def compose(settings: Settings) -> Services:
         mandate_telling=MandateTelling(vault, intents),
         materials=Materials(city, vault, _material_store(settings), limiter, Inspector(), None),
         material_telling=MaterialTelling(city, intents),
-        tolerances=Tolerances(city, vault),
+        needs=Needs(city, vault, tolerances),
+        tolerances=tolerances,
         credit=Credit(city, vault, calendars.current),
         credit_telling=CreditTelling(intents),
         share_telling=ShareTelling(city, accounts, intents),

@@ -1,14 +1,23 @@
 """Routes of the papers of 报装: the form, and the materials that go with it."""
 
-from api import forms, materials
-from api.access import ANYBODY, REAL_NAME_FILE
+from api import credit, forms, materials, papers
+from api.access import ANYBODY, REAL_NAME_FILE, REAL_NAME_SIGN
 from api.calls import Limit, Route
 from api.texts import Page
 from core.errors import NotFound
 from core.redis import RateLimited
 from domain.materials.inspecting import MaterialRefused
 from domain.materials.materials import LinkRefused, MaterialInUse, MaterialWithheld, PaperUnknown
+from domain.materials.needs import NotADraft, RequirementUnknown
 from domain.materials.store import StoreAway
+from domain.materials.tolerances import (
+    AlreadyPromised,
+    NotDeferrable,
+    PromiseBarred,
+    PromiseDayRefused,
+    StatementChanged,
+)
+from models.lifecycle import IllegalMove
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -34,5 +43,45 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET", "/v1/materials/{material_id}/content", materials.read, REAL_NAME_FILE, "材料的内容", None, query=materials.LinkQuery,
         media_type="application/octet-stream", errors=(NotFound, MaterialWithheld, LinkRefused, StoreAway), tag="材料", shed="search",
+    ),
+    Route(
+        "GET", "/v1/applications/{application_id}/papers", papers.list_needs, REAL_NAME_FILE, "这件申请要哪些材料，还差哪些", papers.NeedList,
+        errors=(NotFound,), tag="材料", shed="search",
+    ),
+    Route(
+        "POST", "/v1/applications/{application_id}/papers", papers.attach, REAL_NAME_FILE, "把材料用到申请里", papers.NeedList, 201,
+        body=papers.PaperAdded, errors=(NotFound, RequirementUnknown, MaterialWithheld),
+        example={"requirement": "property", "material_id": "{property_material_id}"}, tag="材料", shed="filing",
+    ),
+    Route(
+        "DELETE", "/v1/applications/{application_id}/papers/{material_id}", papers.detach, REAL_NAME_FILE, "从草稿里拿掉材料", None, 204,
+        errors=(NotFound, NotADraft), tag="材料", shed="filing",
+    ),
+    Route(
+        "POST", "/v1/applications/{application_id}/promises/statement", papers.state_promise, REAL_NAME_FILE, "以后补材料，要签的承诺",
+        papers.PromiseStatement, body=papers.PromiseRequest, errors=(NotFound, NotDeferrable, PromiseDayRefused),
+        example={"requirements": ["property"], "promised_for": "{promised_for}"}, tag="材料", shed="search",
+    ),
+    Route(
+        "POST", "/v1/applications/{application_id}/promises", papers.sign_promise, REAL_NAME_SIGN, "签下以后补材料的承诺", papers.NeedList, 201,
+        body=papers.PromiseSignature, limit=Limit(20),
+        errors=(NotFound, NotDeferrable, PromiseDayRefused, StatementChanged, PromiseBarred, AlreadyPromised, RateLimited),
+        example={"requirements": ["property"], "promised_for": "{promised_for}", "statement_sha256": "{statement_sha256}"}, tag="材料", shed="filing",
+    ),
+    Route(
+        "POST", "/v1/paper-contests", papers.contest, REAL_NAME_FILE, "免交的依据不对", papers.ContestView, 201, body=papers.ContestRequest,
+        limit=Limit(20), errors=(RateLimited,), example={"paper": "property_proof", "evidence_source": "former_case", "note": "那是旧房产证"},
+        tag="材料", shed="filing",
+    ),
+    Route(
+        "DELETE", "/v1/paper-contests/{contest_id}", papers.withdraw_contest, REAL_NAME_FILE, "免交的依据没有不对", None, 204,
+        errors=(NotFound,), tag="材料", shed="filing",
+    ),
+    Route(
+        "GET", "/v1/credit-records", credit.list_records, REAL_NAME_FILE, "我的信用记录", credit.CreditList, tag="信用", shed="search",
+    ),
+    Route(
+        "POST", "/v1/credit-records/{record_id}/objection", credit.object_to, REAL_NAME_FILE, "对信用记录提出申诉", credit.CreditView,
+        body=credit.Objection, errors=(NotFound, IllegalMove), example={"words": "材料三天前已经寄出，单号见附件"}, tag="信用", shed="filing",
     ),
 )  # fmt: skip

@@ -155,7 +155,9 @@ THEIRS: dict[str, Callable[[Edge, Person], Awaitable[str]]] = {
     "before": OBJECTS["bill_id"],
     "after": OBJECTS["payment_id"],
 }
-_REAL_NAME = {"mandate_id", "material_id", "On-Behalf-Of", "draft_id", "application_id", "order_id"}
+_REAL_NAME = {
+    "mandate_id", "material_id", "On-Behalf-Of", "draft_id", "application_id", "order_id", "contest_id", "record_id",
+}  # fmt: skip
 POSITIONS = {
     "materials_list_materials": "material_id",
     "messages_list_messages": "message_id",
@@ -164,6 +166,10 @@ POSITIONS = {
     "mandates_list_uses": "mandate_id",
 }
 """Lists that begin behind an object of this kind; the others behind a payment."""
+
+
+_MADE_UP = {"property_material_id": str(uuid4()), "promised_for": "2099-12-31", "statement_sha256": "0" * 64}
+"""What fits the shape of a body without being anything."""
 
 
 class Folk:
@@ -197,7 +203,7 @@ class Folk:
         path, query, headers = route.path, {}, {}
         for name in [part[1:-1] for part in route.path.split("/") if part.startswith("{")]:
             path = path.replace(f"{{{name}}}", id_ if place.where == "path" else await self.own(name))
-        body = filled(route.example, dict.fromkeys(placeholders(route.example), "000000"))
+        body = filled(route.example, {name: _MADE_UP.get(name, "000000") for name in placeholders(route.example)})
         if place.where == "query":
             query[place.name] = id_
         if place.operation == "materials_read":
@@ -207,6 +213,8 @@ class Folk:
         if place.where == "body":
             name = place.name.removesuffix("[]")
             body = {name: [id_] if place.name.endswith("[]") else id_}
+            if place.operation == "papers_attach":
+                body["requirement"] = "property"
             if place.operation == "mandates_appoint":
                 body |= {"agent_name": "某人", "scopes": ["read"], "ends_at": (clock.now() + DAY).isoformat()}
             if place == ("payments_create", "body", "bill_ids[]"):
@@ -301,7 +309,7 @@ async def rich(edge: Edge) -> Person:
     person = await edge.person(3)
     await edge.payment(person)
     await edge.message(person)
-    for name in ("share_id", "mandate_id", "acting_id", "material_id", "application_id"):
+    for name in ("share_id", "mandate_id", "acting_id", "material_id", "application_id", "record_id"):
         await OBJECTS[name](edge, person)
     clerk = await member_for(edge.spine.services, BY_NAME["staff_desk_reveal_account"].access)
     body = filled(BY_NAME["staff_desk_reveal_account"].example, _Any())

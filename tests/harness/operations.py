@@ -13,10 +13,12 @@ from api import web
 from api.calls import Route
 from api.fields import filled, placeholders
 from core import clock, ids
+from core.database import transaction
 from domain.deadlines.clocks import Subject
 from domain.deadlines.supervising import Scope
 from domain.identity import totp
-from models.lifecycle import Actor
+from models.credit import CREDIT_RECORD, CreditRecord
+from models.lifecycle import SYSTEM, Actor, born
 from models.person import Person as Row
 from models.supervision import DeadlineWarning, Supervision
 from payments.reconciliation import items
@@ -56,6 +58,10 @@ class Operations:
             path = path.replace(f"{{{name}}}", await _PATH[name](self.edge, person))
         if route.upload:
             return await self.edge.upload(person)
+        if route.name == "papers_detach":
+            place, deed = f"/v1/applications/{await _draft(self.edge, person)}/papers", await _deed(self.edge, person)
+            await self.edge.told("POST", place, {"requirement": "property", "material_id": deed}, by=person)
+            return await self.edge.call("DELETE", f"{place}/{deed}", by=person)
         if route.name == "materials_read":
             opened = await self.edge.told("POST", path.replace("/content", "/links"), by=person)
             return await self.edge.call("GET", opened["url"], by=person)
@@ -368,9 +374,44 @@ async def _last4(_edge: Edge, _person: Person) -> str:
     return "5678"
 
 
+async def _contest(edge: Edge, person: Person) -> str:
+    body = {"paper": "property_proof", "evidence_source": "former_case", "note": "那是旧房产证"}
+    return (await edge.told("POST", "/v1/paper-contests", body, by=person))["contest_id"]
+
+
+async def _credit_record(_edge: Edge, person: Person) -> str:
+    """A record he was told of just now."""
+    row = CreditRecord(
+        id=ids.new_id(), status="noticed", person_id=person.citizen.caller.person_id, event="promise_overdue", evidence_kind="tolerance",
+        evidence_id=uuid4(), noticed_at=clock.now(), objection_until=clock.today() + timedelta(days=5),
+    )  # fmt: skip
+    async with transaction():
+        await row.save(force_create=True)
+        await born(CREDIT_RECORD, row, SYSTEM, announces="credit_record.noticed")
+    return str(row.id)
+
+
+async def _deed(edge: Edge, person: Person) -> str:
+    return (await edge.upload(person, paper="property_proof")).json()["material_id"]
+
+
+async def _promise_day(_edge: Edge, _person: Person) -> str:
+    return (clock.today() + timedelta(days=3)).isoformat()
+
+
+async def _statement(edge: Edge, _person: Person) -> str:
+    city = edge.spine.services.city
+    asked = city.materials.required(cases.PERSON, clock.today())
+    day = clock.today() + timedelta(days=3)
+    return edge.spine.services.tolerances.statement(asked, ["property"], day).sha256
+
+
 _CODES = {
     "progress_code": _progress,
     "phone_last4": _last4,
+    "property_material_id": _deed,
+    "promised_for": _promise_day,
+    "statement_sha256": _statement,
     "card_code": _card_code,
     "join_handover": _join_handover,
     "appointment_code": _appointment,
@@ -393,6 +434,8 @@ OBJECTS: dict[str, Callable[[Edge, Person], Awaitable[str]]] = {
     "application_id": _application,
     "order_id": _order,
     "material_id": Edge.material,
+    "contest_id": _contest,
+    "record_id": _credit_record,
     "card_read_id": _card_read,
     "join_id": _join,
 }
