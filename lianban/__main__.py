@@ -23,6 +23,7 @@ COMMANDS = {
     "staff": "create and list staff logins",
     "calendar": "import a year's holidays and make-up working days",
     "reconcile": "compare a day's files with the books, report it, and end differences",
+    "files": "look at companies' files that were refused or are overdue, and give back what one never answered",
     "payment": "look at payments that the provider's word does not match, and end one",
     "refund": "look at refunds that have not succeeded, and ask for one anew",
 }

@@ -15,7 +15,7 @@ from api.access import (
     STAFF_UNRESOLVED,
 )
 from api.calls import Limit, Route
-from api.staff import acting, desk, differences, sessions, users
+from api.staff import acting, desk, differences, files, sessions, users
 from api.texts import Page
 from core.errors import NotFound
 from core.redis import LimiterAway, RateLimited
@@ -124,6 +124,10 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET", "/staff/v1/differences", differences.list_differences, STAFF_DIFFERENCES, "对账有出入、要说明的", differences.DifferenceList,
         query=differences.DifferencePage, errors=(NotFound,), tag="工作人员", shed="search",
+    ),
+    Route(
+        "GET", "/staff/v1/company-files", files.list_files, STAFF_DIFFERENCES, "企业送来的文件没有收下、逾期未到的", files.CompanyFileList,
+        query=Page, errors=(NotFound,), tag="工作人员", shed="search",
     ),
     Route(
         "POST", "/staff/v1/differences/{difference_id}/take-up", differences.take_up, STAFF_RESOLVE, "这笔出入我来查", differences.DifferenceView,

@@ -63,38 +63,38 @@ class DifferenceList(Output, frozen=True):
 async def list_differences(call: Call) -> Answer:
     query: DifferencePage = call.query
     states = (ItemStatus(query.state),) if query.state else _STANDING
-    rows = await items.seen(_scope(call.staff), states, query.day, query.after, query.limit)
+    rows = await items.seen(scope_of(call.staff), states, query.day, query.after, query.limit)
     views = [_view(row) for row in rows]
     return Answer(DifferenceList(views, views[-1].difference_id if len(rows) == query.limit else None))
 
 
 async def take_up(call: Call) -> Answer:
-    await items.take_in_hand(call.path["difference_id"], _scope(call.staff), call.staff.staff_id)
+    await items.take_in_hand(call.path["difference_id"], scope_of(call.staff), call.staff.staff_id)
     return await _shown(call)
 
 
 async def explain(call: Call) -> Answer:
     body: DifferenceExplanation = call.body
-    await items.propose(call.path["difference_id"], _scope(call.staff), call.staff.staff_id, body.reason)
+    await items.propose(call.path["difference_id"], scope_of(call.staff), call.staff.staff_id, body.reason)
     return await _shown(call)
 
 
 async def send_back(call: Call) -> Answer:
     body: DifferenceExplanation = call.body
-    await items.send_back(call.path["difference_id"], _scope(call.staff), call.staff.staff_id, body.reason)
+    await items.send_back(call.path["difference_id"], scope_of(call.staff), call.staff.staff_id, body.reason)
     return await _shown(call)
 
 
 async def close(call: Call) -> Answer:
-    await items.agree(call.path["difference_id"], _scope(call.staff), call.staff.staff_id)
+    await items.agree(call.path["difference_id"], scope_of(call.staff), call.staff.staff_id)
     return await _shown(call)
 
 
 async def _shown(call: Call) -> Answer:
-    return Answer(_view(await items.one(call.path["difference_id"], _scope(call.staff))))
+    return Answer(_view(await items.one(call.path["difference_id"], scope_of(call.staff))))
 
 
-def _scope(staff: StaffCaller) -> str | None:
+def scope_of(staff: StaffCaller) -> str | None:
     """The caller's company; None for the city's staff, who see all. Who belongs to neither finds nothing."""
     if staff.unit.kind == "city":
         return None

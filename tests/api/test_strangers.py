@@ -298,6 +298,7 @@ SEES_NOTHING = {
     "identities_list_identities": "no ids but of joinings",
     "mandates_list_agents": "asked for an organization: the header is a place of the matrix",
     "staff_devices_list_devices": "devices are of halls: tests/domain/identity/test_cards.py",
+    "staff_files_list_files": "no file is overdue here; tests/domain/billing/test_exchange.py asks for another company's",
     "staff_desk_list_unresolved": "nothing hangs here; tests/domain/billing/test_desk.py lets something hang",
 }
 """Lists in which this owner has nothing that a stranger could see, and where else it is looked at."""

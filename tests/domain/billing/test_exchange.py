@@ -1,5 +1,6 @@
 """A company without an interface: what its files say is shown with their age, what is paid leaves at a cutoff and is answered by file."""
 
+import argparse
 from datetime import date, time, timedelta
 from typing import Any
 
@@ -8,8 +9,13 @@ import pytest
 from core import clock
 from core.database import fetch, fetch_one
 from domain.billing.accounts import AccountOrProofWrong, CompanyAway
+from domain.billing.files_by_hand import FileNotOverdue, at_fault, give_back
 from domain.billing.overview import Part
+from domain.billing.returning import ApproverMissing
+from lianban import files as command
+from models.lifecycle import Actor
 from models.payment import Payment
+from payments.refunding import ByHand
 from payments.views import progress
 from tests.harness.spine import MINUTE, Citizen, Spine
 from tests.payments.reconciliation.days import begin_day, items, morning_after, travel_to
@@ -217,6 +223,37 @@ async def test_an_answer_that_does_not_come_is_a_delay_the_payer_hears_of_once_a
     await spoil(spine, f"answers-{day:%Y%m%d}-1.ndjson", None)
     await exchange(spine)
     assert (await words(payment, citizen))[CU] == "posted"
+
+
+async def test_a_file_that_is_never_answered_is_seen_and_given_back_by_two(
+    spine: Spine, citizen: Citizen, number: str, day: date, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await bound(spine, citizen, number)
+    payment = await paid(spine, citizen, number)
+    name = f"postings-{day:%Y%m%d}-1.ndjson"
+    await spoil(spine, name.replace("postings", "answers"), "missing")
+    await travel_to(spine, day, time(12, 1))
+    await exchange(spine)
+    assert await at_fault(CU) == []
+    with pytest.raises(FileNotOverdue):
+        await give_back(CU, name, ByHand(Actor("staff", "console:wang"), "li", "企业没有"))
+    await spine.jobs.pass_time(timedelta(days=1))
+    await exchange(spine)
+    (seen_file,) = [row for row in await at_fault(CU) if row["kind"] == "answers"]
+    assert (seen_file["unanswered"], seen_file["unanswered_fen"], await at_fault("water")) == (1, FEN, [])
+    with pytest.raises(ApproverMissing):
+        await give_back(CU, name, ByHand(Actor("staff", "console:wang"), "wang", "企业没有"))
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    await command.perform(parser.parse_args(["give-back", CU, name, "--reason", "企业查无", "--approver", "the-other"]))
+    await command.perform(parser.parse_args(["list"]))
+    assert "1 笔按企业没有入账处理" in capsys.readouterr().out
+    await spine.jobs.run()
+    await spine.end_refunds()
+    await spine.jobs.pass_time(MINUTE)
+    assert await words(payment, citizen) == {CU: "refunded", "water": "posted"}
+    assert await spine.balance("suspense") == 0
+    assert "answers" not in [row["kind"] for row in await at_fault(CU)]
 
 
 @pytest.mark.parametrize("fault", ["drop", "error"])
