@@ -149,6 +149,8 @@ def register(app: procrastinate.App, services: Services) -> None:
         ("jobs.tidy", "17 * * * * 11", run_tidy),
         ("retention.sweep", "17 3 * * * 53", run_retention),
         ("delegation.lapse", "* * * * * */30", run_lapse),
+        ("orders.lapse", "7 * * * * 3", _timed(services.order_answers.lapse)),
+        ("applications.discard_old", "47 3 * * * 21", _timed(services.drafts.discard_old)),
         ("tolerances.watch", "*/10 * * * * 35", _timed(services.tolerances.watch)),
         ("credit.confirm", "5 * * * * 43", _timed(services.credit.confirm_due)),
         ("materials.sweep", "25 4 * * * 29", _timed(services.materials.sweep)),

@@ -24,6 +24,7 @@ from models import (
     tolerance,
 )
 from models.access_checks import ACCESS, JOINED, SHARES
+from models.application_checks import CASES
 from models.check import OVERDUE, Check, counted
 from models.deadline_checks import DEADLINES
 from models.lifecycle import LIFECYCLES, Lifecycle
@@ -545,6 +546,7 @@ CHECKS = tuple(
         *STATES,
         *MESSAGES,
         *DEADLINES,
+        *CASES,
         *ACCESS,
         *ACCOUNTS,
         *SHARES,
@@ -553,7 +555,6 @@ CHECKS = tuple(
 """All checks in the order of the rules."""
 
 NOT_EXAMINED = {
-    10: "还没有报装和子单的表，无从核对",
     14: "还没有户主的表：“任一时刻恰有一位户主”无从核对，这里核对的是绑定",
 }
 """What the rule of this number says beyond the checks above, and why it is not examined."""

@@ -23,7 +23,7 @@ from models.checks import CHECKS, NOT_EXAMINED
 from models.device import Device
 from models.lifecycle import SYSTEM
 from models.payment import Payment
-from tests.harness import devices
+from tests.harness import cases, devices
 from tests.harness.devices import HALL
 from tests.harness.spine import WATER, Citizen, Spine
 from tests.harness.staff import member
@@ -43,6 +43,7 @@ async def _live(spine: Spine) -> None:
     await spine.paid(payer, number)
     await _others_act(spine, payer, binding.account_id)
     await _promises(spine)
+    await _case(spine)
     passer_by = await spine.citizen()
     number = await spine.account()
     bill_no = await spine.bill(number, 1000)
@@ -95,6 +96,14 @@ async def _others_act(spine: Spine, owner: Citizen, account_id: UUID) -> None:
     ends_at = clock.now() + timedelta(days=30)
     appointment = await services.mandates.appoint(acting, "李会计", Scope(frozenset({"pay"})), ends_at)
     await services.mandates.accept(member.caller, appointment.code)
+
+
+async def _case(spine: Spine) -> None:
+    """An application for two services: one order has been worked, the other withdrawn with its consent."""
+    citizen, _ = await spine.resident()
+    filed = await cases.file(spine, citizen.caller, await cases.answers_of(spine, citizen.caller, ["water", "gas"]))
+    await cases.brought_to(spine, citizen.caller, await cases.order_of(filed, "water"), "contracted")
+    await spine.services.order_answers.withdraw(citizen.caller, (await cases.order_of(filed, "gas")).id)
 
 
 async def _promises(spine: Spine) -> None:
