@@ -21,7 +21,7 @@ from api.routes import ROUTES
 from core import clock
 from tests.harness import staff
 from tests.harness.edge import Caller, Edge, Person
-from tests.harness.operations import OBJECTS, acting_for, within_reach
+from tests.harness.operations import OBJECTS, REAL_NAME_OBJECTS, acting_for, within_reach
 from tests.harness.staff import Member, member_for
 
 BY_NAME = {route.name: route for route in ROUTES}
@@ -155,9 +155,7 @@ THEIRS: dict[str, Callable[[Edge, Person], Awaitable[str]]] = {
     "before": OBJECTS["bill_id"],
     "after": OBJECTS["payment_id"],
 }
-_REAL_NAME = {
-    "mandate_id", "material_id", "On-Behalf-Of", "draft_id", "application_id", "order_id", "contest_id", "record_id",
-}  # fmt: skip
+_REAL_NAME = {*REAL_NAME_OBJECTS, "On-Behalf-Of"}
 POSITIONS = {
     "materials_list_materials": "material_id",
     "messages_list_messages": "message_id",

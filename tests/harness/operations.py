@@ -440,6 +440,10 @@ OBJECTS: dict[str, Callable[[Edge, Person], Awaitable[str]]] = {
     "join_id": _join,
 }
 """Path parameter → how a person comes by such an object of his own."""
+REAL_NAME_OBJECTS = frozenset(
+    {"mandate_id", "material_id", "draft_id", "application_id", "order_id", "contest_id", "record_id"}
+)
+"""Those of them that only somebody of level 3 comes by."""
 
 
 async def _staff_session(edge: Edge, member: Member) -> str:
