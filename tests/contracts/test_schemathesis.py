@@ -57,6 +57,8 @@ async def test_every_operation_succeeds_and_no_request_makes_it_fail_or_break_it
         member = await member_for(edge.spine.services, route.access) if route.access.who == "staff" else None
         seeds = await (_of_staff(edge, route, member) if member else _seeds(edge, route, person))
         device = await devices.enrolled(edge.spine.services) if route.access.who == "device" else None
+        if device is not None:
+            seeds["card_read_id"] = await devices.taken(edge, device, await edge.person())
         prepare = _prepare(edge, route, member or person, device)
         calling = _Calling(described[route.name], str(edge.http.base_url), seeds, prepare)
         # What takes nothing but optional headers cannot be asked wrongly.
