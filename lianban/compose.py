@@ -73,7 +73,7 @@ from domain.identity.tokens import AccessTokens, RefreshTokens, TokenKeys
 from domain.materials.apart import Inspector
 from domain.materials.materials import Materials
 from domain.materials.needs import Needs
-from domain.materials.store import DiskStore, Store
+from domain.materials.store import BucketStore, DiskStore, Store
 from domain.materials.telling import MaterialTelling
 from domain.materials.tolerances import Tolerances
 from domain.orders.answering import OrderAnswers
@@ -87,6 +87,7 @@ from domain.surveys.appointments import Surveys
 from domain.surveys.parts import Parts
 from gateways.companies import CompanyGateway, SigningKey, load_public_key, load_signing_key
 from gateways.company_files import CompanyFiles
+from gateways.object_storage import Bucket
 from gateways.sms import SmsGateway
 from gateways.unified_code import CodeSource
 from gateways.unified_identity import IdentitySource
@@ -203,6 +204,8 @@ def compose(settings: Settings) -> Services:
 
     calendars = Calendars(city.schedules)
     tolerances = Tolerances(city, vault)
+    bucket = settings.materials.bucket
+    store_side = Counterpart("material_store", bucket.endpoint) if bucket else None
     deadlines = Deadlines(city, calendars)
     order_clock, mandates, papers = (
         OrderClock(city, deadlines, calendars),
@@ -257,7 +260,7 @@ def compose(settings: Settings) -> Services:
         mandates=mandates,
         first_agents=FirstAgents(city, vault, sessions),
         mandate_telling=MandateTelling(vault, intents),
-        materials=Materials(city, vault, _material_store(settings), limiter, Inspector(), None),
+        materials=Materials(city, vault, _material_store(settings, store_side), limiter, Inspector(), None),
         material_telling=MaterialTelling(city, intents),
         needs=Needs(city, vault, tolerances),
         tolerances=tolerances,
@@ -305,6 +308,7 @@ def compose(settings: Settings) -> Services:
             *identity_sides.values(),
             *company_sides.values(),
             *([sms_side] if sms_side else []),
+            *([store_side] if store_side else []),
         ),
     )
 
@@ -330,8 +334,11 @@ def _web_login(
     return (OfficialAccountSource(web, account),)
 
 
-def _material_store(settings: Settings) -> Store:
+def _material_store(settings: Settings, side: Counterpart | None) -> Store:
     where = settings.materials
+    if where.bucket is not None and side is not None:
+        asked = where.bucket
+        return BucketStore(Bucket(side, asked.endpoint, asked.region, asked.bucket, asked.access_key, asked.secret_key))
     assert where.folder is not None, "settings have been checked"
     return DiskStore(Path(where.folder))
 

@@ -11,6 +11,8 @@ from uuid import UUID
 
 from core.engine import transaction_is_open
 from core.errors import LianbanError
+from core.outbound import OutboundError
+from gateways.object_storage import Bucket
 
 T = TypeVar("T")
 
@@ -110,3 +112,45 @@ class DiskStore:
             raise NotKept from None
         except OSError as error:
             raise StoreAway from error
+
+
+class BucketStore:
+    """A bucket that speaks S3, shared by as many machines as there are."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        self._bucket = bucket
+
+    async def put(self, key: UUID, sealed: bytes) -> None:
+        try:
+            await self._bucket.put(_key(key), sealed)
+        except OutboundError as error:
+            raise StoreAway from error
+
+    async def get(self, key: UUID) -> bytes:
+        try:
+            found = await self._bucket.get(_key(key))
+        except OutboundError as error:
+            raise StoreAway from error
+        if found is None:
+            raise NotKept
+        return found
+
+    async def delete(self, key: UUID) -> None:
+        try:
+            await self._bucket.delete(_key(key))
+        except OutboundError as error:
+            raise StoreAway from error
+
+    async def older_than(self, moment: datetime) -> list[UUID]:
+        try:
+            keys = await self._bucket.written_before(_PREFIX, moment)
+        except OutboundError as error:
+            raise StoreAway from error
+        return [UUID(key.removeprefix(_PREFIX)) for key in keys]
+
+
+_PREFIX = "materials/"
+
+
+def _key(key: UUID) -> str:
+    return f"{_PREFIX}{key.hex}"
