@@ -29,6 +29,7 @@ Permission = Literal[
     "supervisions.reply",
     "supervisions.close",
     "fees.report",
+    "credit.decide",
 ]
 
 

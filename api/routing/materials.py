@@ -1,8 +1,9 @@
 """Routes of the papers of 报装: the form, and the materials that go with it."""
 
 from api import credit, forms, materials, papers
-from api.access import ANYBODY, REAL_NAME_FILE, REAL_NAME_SIGN
+from api.access import ANYBODY, REAL_NAME_FILE, REAL_NAME_SIGN, STAFF_CREDIT
 from api.calls import Limit, Route
+from api.staff import credit as staff_credit
 from api.texts import Page
 from core.errors import NotFound
 from core.redis import RateLimited
@@ -83,5 +84,14 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST", "/v1/credit-records/{record_id}/objection", credit.object_to, REAL_NAME_FILE, "对信用记录提出申诉", credit.CreditView,
         body=credit.Objection, errors=(NotFound, IllegalMove), example={"words": "材料三天前已经寄出，单号见附件"}, tag="信用", shed="filing",
+    ),
+    Route(
+        "GET", "/staff/v1/credit-records", staff_credit.list_records, STAFF_CREDIT, "没有结束的信用记录和申诉", staff_credit.WaitingRecords,
+        query=Page, tag="信用", shed="search",
+    ),
+    Route(
+        "POST", "/staff/v1/credit-records/{record_id}/decision", staff_credit.decide, STAFF_CREDIT, "处理申诉，或者修复信用记录",
+        credit.CreditView, body=staff_credit.CreditDecision, errors=(NotFound, IllegalMove),
+        example={"decision": "dismiss_objection", "reason": "快递单号查无此件"}, tag="信用", shed="filing",
     ),
 )  # fmt: skip

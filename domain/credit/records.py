@@ -79,8 +79,12 @@ class Credit:
             await move(CREDIT_RECORD, record, "object", caller.actor, columns=columns)
         return record
 
-    async def waiting(self, after: UUID | None, limit: int) -> list[tuple[CreditRecord, str | None]]:
-        """The records that are not over, oldest first, with the words of an objection: for who decides."""
+    async def waiting(
+        self, staff: StaffCaller, after: UUID | None, limit: int
+    ) -> list[tuple[CreditRecord, str | None]]:
+        """The records that are not over, oldest first, with the words of an objection: for the city's staff, who decide."""
+        if staff.unit.kind != "city":
+            return []
         query = CreditRecord.filter(status__in=("noticed", "objected", "confirmed"))
         rows = await (query.filter(id__gt=after) if after else query).order_by("id").limit(limit)
         return [

@@ -324,7 +324,10 @@ async def test_a_list_holds_nothing_of_another_s(edge: Edge, folk: Folk, rich: P
     if route.access.who == "staff":
         owner, stranger = [await _of_company(edge, route, company) for company in ("water", "gas")]
     query = {"day": clock.today().isoformat()} if route.name == "staff_desk_list_payments" else None
-    if route.name == "mandates_list_agents":
+    if route.name in (
+        "mandates_list_agents",
+        "staff_credit_list_records",
+    ):  # one office of the city decides all records
         return
     seen = [
         set(_ID.findall((await edge.call("GET", route.path, by=by, params=query)).text)) for by in (owner, stranger)

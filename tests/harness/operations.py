@@ -391,6 +391,14 @@ async def _credit_record(_edge: Edge, person: Person) -> str:
     return str(row.id)
 
 
+async def _objected(edge: Edge) -> str:
+    """A record to which somebody has objected."""
+    person = await edge.person(3)
+    record_id = await _credit_record(edge, person)
+    await edge.told("POST", f"/v1/credit-records/{record_id}/objection", {"words": "快递丢了"}, by=person)
+    return record_id
+
+
 async def _deed(edge: Edge, person: Person) -> str:
     return (await edge.upload(person, paper="property_proof")).json()["material_id"]
 
@@ -558,6 +566,7 @@ STAFF_OBJECTS: dict[str, Callable[[Edge, Member], Awaitable[str]]] = {
     "staff_id": _colleague,
     "device_id": _device,
     "warning_id": _warning,
+    "record_id": lambda edge, _member: _objected(edge),
     "account_id": _account_of_company,
     "payment_id": _payment_to_company,
 }

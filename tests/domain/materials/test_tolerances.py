@@ -158,8 +158,10 @@ async def test_a_broken_promise_goes_on_record_after_it_was_told_and_objected_to
     await spine.travel(timedelta(days=30))
     await services.credit.confirm_due()
     assert (await CreditRecord.get(id=record.id)).status == "objected", "nobody decides by waiting"
-    assert [(row.id, words) for row, words in await services.credit.waiting(None, 10)] == [(record.id, "快递丢了")]
     clerk = await _city_clerk(spine)
+    assert [(row.id, words) for row, words in await services.credit.waiting(clerk, None, 10)] == [
+        (record.id, "快递丢了")
+    ]
     await services.credit.decide(clerk, record.id, "dismiss_objection", "快递单号查无此件")
 
     assert await _fulfil(spine, citizen, application_id, "planning", await _material(spine, citizen))
