@@ -1,5 +1,6 @@
 """At a counter a citizen pays with his own phone: the clerk quotes and shows a code, in the citizen's name and within his session only."""
 
+import asyncio
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -7,13 +8,13 @@ import pytest
 
 from api import payments as payments_api
 from core.database import fetch
-from core.errors import NotFound
+from core.errors import LianbanError, NotFound
 from domain.billing.paying import ActingEndsSoon, Way
 from domain.identity.acting import PurposeExceeded
 from domain.identity.staff_sessions import StaffCaller
 from domain.identity.tokens import Caller
 from models.acting import ActingPayment
-from models.payment import Payment
+from models.payment import LIVE_STATUSES, Claim, Payment
 from payments.views import progress
 from tests.harness.spine import Citizen, Spine
 from tests.harness.staff import member
@@ -170,4 +171,26 @@ async def test_the_owner_s_own_phone_takes_over_from_the_counter(
     on_phone = await spine.payment(citizen, number)
     await at_counter.refresh_from_db()
     assert (at_counter.status, on_phone.status) == ("closed", "created")
+    await spine.jobs.run()
+
+
+async def test_the_phone_and_the_counter_at_once_leave_one_payment_that_can_be_paid(
+    spine: Spine, clerk: StaffCaller, citizen: Citizen
+) -> None:
+    services, number = spine.services, await spine.account(4199)
+    acting_id = await _opened(spine, clerk, citizen)
+    caller = await _as(spine, clerk, acting_id, "payment_created")
+    at_counter = await services.quotes.for_scan(caller, await spine.qr(number))
+    on_phone = await spine.quote(citizen, number)
+    once = spine.once(citizen, at_counter.quote.id)
+    answers = await asyncio.gather(
+        services.paying.create(caller, [at_counter.quote.id], None, NATIVE, once, payments_api.created),
+        spine.create(citizen, on_phone),
+        return_exceptions=True,
+    )
+    assert any(isinstance(answer, bytes) for answer in answers)
+    assert all(isinstance(answer, bytes | LianbanError) for answer in answers)
+    assert await Payment.filter(status__in=LIVE_STATUSES).count() == 1
+    assert await Claim.filter(freed_at=None).count() == 1
+    await services.acting.end(clerk, acting_id)
     await spine.jobs.run()
