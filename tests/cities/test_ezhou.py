@@ -1,6 +1,8 @@
 """The pack of Ezhou says what the documents say, in the words people understand."""
 
+import json
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -279,3 +281,10 @@ def test_the_second_demo_account_owes_nothing() -> None:
 
     assert account.bills
     assert {bill.status for bill in account.bills} == {"paid"}
+
+
+def test_every_link_of_a_message_leads_to_a_page_that_exists() -> None:
+    pages = json.loads((Path(__file__).parents[2] / "web" / "src" / "pages.json").read_text())["pages"]
+    known = {page["path"] for page in pages}
+    linked = {version.page.partition("?")[0] for found in CITY.messages.values() for version in found if version.page}
+    assert linked - known == set()

@@ -45,7 +45,7 @@ def test_a_posted_payment_reads_as_people_write_it() -> None:
     assert rendered.inbox_body == (
         "水费 46.60元 已在 2026年11月23日 10:02 入账（市水务集团，户号 ****1234）。点开可以看凭证。"
     )
-    assert rendered.page == "pages/payment/result?id=019ab0c2-77aa"
+    assert rendered.page == "pages/result/index?payment=019ab0c2-77aa"
     assert rendered.mini_program is not None
     assert rendered.mini_program.template == "payment_posted"
     assert rendered.mini_program.page == rendered.page

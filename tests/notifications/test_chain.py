@@ -69,7 +69,7 @@ async def test_without_a_credit_a_follower_is_told_by_the_official_account(spine
     (message,) = (await spine.official(citizen))["messages"]
     row = await Message.get(event_id=event_id, channel="official_account")
     assert message["client_msg_id"] == str(row.id)
-    assert "pages/security/sessions" in message["content"]["page"]
+    assert "pages/messages/index" in message["content"]["page"]
     assert await _texts(spine, number) == []
 
 

@@ -30,6 +30,11 @@ export const texts = {
     bills: '笔账单',
     balance: '余额',
   },
+  messages: {
+    title: '消息',
+    empty: '还没有消息',
+    more: '更早的消息',
+  },
   bind: {
     title: '添加户号',
     company: '哪一家的',

@@ -908,6 +908,762 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/notices/application": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 报装前的个人信息告知
+         * @description 谁都可以调用，不用登录。
+         */
+        get: operations["drafts_show_notice"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/application-drafts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 开始填报装申请
+         * @description 本人登录后调用，身份等级至少 1（微信登录）。也可以替单位办，授权里要有 file。每分钟最多 20 次。
+         */
+        post: operations["drafts_begin"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/application-drafts/{draft_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 填到一半的申请
+         * @description 本人登录后调用，身份等级至少 1（微信登录）。也可以替单位办，授权里要有 read。
+         */
+        get: operations["drafts_show"];
+        /**
+         * 保存填到一半的申请
+         * @description 本人登录后调用，身份等级至少 1（微信登录）。也可以替单位办，授权里要有 file。每分钟最多 60 次。
+         */
+        put: operations["drafts_save"];
+        post?: never;
+        /**
+         * 删掉草稿和填过的内容
+         * @description 本人登录后调用，身份等级至少 1（微信登录）。也可以替单位办，授权里要有 file。
+         */
+        delete: operations["drafts_discard"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/application-drafts/{draft_id}/same": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 这个申请人或这个地址，我已有的申请
+         * @description 本人登录后调用，身份等级至少 1（微信登录）。也可以替单位办，授权里要有 read。
+         */
+        get: operations["drafts_list_same"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/application-drafts/{draft_id}/filing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 提交报装申请
+         * @description 本人登录后调用，身份等级至少 3（已实名）。也可以替单位办，授权里要有 file。必须带 Idempotency-Key。
+         */
+        post: operations["drafts_file"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/applications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 我的申请
+         * @description 本人登录后调用，身份等级至少 1（微信登录）。也可以替单位办，授权里要有 read。
+         */
+        get: operations["applications_list_applications"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/applications/{application_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 一件申请的进度
+         * @description 本人登录后调用，身份等级至少 1（微信登录）。也可以替单位办，授权里要有 read。
+         */
+        get: operations["applications_show"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/applications/{application_id}/withdrawal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 撤回整件申请
+         * @description 本人登录后调用，身份等级至少 3（已实名）。也可以替单位办，授权里要有 file。
+         */
+        post: operations["applications_withdraw"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/progress": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 不登录查进度
+         * @description 谁都可以调用，不用登录。每分钟最多 30 次。
+         */
+        post: operations["applications_show_progress"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/service-orders/{order_id}/correction": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 答复补正
+         * @description 本人登录后调用，身份等级至少 3（已实名）。也可以替单位办，授权里要有 file。
+         */
+        post: operations["service_orders_answer_correction"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/service-orders/{order_id}/plan-confirmation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 同意方案
+         * @description 本人登录后调用，身份等级至少 3（已实名）。也可以替单位办，授权里要有 sign。要用五分钟内的身份验证。
+         */
+        post: operations["service_orders_confirm_plan"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/service-orders/{order_id}/plan-question": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 对方案有疑问
+         * @description 本人登录后调用，身份等级至少 3（已实名）。也可以替单位办，授权里要有 file。
+         */
+        post: operations["service_orders_question_plan"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/service-orders/{order_id}/contract": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 签供用合同
+         * @description 本人登录后调用，身份等级至少 3（已实名）。也可以替单位办，授权里要有 sign。要用五分钟内的身份验证。
+         */
+        post: operations["service_orders_sign_contract"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/service-orders/{order_id}/withdrawal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 撤回一家的那一项
+         * @description 本人登录后调用，身份等级至少 3（已实名）。也可以替单位办，授权里要有 file。
+         */
+        post: operations["service_orders_withdraw"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/service-orders/{order_id}/company": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 退回的那一项，换一家办
+         * @description 本人登录后调用，身份等级至少 3（已实名）。也可以替单位办，授权里要有 file。
+         */
+        post: operations["service_orders_hand_on"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/forms/application": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 报装申请表
+         * @description 谁都可以调用，不用登录。
+         */
+        get: operations["forms_show_application"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/materials": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 我的材料
+         * @description 本人登录后调用，身份等级至少 3（已实名）。也可以替单位办，授权里要有 file。
+         */
+        get: operations["materials_list_materials"];
+        put?: never;
+        /**
+         * 上传材料，一份给各家共用
+         * @description 本人登录后调用，身份等级至少 3（已实名）。也可以替单位办，授权里要有 file。每分钟最多 30 次。
+         */
+        post: operations["materials_upload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/materials/{material_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * 删除没有用到的材料
+         * @description 本人登录后调用，身份等级至少 3（已实名）。也可以替单位办，授权里要有 file。
+         */
+        delete: operations["materials_remove"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/materials/{material_id}/links": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 打开材料的链接，五分钟有效
+         * @description 本人登录后调用，身份等级至少 3（已实名）。也可以替单位办，授权里要有 file。每分钟最多 60 次。
+         */
+        post: operations["materials_link"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/materials/{material_id}/content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 材料的内容
+         * @description 本人登录后调用，身份等级至少 3（已实名）。也可以替单位办，授权里要有 file。
+         */
+        get: operations["materials_read"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/applications/{application_id}/papers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 这件申请要哪些材料，还差哪些
+         * @description 本人登录后调用，身份等级至少 3（已实名）。也可以替单位办，授权里要有 file。
+         */
+        get: operations["papers_list_needs"];
+        put?: never;
+        /**
+         * 把材料用到申请里
+         * @description 本人登录后调用，身份等级至少 3（已实名）。也可以替单位办，授权里要有 file。
+         */
+        post: operations["papers_attach"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/applications/{application_id}/papers/{material_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * 从草稿里拿掉材料
+         * @description 本人登录后调用，身份等级至少 3（已实名）。也可以替单位办，授权里要有 file。
+         */
+        delete: operations["papers_detach"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/applications/{application_id}/promises/statement": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 以后补材料，要签的承诺
+         * @description 本人登录后调用，身份等级至少 3（已实名）。也可以替单位办，授权里要有 file。
+         */
+        post: operations["papers_state_promise"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/applications/{application_id}/promises": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 签下以后补材料的承诺
+         * @description 本人登录后调用，身份等级至少 3（已实名）。也可以替单位办，授权里要有 sign。要用五分钟内的身份验证。每分钟最多 20 次。
+         */
+        post: operations["papers_sign_promise"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/paper-contests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 免交的依据不对
+         * @description 本人登录后调用，身份等级至少 3（已实名）。也可以替单位办，授权里要有 file。每分钟最多 20 次。
+         */
+        post: operations["papers_contest"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/paper-contests/{contest_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * 免交的依据没有不对
+         * @description 本人登录后调用，身份等级至少 3（已实名）。也可以替单位办，授权里要有 file。
+         */
+        delete: operations["papers_withdraw_contest"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/credit-records": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 我的信用记录
+         * @description 本人登录后调用，身份等级至少 3（已实名）。也可以替单位办，授权里要有 file。
+         */
+        get: operations["credit_list_records"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/credit-records/{record_id}/objection": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 对信用记录提出申诉
+         * @description 本人登录后调用，身份等级至少 3（已实名）。也可以替单位办，授权里要有 file。
+         */
+        post: operations["credit_object_to"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/guides/connection": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 办事指南：报装几天、多少钱、依据
+         * @description 谁都可以调用，不用登录。
+         */
+        get: operations["guides_show_connection"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/warnings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 快到期和已经超期的承诺
+         * @description 工作人员登录后调用，角色要有权限 deadlines.read。
+         */
+        get: operations["staff_deadlines_list_warnings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/warnings/{warning_id}/answer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 写明怎么处理，这条预警不再上报
+         * @description 工作人员登录后调用，角色要有权限 warnings.answer。
+         */
+        post: operations["staff_deadlines_answer_warning"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/supervisions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 督办单
+         * @description 工作人员登录后调用，角色要有权限 deadlines.read。
+         */
+        get: operations["staff_deadlines_list_supervisions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/supervisions/{supervision_id}/reply": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 回复督办：为什么、什么时候办好
+         * @description 工作人员登录后调用，角色要有权限 supervisions.reply。
+         */
+        post: operations["staff_deadlines_reply_supervision"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/supervisions/{supervision_id}/send-back": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 回复不行，写明理由，退回重新回复
+         * @description 工作人员登录后调用，角色要有权限 supervisions.close。
+         */
+        post: operations["staff_deadlines_send_back_supervision"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/supervisions/{supervision_id}/close": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 督办办结
+         * @description 工作人员登录后调用，角色要有权限 supervisions.close。
+         */
+        post: operations["staff_deadlines_close_supervision"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/deadline-figures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 按企业和区看按时、超期和办理天数
+         * @description 工作人员登录后调用，角色要有权限 deadlines.read。
+         */
+        get: operations["staff_deadlines_show_figures"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/fee-claims": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 一个月的报装费用由谁承担
+         * @description 工作人员登录后调用，角色要有权限 fees.report。
+         */
+        get: operations["staff_deadlines_show_fees"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/utility-accounts/{account_id}/shares": {
         parameters: {
             query?: never;
@@ -1488,6 +2244,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/staff/v1/company-files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 企业送来的文件没有收下、逾期未到的
+         * @description 工作人员登录后调用，角色要有权限 differences.read。
+         */
+        get: operations["staff_files_list_files"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/staff/v1/differences/{difference_id}/take-up": {
         parameters: {
             query?: never;
@@ -1598,7 +2374,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * 凭市民出示的办事码代办
+         * 凭市民出示的办事码或者身份证代办
          * @description 工作人员登录后调用，角色要有权限 citizen.act。每分钟最多 20 次。
          */
         post: operations["staff_acting_open_session"];
@@ -1682,6 +2458,290 @@ export interface paths {
          * @description 工作人员登录后调用，角色要有权限 citizen.act。
          */
         post: operations["staff_acting_bind"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/acting-sessions/{acting_id}/real-name": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 用身份证替这位市民实名
+         * @description 工作人员登录后调用，角色要有权限 citizen.act。每分钟最多 20 次。
+         */
+        post: operations["staff_acting_prove_real_name"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/acting-sessions/{acting_id}/quotes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 替这位市民核对金额
+         * @description 工作人员登录后调用，角色要有权限 citizen.act。每分钟最多 60 次。
+         */
+        post: operations["staff_acting_quote"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/acting-sessions/{acting_id}/payments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 替这位市民发起缴费，由他扫码付款
+         * @description 工作人员登录后调用，角色要有权限 citizen.act。必须带 Idempotency-Key。
+         */
+        post: operations["staff_acting_create_payment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/acting-sessions/{acting_id}/payments/{payment_id}/code": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 屏幕上给市民扫的付款码
+         * @description 工作人员登录后调用，角色要有权限 citizen.act。每分钟最多 30 次。
+         */
+        post: operations["staff_acting_show_code"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/acting-sessions/{acting_id}/payments/{payment_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 这次代办的缴费付了没有
+         * @description 工作人员登录后调用，角色要有权限 citizen.act。
+         */
+        get: operations["staff_acting_show_payment"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/acting-sessions/{acting_id}/payments/{payment_id}/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 市民说付了，马上核对
+         * @description 工作人员登录后调用，角色要有权限 citizen.act。每分钟最多 30 次。
+         */
+        post: operations["staff_acting_check_payment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/acting-sessions/{acting_id}/payments/{payment_id}/close": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 市民不缴了，关闭这一单
+         * @description 工作人员登录后调用，角色要有权限 citizen.act。
+         */
+        post: operations["staff_acting_close_payment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/device/v1/card-reads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 读了一张身份证
+         * @description 登记过的设备用自己的密钥签名后调用。每分钟最多 120 次。
+         */
+        post: operations["device_card_reads_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/device/v1/card-reads/{card_read_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 有没有人用手机接走
+         * @description 登记过的设备用自己的密钥签名后调用。每分钟最多 600 次。
+         */
+        get: operations["device_card_reads_show"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/device/v1/card-reads/{card_read_id}/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 设备前的人看过手机号，说是不是他的
+         * @description 登记过的设备用自己的密钥签名后调用。每分钟最多 120 次。
+         */
+        post: operations["device_card_reads_confirm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/card-reads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 扫自助机上的码，用身份证实名
+         * @description 本人登录后调用，身份等级至少 2（已验证手机号）。每分钟最多 20 次。
+         */
+        post: operations["card_reads_take"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/card-reads/{card_read_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 身份证实名办到哪一步
+         * @description 本人登录后调用，身份等级至少 1（微信登录）。
+         */
+        get: operations["card_reads_show"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/devices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 登记过的设备
+         * @description 工作人员登录后调用，角色要有权限 devices.manage。
+         */
+        get: operations["staff_devices_list_devices"];
+        put?: never;
+        /**
+         * 登记一台读身份证的设备
+         * @description 工作人员登录后调用，角色要有权限 devices.manage。每分钟最多 30 次。
+         */
+        post: operations["staff_devices_enrol"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/v1/devices/{device_id}/revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 停用一台设备
+         * @description 工作人员登录后调用，角色要有权限 devices.manage。
+         */
+        post: operations["staff_devices_revoke"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2011,6 +3071,8 @@ export interface components {
         /**
          * AccountOwed
          * @description One account. `total_fen` null: not known now; then `last_known_fen` is what the company last said, `age_s` seconds ago.
+         *
+         *         `via`: through what one sees it, one's own binding, a family member's, or as agent; `may_pay` false: only looked at.
          */
         AccountOwed: {
             /**
@@ -2018,6 +3080,13 @@ export interface components {
              * @description 户号在联办的编号
              */
             account_id: string;
+            /**
+             * @description 凭什么看到：binding 自己添加的，family 家人给的，agent 替单位办
+             * @enum {unknown}
+             */
+            via: "agent" | "binding" | "family";
+            /** @description 能不能缴费；false 表示只能查看 */
+            may_pay: boolean;
             /** @description 收费单位的代码 */
             company: string;
             /** @description 收费单位的名称 */
@@ -2141,7 +3210,7 @@ export interface components {
             acting_id: string;
             /** @description 哪个大厅的窗口 */
             unit_name: string;
-            /** @description 代办什么：look_up 查询，bind 添加户号 */
+            /** @description 代办什么：look_up 查询，bind 添加户号，pay 缴费（市民用自己的手机扫屏幕上的码付款），real_name 用身份证实名 */
             acting_purpose: string;
             /**
              * Format: date-time
@@ -2157,7 +3226,7 @@ export interface components {
             ended_at: string | null;
             /** @description 谁结束的：clerk 窗口，citizen 本人，time 到时间；null 表示没有提前结束 */
             ended_by: string | null;
-            /** @description 办了什么，按先后：accounts_listed 看户号，owed_shown 看欠费，bound 添加户号 */
+            /** @description 办了什么，按先后：accounts_listed 看户号，owed_shown 看欠费，bound 添加户号，quoted 核对金额，payment_created 发起缴费，payment_code_shown 显示付款码，payment_closed 关闭缴费，real_name_proved 用身份证实名 */
             deeds: string[];
         };
         /**
@@ -2172,16 +3241,24 @@ export interface components {
         };
         /**
          * ActingRequest
-         * @description What the citizen shows, and what he wants done.
+         * @description What the citizen shows, exactly one of his code and his card on the reader, and what he wants done.
          */
         ActingRequest: {
-            /** @description 办事码，八位数字，出示给窗口，只能用一次 */
-            counter_code: string;
             /**
-             * @description 代办什么：look_up 查询，bind 添加户号
+             * @description 代办什么：look_up 查询，bind 添加户号，pay 缴费（市民用自己的手机扫屏幕上的码付款），real_name 用身份证实名
              * @enum {unknown}
              */
-            acting_purpose: "bind" | "look_up";
+            acting_purpose: "bind" | "look_up" | "pay" | "real_name";
+            /**
+             * @description 办事码，八位数字，出示给窗口，只能用一次
+             * @default null
+             */
+            counter_code?: string | null;
+            /**
+             * @description 身份证读出后的一次性码，自助机上显示，或者由读卡器给窗口
+             * @default null
+             */
+            card_code?: string | null;
         };
         /**
          * ActingView
@@ -2193,13 +3270,113 @@ export interface components {
              * @description 这次代办的编号
              */
             acting_id: string;
-            /** @description 代办什么：look_up 查询，bind 添加户号 */
+            /** @description 代办什么：look_up 查询，bind 添加户号，pay 缴费（市民用自己的手机扫屏幕上的码付款），real_name 用身份证实名 */
             acting_purpose: string;
             /**
              * Format: date-time
              * @description 有效到什么时候
              */
             expires_at: string;
+        };
+        /**
+         * AnswerProblem
+         * @description One thing wrong with an answer; `pointer` leads to the field.
+         */
+        AnswerProblem: {
+            /** @description 申请表里的位置 */
+            pointer: string;
+            /** @description 哪一种不对 */
+            code: string;
+            /** @description 怎么改 */
+            sentence: string;
+        };
+        /**
+         * ApplicationList
+         * @description One's drafts and applications, newest first; `next_after` leads to the next page.
+         */
+        ApplicationList: {
+            /** @description 申请，最新的在前 */
+            applications: components["schemas"]["ApplicationRow"][];
+            /** @description 下一页从这里取；null 表示没有下一页 */
+            next_after: string | null;
+        };
+        /**
+         * ApplicationRow
+         * @description An application in a list. A draft has neither number nor stage; companies stand by what became of their part.
+         */
+        ApplicationRow: {
+            /**
+             * Format: uuid
+             * @description 这件申请在联办的编号
+             */
+            application_id: string;
+            /** @description draft 草稿，filed 已提交，withdrawn 已撤回 */
+            status: string;
+            /** @description 受理编号；null 表示还是草稿 */
+            application_number: string | null;
+            /** @description 办到哪里：filed 等受理，your_turn 等您，working 办理中，partly_connected 部分接通，connected 全部接通，refused 没有办成，withdrawn 已撤回；null 表示还是草稿 */
+            stage: string | null;
+            /** @description 每一家都有了结果 */
+            finished: boolean;
+            /** @description 只限这些行业；null 表示都可以 */
+            services: string[];
+            /** @description 已经接通的企业 */
+            connected: string[];
+            /** @description 还在办的企业 */
+            running: string[];
+            /** @description 没有接通就结束了的企业：没有受理、没有办成或撤回 */
+            ended: string[];
+            /** @description 等申请人操作的企业 */
+            your_turn: string[];
+            /**
+             * Format: date-time
+             * @description 最近一次保存的时间
+             */
+            saved_at: string;
+            /** @description 提交的时间；null 表示还没有提交 */
+            filed_at: string | null;
+        };
+        /**
+         * ApplicationView
+         * @description An application with its orders; the stage is a function of theirs, so partial completion is always visible.
+         */
+        ApplicationView: {
+            /**
+             * Format: uuid
+             * @description 这件申请在联办的编号
+             */
+            application_id: string;
+            /** @description 受理编号；null 表示还是草稿 */
+            application_number: string;
+            /** @description filed 已提交，withdrawn 已撤回 */
+            status: string;
+            /** @description 办到哪里：filed 等受理，your_turn 等您，working 办理中，partly_connected 部分接通，connected 全部接通，refused 没有办成，withdrawn 已撤回；null 表示还是草稿 */
+            stage: string;
+            /** @description 每一家都有了结果 */
+            finished: boolean;
+            /** @description 已经接通的企业 */
+            connected: string[];
+            /** @description 还在办的企业 */
+            running: string[];
+            /** @description 没有接通就结束了的企业：没有受理、没有办成或撤回 */
+            ended: string[];
+            /** @description 等申请人操作的企业 */
+            your_turn: string[];
+            /**
+             * Format: date-time
+             * @description 提交的时间；null 表示还没有提交
+             */
+            filed_at: string;
+            /** @description 整件撤回的时间；null 表示没有 */
+            withdrawn_at: string | null;
+            /** @description 按哪一版申请表填的 */
+            form_version: number;
+            /** @description 申请表的内容，按申请表的结构 */
+            answers: Record<string, never>;
+            /** @description 进度码，和联系人手机号后四位一起用，不登录也能查 */
+            progress_code: string | null;
+            /** @description 每家企业办的那一项 */
+            orders: components["schemas"]["ServiceOrderView"][];
         };
         /**
          * AppointRequest
@@ -2487,6 +3664,104 @@ export interface components {
             label?: string | null;
         };
         /**
+         * CardAnswer
+         * @description What the person before the device has said, having seen the phone: that it is his, or not.
+         */
+        CardAnswer: {
+            /** @description true 是他的手机，用这张身份证实名；false 不是 */
+            agreed: boolean;
+        };
+        /**
+         * CardAtCounter
+         * @description The citizen's card on the reader of the hall.
+         */
+        CardAtCounter: {
+            /** @description 身份证读出后的一次性码，自助机上显示，或者由读卡器给窗口 */
+            card_code: string;
+        };
+        /**
+         * CardReadOfMine
+         * @description Whose card it is, masked, while it waits; `state` raised: refresh the login, it is of level 3 then.
+         */
+        CardReadOfMine: {
+            /**
+             * Format: uuid
+             * @description 这次读身份证的编号
+             */
+            card_read_id: string;
+            /** @description 办到哪一步：taken 请在自助机上确认，raised 实名好了，elsewhere 这张身份证在您的另一个登录方式下实名过、请先合并，contradicts 和您以前的实名不是一个人，refused 在自助机上选了不是本人，lapsed 过期 */
+            state: string;
+            /** @description 姓名，只留姓；null 表示已经办完或者过期 */
+            name_masked: string | null;
+            /** @description 身份证号，中间隐去；null 表示已经办完或者过期 */
+            id_number_masked: string | null;
+            /** @description 在哪个大厅的设备上读的 */
+            unit_name: string;
+            /**
+             * Format: date-time
+             * @description 有效到什么时候
+             */
+            expires_at: string;
+        };
+        /**
+         * CardReadRequest
+         * @description What the card's chip says. `valid_until` null: 长期.
+         */
+        CardReadRequest: {
+            /** @description 身份证上的姓名 */
+            name: string;
+            /** @description 公民身份号码，末位 X 大写 */
+            id_number: string;
+            /** @description 身份证有效期的最后一天；null 表示长期 */
+            valid_until: string | null;
+        };
+        /**
+         * CardReadState
+         * @description How the card stands, and the phone of whoever has taken it up, for the person before the device to see.
+         */
+        CardReadState: {
+            /**
+             * Format: uuid
+             * @description 这次读身份证的编号
+             */
+            card_read_id: string;
+            /** @description 办到哪一步：waiting 等人扫码，taken 有手机扫了、等设备上确认，raised 实名好了，elsewhere 这张身份证在另一个登录方式下实名过，contradicts 和这个账号的实名不是一个人，acted 窗口凭它代办，refused 设备前的人说不是，lapsed 过期 */
+            state: string;
+            /** @description 扫码的手机号，中间四位隐去，给设备前的人看；null 表示还没有人扫 */
+            phone_masked: string | null;
+            /**
+             * Format: date-time
+             * @description 有效到什么时候
+             */
+            expires_at: string;
+        };
+        /**
+         * CardReadView
+         * @description `card_code` is shown as a QR code, or typed; it serves once, until `expires_at`.
+         */
+        CardReadView: {
+            /**
+             * Format: uuid
+             * @description 这次读身份证的编号
+             */
+            card_read_id: string;
+            /** @description 身份证读出后的一次性码，自助机上显示，或者由读卡器给窗口 */
+            card_code: string;
+            /**
+             * Format: date-time
+             * @description 有效到什么时候
+             */
+            expires_at: string;
+        };
+        /**
+         * CardTaking
+         * @description What the kiosk shows.
+         */
+        CardTaking: {
+            /** @description 身份证读出后的一次性码，自助机上显示，或者由读卡器给窗口 */
+            card_code: string;
+        };
+        /**
          * CashierAddress
          * @description The provider's page to open (h5, wap), or the text of the code to show on a screen (native), drawn as well.
          */
@@ -2528,6 +3803,24 @@ export interface components {
             paySign: string;
         };
         /**
+         * ChargeView
+         * @description One charge of the published list, inside the red line.
+         */
+        ChargeView: {
+            /** @description 代码 */
+            code: string;
+            /** @description 收费单位的代码 */
+            company: string;
+            /** @description 收费项目 */
+            name: string;
+            /** @description 计价单位 */
+            unit: string;
+            /** @description 单价，单位为分 */
+            price_fen: number;
+            /** @description 依据 */
+            clause: string;
+        };
+        /**
          * CompanyEventMessage
          * @description An event of §9: `type` says what `data` holds. Members we do not know are ignored.
          */
@@ -2543,6 +3836,48 @@ export interface components {
             at: string;
             /** @description 事件的内容，见收费单位接口文档 */
             data: Record<string, never>;
+        };
+        /**
+         * CompanyFileList
+         * @description A page of them, oldest first.
+         */
+        CompanyFileList: {
+            /** @description 要人处理的文件，最早的在前 */
+            files: components["schemas"]["CompanyFileView"][];
+            /** @description 下一页从这里取；null 表示没有下一页 */
+            next_after: string | null;
+        };
+        /**
+         * CompanyFileView
+         * @description One file. `refusal` says why it was not taken, else it has not come. `unanswered` postings of ours wait for it.
+         */
+        CompanyFileView: {
+            /**
+             * Format: uuid
+             * @description 文件记录的编号
+             */
+            file_id: string;
+            /** @description 收费单位的代码 */
+            company: string;
+            /** @description 哪一种：accounts 户号和账单，postings 我方送出的缴费，answers 对缴费的答复 */
+            kind: string;
+            /** @description 文件名 */
+            name: string;
+            /**
+             * Format: date
+             * @description 文件所属的日期
+             */
+            day: string;
+            /** @description 没有收下的原因；没有就是还没有来 */
+            refusal: string | null;
+            /** @description 最近一次没有收下的时间 */
+            refused_at: string | null;
+            /** @description 逾期的时间 */
+            late_at: string | null;
+            /** @description 等这份答复的缴费笔数 */
+            unanswered: number;
+            /** @description 这些缴费的合计，分 */
+            unanswered_fen: number;
         };
         /**
          * CompanyList
@@ -2591,6 +3926,106 @@ export interface components {
             proof_hint: string;
         };
         /**
+         * ConnectionGuide
+         * @description The guide of a city, service by service.
+         */
+        ConnectionGuide: {
+            /** @description 城市 */
+            city: string;
+            /** @description 每种服务的办事指南 */
+            services: components["schemas"]["ServiceGuideView"][];
+        };
+        /**
+         * ContestRequest
+         * @description What a source tells about one's paper, and why it is wrong.
+         */
+        ContestRequest: {
+            /** @description 哪一种材料 */
+            paper: string;
+            /**
+             * @description 从哪里知道的：real_name 实名登录，organization_login 单位登录，mandate 单位授权，former_case 以前的申请，sharing 数据共享
+             * @enum {unknown}
+             */
+            evidence_source: "former_case" | "mandate" | "organization_login" | "real_name" | "sharing";
+            /** @description 哪里不对 */
+            note: string;
+        };
+        /**
+         * ContestView
+         * @description From now on the source stands for nothing; `contest_id` takes it back.
+         */
+        ContestView: {
+            /**
+             * Format: uuid
+             * @description 这次说不对的编号
+             */
+            contest_id: string;
+            /** @description 哪一种材料 */
+            paper: string;
+            /** @description 从哪里知道的：real_name 实名登录，organization_login 单位登录，mandate 单位授权，former_case 以前的申请，sharing 数据共享 */
+            evidence_source: string;
+            /**
+             * Format: date-time
+             * @description 创建的时间
+             */
+            created_at: string;
+        };
+        /**
+         * CorrectionAnswer
+         * @description New values by pointer into the form, and a note; papers that were uploaded meanwhile count by themselves.
+         */
+        CorrectionAnswer: {
+            /**
+             * @description 改了哪些：键是申请表里的位置，值是新的内容
+             * @default {}
+             */
+            changes?: Record<string, never>;
+            /**
+             * @description 补充说明
+             * @default
+             */
+            note?: string;
+        };
+        /**
+         * CostView
+         * @description Who bears the cost outside the red line. `applicant_fen` null: the plan does not say.
+         */
+        CostView: {
+            /** @description 代码 */
+            code: string;
+            /** @description 到多少千瓦（含）；null 表示不分档或更大 */
+            up_to_kw: string | null;
+            /** @description 由谁承担：company 企业，government 政府财政，by_rule 方案没有规定 */
+            bearer: string;
+            /** @description 申请人要付多少，单位为分；null 表示方案没有规定 */
+            applicant_fen: number | null;
+            /** @description 写给人看的话 */
+            words: string;
+            /** @description 说明；null 表示没有 */
+            note: string | null;
+            /** @description 条文的另一种读法；null 表示没有疑问 */
+            doubt: string | null;
+            /** @description 依据 */
+            clause: string;
+        };
+        /**
+         * CountedDay
+         * @description One day on the way to the due date: whether it counts and why. `name`: the feast, or the reason of the pause.
+         */
+        CountedDay: {
+            /**
+             * Format: date
+             * @description 哪一天（本市的时间）
+             */
+            day: string;
+            /** @description 这一天算不算 */
+            counted: boolean;
+            /** @description 为什么算或不算：workday 工作日，make_up 调休上班，weekend 周末，holiday 放假，accepted 受理当天，off_accepted 非工作日提交，after_hours 下班后提交，paused 暂停计时 */
+            why: string;
+            /** @description 节日的名称，或暂停的原因；null 表示没有 */
+            name: string | null;
+        };
+        /**
          * CounterCodeView
          * @description Shown to the clerk, as digits or as a QR code of them; used once.
          */
@@ -2602,6 +4037,19 @@ export interface components {
              * @description 有效到什么时候
              */
             expires_at: string;
+        };
+        /**
+         * CounterPaymentRequest
+         * @description All bills of the quotes, or those named; they are paid by a code on the counter's screen.
+         */
+        CounterPaymentRequest: {
+            /** @description 要缴的报价的编号 */
+            quote_ids: string[];
+            /**
+             * @description 只缴其中几张；不写就是报价里的全部
+             * @default null
+             */
+            bill_ids?: string[] | null;
         };
         /**
          * CreatedPartView
@@ -2616,6 +4064,41 @@ export interface components {
             bills: components["schemas"]["PaidBill"][];
             /** @description bills 缴账单，top_up 预存充值 */
             purpose: string;
+        };
+        /**
+         * CreditList
+         * @description One's records, newest first.
+         */
+        CreditList: {
+            /** @description 信用记录，新的在前 */
+            records: components["schemas"]["CreditView"][];
+        };
+        /**
+         * CreditView
+         * @description One record. It counts only once it is confirmed.
+         */
+        CreditView: {
+            /**
+             * Format: uuid
+             * @description 信用记录的编号
+             */
+            record_id: string;
+            /** @description 因为什么：promise_overdue 没有按承诺补交材料，false_material 提交的材料不真实 */
+            credit_event: string;
+            /** @description noticed 已告知，objected 已申诉，confirmed 生效，revoked 撤销，repaired 修复 */
+            status: string;
+            /**
+             * Format: date-time
+             * @description 什么时候告知的
+             */
+            noticed_at: string;
+            /**
+             * Format: date
+             * @description 申诉的最后一天
+             */
+            objection_until: string;
+            /** @description 撤销或修复的时间；null 表示还没有 */
+            ended_at: string | null;
         };
         /**
          * DayPage
@@ -2737,6 +4220,62 @@ export interface components {
             payments: components["schemas"]["DeskPayment"][];
             /** @description 下一页从这里取；null 表示没有下一页 */
             next_after: string | null;
+        };
+        /**
+         * DeviceEnrolment
+         * @description A device with the public half of the key pair it has made itself. `unit` null: the caller's own hall.
+         */
+        DeviceEnrolment: {
+            /**
+             * @description kiosk 自助机，市民自己用；reader 窗口的读卡器
+             * @enum {unknown}
+             */
+            kind: "kiosk" | "reader";
+            /** @description 怎么称呼它 */
+            label: string;
+            /** @description 设备自己生成的 Ed25519 公钥（PEM），私钥不离开设备 */
+            public_key: string;
+            /**
+             * @description 哪个大厅；null 表示自己的大厅
+             * @default null
+             */
+            unit?: string | null;
+        };
+        /**
+         * DeviceList
+         * @description A page of them, in the order of their enrolment.
+         */
+        DeviceList: {
+            /** @description 登记过的设备，先登记的在前 */
+            devices: components["schemas"]["DeviceView"][];
+            /** @description 下一页从这里取；null 表示没有下一页 */
+            next_after: string | null;
+        };
+        /**
+         * DeviceView
+         * @description A device; `device_id` is the key id under which it signs.
+         */
+        DeviceView: {
+            /**
+             * Format: uuid
+             * @description 设备的编号，也是它签名用的 keyid
+             */
+            device_id: string;
+            /** @description kiosk 自助机，reader 窗口的读卡器 */
+            kind: string;
+            /** @description 在哪个大厅 */
+            unit: string;
+            /** @description 怎么称呼它 */
+            label: string;
+            /**
+             * Format: date-time
+             * @description 什么时候登记的
+             */
+            enrolled_at: string;
+            /** @description 最近一次签名调用；null 表示还没有 */
+            used_at: string | null;
+            /** @description 什么时候停用的；null 表示还能用 */
+            revoked_at: string | null;
         };
         /**
          * DifferenceExplanation
@@ -2914,6 +4453,60 @@ export interface components {
             note: string;
         };
         /**
+         * DraftBeginning
+         * @description What is answered so far; the form says what there is to answer.
+         */
+        DraftBeginning: {
+            /** @description 申请表的内容，按申请表的结构 */
+            answers: Record<string, never>;
+            /**
+             * @description 从哪里填的
+             * @enum {unknown}
+             */
+            access_point: "ehuiban" | "hubei_portal" | "kiosk" | "mini_program" | "official_account" | "operator_app";
+        };
+        /**
+         * DraftSaving
+         * @description All answers, over the version that was seen.
+         */
+        DraftSaving: {
+            /** @description 申请表的内容，按申请表的结构 */
+            answers: Record<string, never>;
+            /**
+             * @description 从哪里填的
+             * @enum {unknown}
+             */
+            access_point: "ehuiban" | "hubei_portal" | "kiosk" | "mini_program" | "official_account" | "operator_app";
+            /** @description 第几版；不写就是今天用的 */
+            version: number;
+        };
+        /**
+         * DraftView
+         * @description A draft: the answers as they were left, wrong ones too, and what is wrong with them.
+         */
+        DraftView: {
+            /**
+             * Format: uuid
+             * @description 草稿的编号，提交以后就是申请的编号
+             */
+            draft_id: string;
+            /** @description 第几版；不写就是今天用的 */
+            version: number;
+            /** @description 按哪一版申请表填的 */
+            form_version: number;
+            /** @description 最近在哪里保存的 */
+            access_point: string;
+            /**
+             * Format: date-time
+             * @description 最近一次保存的时间
+             */
+            saved_at: string;
+            /** @description 申请表的内容，按申请表的结构 */
+            answers: Record<string, never>;
+            /** @description 填得不对的地方；还没填的不算 */
+            problems: components["schemas"]["AnswerProblem"][];
+        };
+        /**
          * EverythingOwed
          * @description All of the caller's accounts. `known_fen` adds up those that are fresh; with `is_partial` more may be owed.
          */
@@ -2924,6 +4517,21 @@ export interface components {
             is_partial: boolean;
             /** @description 按地址分开的户号 */
             places: components["schemas"]["PlaceOwed"][];
+        };
+        /**
+         * EvidenceView
+         * @description What stands for a paper, since when we know it, and whether its owner says that it is wrong.
+         */
+        EvidenceView: {
+            /** @description 从哪里知道的：real_name 实名登录，organization_login 单位登录，mandate 单位授权，former_case 以前的申请，sharing 数据共享 */
+            evidence_source: string;
+            /**
+             * Format: date-time
+             * @description 什么时候知道的
+             */
+            known_at: string;
+            /** @description 本人说它不对；那就不作数了 */
+            contested: boolean;
         };
         /**
          * ExplainedLineView
@@ -2999,6 +4607,126 @@ export interface components {
             message: string;
         };
         /**
+         * FeeReport
+         * @description A month's cases by who bears them.
+         */
+        FeeReport: {
+            /**
+             * Format: date
+             * @description 哪个月，写作它的第一天
+             */
+            month: string;
+            /** @description 按企业、服务、区和由谁承担分 */
+            rows: components["schemas"]["FeeRow"][];
+        };
+        /**
+         * FeeRow
+         * @description What one bearer bears at one company in one district. `amount_fen` is the sum of the `known` among `cases`.
+         */
+        FeeRow: {
+            /** @description 收费单位的代码 */
+            company: string;
+            /** @description 哪一类：water 水，power 电，gas 气 */
+            service: string;
+            /** @description 所在的区；null 表示不知道 */
+            area: string | null;
+            /** @description 由谁承担：company 企业，government 政府财政，by_rule 方案没有规定 */
+            bearer: string;
+            /** @description 几件 */
+            cases: number;
+            /** @description 其中条文有另一种读法的几件 */
+            doubtful: number;
+            /** @description 其中已经知道费用的几件 */
+            known: number;
+            /** @description 已知费用的合计，单位为分 */
+            amount_fen: number;
+        };
+        /**
+         * FigureList
+         * @description By company, district, kind and step.
+         */
+        FigureList: {
+            /** @description 按企业、区、整件或环节分 */
+            figures: components["schemas"]["FigureView"][];
+        };
+        /**
+         * FigureView
+         * @description How one company keeps its promises of one kind in one district. Days are working days, on average.
+         */
+        FigureView: {
+            /** @description 收费单位的代码 */
+            company: string | null;
+            /** @description 所在的区；null 表示不知道 */
+            area: string | null;
+            /** @description promise 整件，node 环节，commitment 等企业承诺天数 */
+            kind: string;
+            /** @description 哪个环节：accept 受理，survey 踏勘，plan 方案答复，inspect 验收，connect 装表接通；空的表示整件 */
+            node: string;
+            /** @description 按时办结几件 */
+            met: number;
+            /** @description 超期办结几件 */
+            missed: number;
+            /** @description 还在计时的几件 */
+            open: number;
+            /** @description 其中已经超期的几件 */
+            overdue: number;
+            /** @description 承诺的时限用了几个工作日，平均 */
+            used_days: number;
+            /** @description 申请人实际等了几个工作日，平均 */
+            lived_days: number;
+            /** @description 等得最久的等了几个工作日 */
+            longest_days: number;
+        };
+        /**
+         * FiledOrder
+         * @description One company's part of what was filed.
+         */
+        FiledOrder: {
+            /**
+             * Format: uuid
+             * @description 这一家这一项在联办的编号
+             */
+            order_id: string;
+            /** @description 子单编号 */
+            order_number: string;
+            /** @description 收费单位的代码 */
+            company: string;
+            /** @description 哪一类：water 水，power 电，gas 气 */
+            service: string;
+        };
+        /**
+         * FiledView
+         * @description An application that has been filed. `progress_code` finds it without a login, with the last digits of the contact's phone.
+         */
+        FiledView: {
+            /**
+             * Format: uuid
+             * @description 这件申请在联办的编号
+             */
+            application_id: string;
+            /** @description 受理编号；null 表示还是草稿 */
+            application_number: string;
+            /** @description 进度码，和联系人手机号后四位一起用，不登录也能查 */
+            progress_code: string;
+            /**
+             * Format: date-time
+             * @description 提交的时间；null 表示还没有提交
+             */
+            filed_at: string;
+            /** @description 每家企业办的那一项 */
+            orders: components["schemas"]["FiledOrder"][];
+        };
+        /**
+         * FilingRequest
+         * @description The version of the draft that was looked at, and a consent for each company by name.
+         */
+        FilingRequest: {
+            /** @description 第几版；不写就是今天用的 */
+            version: number;
+            /** @description 逐家同意：发给哪家，看的是哪一版告知书 */
+            consents: components["schemas"]["GivenConsent"][];
+        };
+        /**
          * ForeignScanView
          * @description A code that a company printed by itself: add the account with its proof, `number` being the scanned text as it is.
          */
@@ -3010,6 +4738,88 @@ export interface components {
             kind: "foreign";
             /** @description 可能是哪家的哪个户号，先后不分主次 */
             candidates: components["schemas"]["ScanCandidate"][];
+        };
+        /**
+         * FormQuery
+         * @description A version under which something was filed; without it the one of today.
+         */
+        FormQuery: {
+            /**
+             * @description 第几版；不写就是今天用的
+             * @default null
+             */
+            version?: number | null;
+        };
+        /**
+         * FormView
+         * @description A version of a form. `schema` is JSON Schema (draft 2020-12); what it cannot say stands beside it, as in the pack.
+         *
+         *         `impossible`: answers that fit ``when`` are refused at ``at``. `not_greater`: ``lesser`` is at most ``greater``. `among`: what stands
+         *         at ``value`` is one of the list at ``among``.
+         */
+        FormView: {
+            /** @description 表的代码 */
+            name: string;
+            /** @description 第几版；不写就是今天用的 */
+            version: number;
+            /** @description 表的名称 */
+            title: string;
+            /**
+             * Format: date
+             * @description 从哪一天起用
+             */
+            effective_from: string;
+            /** @description 依据 */
+            source: string;
+            /** @description 表的内容（JSON Schema 2020-12）；title 是给人看的名称，x-empty、x-wrong 是没填、填错时的话 */
+            schema: Record<string, never>;
+            /** @description 不可能的填法：填的合乎 when 时，改 at 那一项 */
+            impossible: Record<string, never>[];
+            /** @description 前一项不大于后一项：lesser 不大于 greater */
+            not_greater: Record<string, never>[];
+            /** @description 一项要在另一项列出的里面：value 在 among 里 */
+            among: Record<string, never>[];
+        };
+        /**
+         * GivenConsent
+         * @description One company may get its part; the notice that was shown for it.
+         */
+        GivenConsent: {
+            /** @description 收费单位的代码 */
+            company: string;
+            /** @description 告知书的版本 */
+            notice_version: string;
+        };
+        /**
+         * GuideQuery
+         * @description What is known of the case; what is left out shows every class of it.
+         */
+        GuideQuery: {
+            /**
+             * @description 哪种服务：water 水，power 电，gas 气，network 网；不写就都列出
+             * @default null
+             */
+            service?: ("gas" | "network" | "power" | "water") | null;
+            /**
+             * @description 离主管线多少米；不写就列出各档
+             * @default null
+             */
+            distance_m?: number | null;
+            /**
+             * @description 申请的用电容量，千瓦；不写就列出各档
+             * @default null
+             */
+            kw?: string | null;
+            /**
+             * @description 申请人：person 个人，enterprise 企业；不写就都列出
+             * @default null
+             */
+            applicant?: ("enterprise" | "person") | null;
+            /**
+             * @description 是不是工改平台推送、管线已预先到位的项目
+             * @default false
+             */
+            pushed?: boolean;
         };
         /**
          * IdentityList
@@ -3163,6 +4973,14 @@ export interface components {
             per_mille: string;
         };
         /**
+         * LinkQuery
+         * @description What the link was opened with.
+         */
+        LinkQuery: {
+            /** @description 打开的链接里的 link */
+            link: string;
+        };
+        /**
          * LoginFinish
          * @description The handover code of the fragment the browser came back with.
          */
@@ -3247,6 +5065,61 @@ export interface components {
             accepted_at: string | null;
         };
         /**
+         * MaterialLink
+         * @description Where the material is read, by the same reader, until `expires_at`.
+         */
+        MaterialLink: {
+            /** @description 读取的地址，五分钟内、由同一个人打开 */
+            url: string;
+            /**
+             * Format: date-time
+             * @description 有效到什么时候
+             */
+            expires_at: string;
+        };
+        /**
+         * MaterialList
+         * @description A page of materials, newest first.
+         */
+        MaterialList: {
+            /** @description 材料，新的在前 */
+            materials: components["schemas"]["MaterialView"][];
+            /** @description 下一页从这里取；null 表示没有下一页 */
+            next_after: string | null;
+        };
+        /**
+         * MaterialView
+         * @description A paper as we keep it: made anew from what was sent, so that its size is its own.
+         */
+        MaterialView: {
+            /**
+             * Format: uuid
+             * @description 材料在联办的编号
+             */
+            material_id: string;
+            /** @description 哪一种材料 */
+            paper: string;
+            /** @description 材料的名称 */
+            paper_name: string;
+            /** @description unscanned 还没有查病毒，clean 查过没有问题，quarantined 有问题已隔离 */
+            status: string;
+            /** @description 按内容认出的类型 */
+            media_type: string;
+            /** @description 多少字节；存的是重新生成的，和上传的不一定一样 */
+            size_bytes: number;
+            /** @description 图片的宽，像素；null 表示不是图片 */
+            width: number | null;
+            /** @description 图片的高，像素；null 表示不是图片 */
+            height: number | null;
+            /** @description PDF 的页数；null 表示不是 PDF */
+            pages: number | null;
+            /**
+             * Format: date-time
+             * @description 创建的时间
+             */
+            created_at: string;
+        };
+        /**
          * Me
          * @description The caller. `message_credits`: how many one-off messages he has still allowed, by template id.
          */
@@ -3308,6 +5181,56 @@ export interface components {
             read_at: string | null;
         };
         /**
+         * Month
+         * @description A month by its first day, or any of its days.
+         */
+        Month: {
+            /**
+             * Format: date
+             * @description 这个月里的任何一天
+             */
+            day: string;
+        };
+        /**
+         * NeedList
+         * @description The papers of an application, in the order of the city's list.
+         */
+        NeedList: {
+            /** @description 要的材料，按清单的次序 */
+            papers: components["schemas"]["NeedView"][];
+        };
+        /**
+         * NeedView
+         * @description One paper that is asked for: attached, waived, promised, overdue or missing.
+         */
+        NeedView: {
+            /** @description 清单上的哪一项 */
+            requirement: string;
+            /** @description 哪一种材料 */
+            paper: string;
+            /** @description 材料的名称 */
+            paper_name: string;
+            /** @description 怎么准备；null 表示没有要说的 */
+            hint: string | null;
+            /** @description 为什么要，哪里规定的 */
+            basis: string;
+            /** @description 哪几样要用它 */
+            services: string[];
+            /** @description 可以容缺，以后补交 */
+            deferrable: boolean;
+            /**
+             * @description attached 已交，waived 免交，promised 承诺以后补，overdue 到期没有补，missing 还没有
+             * @enum {unknown}
+             */
+            state: "attached" | "missing" | "overdue" | "promised" | "waived";
+            /** @description 用了哪些材料 */
+            material_ids: string[];
+            /** @description 什么可以代替它；null 表示没有 */
+            evidence: components["schemas"]["EvidenceView"] | null;
+            /** @description 承诺哪一天以前补交；null 表示没有承诺 */
+            promised_for: string | null;
+        };
+        /**
          * NewStaffRequest
          * @description Somebody who begins to work here.
          */
@@ -3352,6 +5275,82 @@ export interface components {
             text: string;
         };
         /**
+         * NoticeReceiver
+         * @description What one company gets, what for, and how it is dealt with. `hotline` null: not known.
+         */
+        NoticeReceiver: {
+            /** @description 收费单位的代码 */
+            company: string;
+            /** @description 企业名称 */
+            company_name: string;
+            /** @description 客服电话；null 表示没有 */
+            hotline: string | null;
+            /** @description 这家企业得到什么 */
+            gets: string;
+            /** @description 用来做什么 */
+            purpose: string;
+            /** @description 怎么处理 */
+            way: string;
+        };
+        /**
+         * NoticeView
+         * @description The notice of privacy that is to be shown before filing; a consent names its version.
+         */
+        NoticeView: {
+            /** @description 告知书的版本 */
+            notice_version: string;
+            /** @description 标题 */
+            title: string;
+            /** @description 告知书的正文，一段一条 */
+            paragraphs: string[];
+            /** @description 每家企业得到什么、用来做什么 */
+            receivers: components["schemas"]["NoticeReceiver"][];
+            /** @description 依据 */
+            source: string;
+        };
+        /**
+         * Objection
+         * @description Why it is wrong.
+         */
+        Objection: {
+            /** @description 为什么不对 */
+            words: string;
+        };
+        /**
+         * OrderStanding
+         * @description Where the part stands now.
+         */
+        OrderStanding: {
+            /**
+             * Format: uuid
+             * @description 这一家这一项在联办的编号
+             */
+            order_id: string;
+            /** @description 子单编号 */
+            order_number: string;
+            /** @description 收费单位的代码 */
+            company: string;
+            /** @description 这一项办到哪一步 */
+            status: string;
+        };
+        /**
+         * OrderStep
+         * @description Something that happened to an order; `by` is the kind of whoever did it.
+         */
+        OrderStep: {
+            /**
+             * Format: date-time
+             * @description 事件发生的时间
+             */
+            at: string;
+            /** @description 做了什么 */
+            step: string;
+            /** @description 办到哪一步 */
+            status: string;
+            /** @description 谁做的：person 申请人，company 企业的系统，staff 工作人员，system 平台 */
+            by: string;
+        };
+        /**
          * OrganizationList
          * @description The organizations one acts for now.
          */
@@ -3389,6 +5388,16 @@ export interface components {
              * @description 授权到什么时候为止
              */
             ends_at: string;
+        };
+        /**
+         * OtherCompany
+         * @description The company that is to do it instead, and the notice that was shown for it.
+         */
+        OtherCompany: {
+            /** @description 收费单位的代码 */
+            company: string;
+            /** @description 告知书的版本 */
+            notice_version: string;
         };
         /**
          * OwedView
@@ -3435,6 +5444,39 @@ export interface components {
             bill_id: string;
             /** @description 金额，单位为分 */
             amount_fen: number;
+        };
+        /**
+         * PaperAdded
+         * @description Which material serves which requirement.
+         */
+        PaperAdded: {
+            /** @description 清单上的哪一项 */
+            requirement: string;
+            /**
+             * Format: uuid
+             * @description 材料在联办的编号
+             */
+            material_id: string;
+        };
+        /**
+         * PaperView
+         * @description A paper that is asked for; `conditional`: only in some cases, which the application form finds out.
+         */
+        PaperView: {
+            /** @description 材料的代码 */
+            code: string;
+            /** @description 材料名称 */
+            name: string;
+            /** @description 怎么准备；null 表示没有要说的 */
+            hint: string | null;
+            /** @description 只在有些情况下要，填申请表时会告诉您 */
+            conditional: boolean;
+            /** @description 可以容缺，以后补交 */
+            deferrable: boolean;
+            /** @description 有了哪些就免交：real_name 实名登录，organization_login 单位登录，mandate 经办授权，former_case 以前交过，sharing 数据共享 */
+            waived_by: string[];
+            /** @description 依据 */
+            clause: string;
         };
         /**
          * PasswordChange
@@ -3659,6 +5701,24 @@ export interface components {
             accounts: components["schemas"]["AccountOwed"][];
         };
         /**
+         * PlanAnswer
+         * @description The plan that was looked at.
+         */
+        PlanAnswer: {
+            /** @description 方案的第几版；0 表示还没有方案 */
+            plan_version: number;
+        };
+        /**
+         * PlanQuestion
+         * @description What is not clear, or should be otherwise.
+         */
+        PlanQuestion: {
+            /** @description 方案的第几版；0 表示还没有方案 */
+            plan_version: number;
+            /** @description 哪里不清楚，想怎么改 */
+            note: string;
+        };
+        /**
          * Problem
          * @description Problem details. `code` is stable; `title` and `detail` are for people, `data` for the client's next step.
          */
@@ -3680,6 +5740,140 @@ export interface components {
              * @default {}
              */
             data?: Record<string, never>;
+        };
+        /**
+         * ProgressOrder
+         * @description One company's part, by its dates.
+         */
+        ProgressOrder: {
+            /** @description 收费单位的代码 */
+            company: string;
+            /** @description 哪一类：water 水，power 电，gas 气 */
+            service: string;
+            /** @description 办到哪一步 */
+            status: string;
+            /** @description 对方接受的时间；null 表示还没有 */
+            accepted_at: string | null;
+            /** @description 接通的时间；null 表示还没有 */
+            connected_at: string | null;
+            /** @description 什么时候结束的；null 表示没有提前结束 */
+            ended_at: string | null;
+        };
+        /**
+         * ProgressRequest
+         * @description The code from the receipt, and the last four digits of the contact's phone.
+         */
+        ProgressRequest: {
+            /** @description 进度码，和联系人手机号后四位一起用，不登录也能查 */
+            progress_code: string;
+            /** @description 联系人手机号的后四位 */
+            phone_last4: string;
+        };
+        /**
+         * ProgressView
+         * @description How an application stands: states and dates, neither name nor address.
+         */
+        ProgressView: {
+            /** @description 办到哪里：filed 等受理，your_turn 等您，working 办理中，partly_connected 部分接通，connected 全部接通，refused 没有办成，withdrawn 已撤回；null 表示还是草稿 */
+            stage: string;
+            /** @description 每一家都有了结果 */
+            finished: boolean;
+            /**
+             * Format: date-time
+             * @description 提交的时间；null 表示还没有提交
+             */
+            filed_at: string;
+            /** @description 每家企业办的那一项 */
+            orders: components["schemas"]["ProgressOrder"][];
+        };
+        /**
+         * PromisePause
+         * @description A time in which the promise stood still; `ends_at` null: it still does.
+         */
+        PromisePause: {
+            /** @description 为什么：correction 补正，permit 审批，applicant 等申请人，force_majeure 不可抗力 */
+            reason: string;
+            /**
+             * Format: date-time
+             * @description 从什么时候起
+             */
+            begins_at: string;
+            /** @description 授权到什么时候为止 */
+            ends_at: string | null;
+        };
+        /**
+         * PromiseRequest
+         * @description Which papers come later, and by which day.
+         */
+        PromiseRequest: {
+            /** @description 哪几项以后补 */
+            requirements: string[];
+            /**
+             * Format: date
+             * @description 承诺哪一天以前补交；null 表示没有承诺
+             */
+            promised_for: string;
+        };
+        /**
+         * PromiseSignature
+         * @description What was shown, signed by sending its hash back.
+         */
+        PromiseSignature: {
+            /** @description 哪几项以后补 */
+            requirements: string[];
+            /**
+             * Format: date
+             * @description 承诺哪一天以前补交；null 表示没有承诺
+             */
+            promised_for: string;
+            /** @description 原话的 SHA-256（十六进制），签的时候原样送回 */
+            statement_sha256: string;
+        };
+        /**
+         * PromiseStatement
+         * @description The exact words to sign, and their SHA-256.
+         */
+        PromiseStatement: {
+            /** @description 要签的原话 */
+            statement: string;
+            /** @description 原话的 SHA-256（十六进制），签的时候原样送回 */
+            statement_sha256: string;
+        };
+        /**
+         * PromiseView
+         * @description A promise with everything that makes its due date.
+         *
+         *         Both clocks: `used_days` of the promised days have begun, `lived_days` working days the applicant has been waiting, pauses or not.
+         */
+        PromiseView: {
+            /** @description 承诺几个工作日 */
+            promised_days: number;
+            /** @description 按哪条规则 */
+            basis: string;
+            /** @description 依据 */
+            clause: string;
+            /**
+             * Format: date-time
+             * @description 对方接受的时间；null 表示还没有
+             */
+            accepted_at: string;
+            /**
+             * Format: date
+             * @description 最后缴费日；null 表示没有
+             */
+            due_on: string;
+            /** @description 后面有一年的放假安排还没有公布，日期可能调整 */
+            provisional: boolean;
+            /** @description 承诺的工作日用了几天 */
+            used_days: number;
+            /** @description 从受理起已经等了几个工作日，暂停也算 */
+            lived_days: number;
+            /** @description met 按时，missed 超期，void 中途结束；null 表示还在计时 */
+            outcome: string | null;
+            /** @description 每一天算不算、为什么 */
+            counted_days: components["schemas"]["CountedDay"][];
+            /** @description 暂停计时的时段 */
+            pauses: components["schemas"]["PromisePause"][];
         };
         /**
          * QrCodeAnswer
@@ -3867,6 +6061,23 @@ export interface components {
             value: string;
         };
         /**
+         * SaidView
+         * @description What was said at a step: the list of what is missing, a plan, a finding; later ones of a kind are later versions.
+         */
+        SaidView: {
+            /** @description 说的是什么：correction 补正，plan 方案，fault 整改，extension 延期，pause 暂停等 */
+            kind: string;
+            /** @description 第几版；不写就是今天用的 */
+            version: number;
+            /**
+             * Format: date-time
+             * @description 事件发生的时间
+             */
+            at: string;
+            /** @description 说了什么 */
+            content: Record<string, never>;
+        };
+        /**
          * Scan
          * @description A code as scanned: the token or the whole address of ours, or what a company printed by itself.
          */
@@ -3912,6 +6123,73 @@ export interface components {
             total_fen: number | null;
             /** @description 金额是什么时候向收费单位查到的；null 表示还没有查到过 */
             checked_at: string | null;
+        };
+        /**
+         * ServiceGuideView
+         * @description One service's part of the guide.
+         */
+        ServiceGuideView: {
+            /** @description 哪种服务：water 水，power 电，gas 气，network 网 */
+            service: string;
+            /** @description 由谁办理 */
+            companies: string[];
+            /** @description 几天办结 */
+            terms: components["schemas"]["TermView"][];
+            /** @description 红线外的费用由谁承担 */
+            costs: components["schemas"]["CostView"][];
+            /** @description 红线内可以收的项目，照收费目录；空的就是什么都不能收 */
+            charges: components["schemas"]["ChargeView"][];
+            /** @description 要哪些材料；推送的项目不用交 */
+            papers: components["schemas"]["PaperView"][];
+        };
+        /**
+         * ServiceOrderView
+         * @description One company's part: where it stands (also by the official code 1 to 15), what happened, what was said, what is promised.
+         */
+        ServiceOrderView: {
+            /**
+             * Format: uuid
+             * @description 这一家这一项在联办的编号
+             */
+            order_id: string;
+            /** @description 子单编号 */
+            order_number: string;
+            /** @description 收费单位的代码 */
+            company: string;
+            /** @description 哪一类：water 水，power 电，gas 气 */
+            service: string;
+            /** @description 这一项办到哪一步 */
+            status: string;
+            /** @description 工程建设项目审批的状态代码，1 到 15；null 表示企业还没有收到 */
+            official_code: number | null;
+            /** @description 这个代码的名称 */
+            official_name: string | null;
+            /** @description 离主管线多少米；null 表示不知道 */
+            distance_m: number | null;
+            /** @description 距离从哪里来：declared 申请人填的，gis 图上量的，surveyed 踏勘测的；null 表示不知道 */
+            distance_source: string | null;
+            /** @description 最晚哪天补正，到期没有答复就撤件；null 表示不用补正 */
+            correction_ends_on: string | null;
+            /** @description 方案的第几版；0 表示还没有方案 */
+            plan_version: number;
+            /** @description 最晚哪天整改好；null 表示不用整改 */
+            rectify_by: string | null;
+            /** @description 没有受理或没有办成的原因；null 表示没有这回事 */
+            reason: string | null;
+            /** @description 为什么暂停计时；null 表示没有暂停 */
+            paused_reason: string | null;
+            /** @description 申请人要求撤回、等企业同意的时间；null 表示没有 */
+            withdrawal_asked_at: string | null;
+            /** @description 接通的时间；null 表示还没有 */
+            connected_at: string | null;
+            /** @description 什么时候结束的；null 表示没有提前结束 */
+            ended_at: string | null;
+            /** @description 一步一步，最早的在前 */
+            timeline: components["schemas"]["OrderStep"][];
+            /** @description 每一步说了什么：缺什么、方案、验收结果 */
+            said: components["schemas"]["SaidView"][];
+            /** @description 承诺；null 表示还没有承诺 */
+            promise: components["schemas"]["PromiseView"] | null;
         };
         /**
          * SessionList
@@ -4034,6 +6312,22 @@ export interface components {
         SmsCode: {
             /** @description 短信里的 6 位验证码 */
             sms_code: string;
+        };
+        /**
+         * Span
+         * @description From one day to another, both included.
+         */
+        Span: {
+            /**
+             * Format: date
+             * @description 从哪一天起
+             */
+            first: string;
+            /**
+             * Format: date
+             * @description 到哪一天为止（含）
+             */
+            last: string;
         };
         /**
          * StaffConfirmation
@@ -4212,6 +6506,103 @@ export interface components {
             hours: string[];
         };
         /**
+         * SupervisionList
+         * @description A page of them, oldest first.
+         */
+        SupervisionList: {
+            /** @description 督办单 */
+            supervisions: components["schemas"]["SupervisionView"][];
+            /** @description 下一页从这里取；null 表示没有下一页 */
+            next_after: string | null;
+        };
+        /**
+         * SupervisionPage
+         * @description Those of one state, else of all that are not closed.
+         */
+        SupervisionPage: {
+            /**
+             * @description 最多取几条
+             * @default 20
+             */
+            limit?: number;
+            /**
+             * @description 从这一条之后取（上一页的 next_after）
+             * @default null
+             */
+            after?: string | null;
+            /**
+             * @description 只看一种：issued 待回复，climbed 已升到市里，replied 已回复，closed 已办结
+             * @default null
+             */
+            state?: ("climbed" | "closed" | "issued" | "replied") | null;
+        };
+        /**
+         * SupervisionText
+         * @description Why, and until when; or why that does not do. No personal data.
+         */
+        SupervisionText: {
+            /** @description 写明原因，不写个人信息 */
+            text: string;
+        };
+        /**
+         * SupervisionView
+         * @description One supervision order. `unit`: whose it is now.
+         */
+        SupervisionView: {
+            /**
+             * Format: uuid
+             * @description 督办单的编号
+             */
+            supervision_id: string;
+            /** @description issued 待回复，climbed 已升到市里，replied 已回复，closed 已办结 */
+            state: string;
+            /** @description 收费单位的代码 */
+            company: string | null;
+            /** @description 所在的区；null 表示不知道 */
+            area: string | null;
+            /** @description 现在由哪个单位督办 */
+            unit: string;
+            /**
+             * Format: date-time
+             * @description 发出的时间
+             */
+            issued_at: string;
+            /**
+             * Format: date-time
+             * @description 最晚什么时候回复
+             */
+            reply_due_at: string;
+            /** @description 企业的回复；null 表示还没有 */
+            reply: string | null;
+            /** @description 回复的时间；null 表示还没有 */
+            replied_at: string | null;
+            /** @description 什么时候结束的；null 表示没有提前结束 */
+            ended_at: string | null;
+            /**
+             * Format: uuid
+             * @description 这个承诺的编号
+             */
+            deadline_id: string;
+            /** @description 哪一类：service_order 子单 */
+            subject_kind: string;
+            /**
+             * Format: uuid
+             * @description 哪一件的编号
+             */
+            subject_id: string;
+            /**
+             * Format: date
+             * @description 承诺哪一天办结
+             */
+            due_on: string;
+            /** @description 超过这个时间就是超期；null 表示暂停中，不知道到什么时候 */
+            due_at: string | null;
+            /** @description 这个承诺结束计时的时间；null 表示还在计时 */
+            closed_at: string | null;
+            /** @description met 按时，missed 超期，void 撤回；null 表示还没有办结 */
+            outcome: string | null;
+        };
+        /**
          * TakenMandate
          * @description One acts for the organization from now on: `organization_id` goes into On-Behalf-Of.
          */
@@ -4251,6 +6642,22 @@ export interface components {
              * @description 对方接受的时间；null 表示还没有
              */
             accepted_at: string;
+        };
+        /**
+         * TermView
+         * @description How long a connection takes. `days` null: the company commits itself after the survey.
+         */
+        TermView: {
+            /** @description 代码 */
+            code: string;
+            /** @description 离主管线多少米以内（含）；null 表示更远或不论远近 */
+            up_to_m: number | null;
+            /** @description 几个工作日；0 是当天，null 表示踏勘后由企业承诺 */
+            days: number | null;
+            /** @description 写给人看的话 */
+            words: string;
+            /** @description 依据 */
+            clause: string;
         };
         /**
          * TierPictureView
@@ -4386,6 +6793,14 @@ export interface components {
             next_after: string | null;
         };
         /**
+         * UploadQuery
+         * @description Which kind of paper it is.
+         */
+        UploadQuery: {
+            /** @description 哪一种材料 */
+            paper: string;
+        };
+        /**
          * UsageList
          * @description A page of months without gaps, newest first, back to the oldest bill.
          */
@@ -4467,6 +6882,105 @@ export interface components {
             account_id: string | null;
             /** @description 对哪一张账单、哪一笔缴费；null 表示没有 */
             subject_id: string | null;
+        };
+        /**
+         * WarningAnswer
+         * @description What is done about it; no personal data.
+         */
+        WarningAnswer: {
+            /** @description 怎么处理，不写个人信息 */
+            note: string;
+        };
+        /**
+         * WarningList
+         * @description A page of them, oldest first.
+         */
+        WarningList: {
+            /** @description 预警 */
+            warnings: components["schemas"]["WarningView"][];
+            /** @description 下一页从这里取；null 表示没有下一页 */
+            next_after: string | null;
+        };
+        /**
+         * WarningPage
+         * @description Those that wait for an answer, or all; those that have reached a leader, or all.
+         */
+        WarningPage: {
+            /**
+             * @description 最多取几条
+             * @default 20
+             */
+            limit?: number;
+            /**
+             * @description 从这一条之后取（上一页的 next_after）
+             * @default null
+             */
+            after?: string | null;
+            /**
+             * @description 已经回应和已经结束的也要
+             * @default false
+             */
+            over?: boolean;
+            /**
+             * @description 只看已经报到负责人的
+             * @default false
+             */
+            leader?: boolean;
+        };
+        /**
+         * WarningView
+         * @description One warning. `leader_at` null: it is with who handles it.
+         */
+        WarningView: {
+            /**
+             * Format: uuid
+             * @description 预警的编号
+             */
+            warning_id: string;
+            /** @description 紧急程度：yellow 快到期，red 超期 */
+            level: string;
+            /**
+             * Format: date-time
+             * @description 预警的时间
+             */
+            raised_at: string;
+            /** @description 报到负责人的时间；null 表示还在经办人 */
+            leader_at: string | null;
+            /** @description 回应的时间；null 表示还没有 */
+            answered_at: string | null;
+            /** @description 怎么处理的；null 表示还没有回应 */
+            answer: string | null;
+            /**
+             * Format: uuid
+             * @description 这个承诺的编号
+             */
+            deadline_id: string;
+            /** @description 哪一类：service_order 子单 */
+            subject_kind: string;
+            /**
+             * Format: uuid
+             * @description 哪一件的编号
+             */
+            subject_id: string;
+            /** @description promise 整件，node 环节，commitment 等企业承诺天数 */
+            kind: string;
+            /** @description 哪个环节：accept 受理，survey 踏勘，plan 方案答复，inspect 验收，connect 装表接通；空的表示整件 */
+            node: string;
+            /** @description 收费单位的代码 */
+            company: string | null;
+            /** @description 所在的区；null 表示不知道 */
+            area: string | null;
+            /**
+             * Format: date
+             * @description 承诺哪一天办结
+             */
+            due_on: string;
+            /** @description 超过这个时间就是超期；null 表示暂停中，不知道到什么时候 */
+            due_at: string | null;
+            /** @description 日期是暂定的：那一年的节假日还没有公布 */
+            provisional: boolean;
+            /** @description 这个承诺结束计时的时间；null 表示还在计时 */
+            closed_at: string | null;
         };
         /**
          * WeChatCodeAnswer
@@ -4857,6 +7371,36 @@ export interface components {
         };
         /**
          * @description - `acting_purpose_exceeded` 市民同意代办的不是这件事
+         *     - `may_only_read` 您只能查看这个户号
+         *     - `permission_missing` 您的角色不能办这件事
+         */
+        "403.acting_purpose_exceeded.may_only_read.permission_missing": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:acting_purpose_exceeded",
+                 *       "title": "市民同意代办的不是这件事",
+                 *       "status": 403,
+                 *       "detail": "请市民重新出示办事码，代办事项选他要办的：查询、添加户号或者缴费。",
+                 *       "code": "acting_purpose_exceeded",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "acting_purpose_exceeded" | "may_only_read" | "permission_missing";
+                    /** @constant */
+                    status?: 403;
+                };
+            };
+        };
+        /**
+         * @description - `acting_purpose_exceeded` 市民同意代办的不是这件事
          *     - `permission_missing` 您的角色不能办这件事
          */
         "403.acting_purpose_exceeded.permission_missing": {
@@ -4870,7 +7414,7 @@ export interface components {
                  *       "type": "urn:lianban:problem:acting_purpose_exceeded",
                  *       "title": "市民同意代办的不是这件事",
                  *       "status": 403,
-                 *       "detail": "这次代办只能查询。请市民重新出示办事码，代办事项选“添加户号”。",
+                 *       "detail": "请市民重新出示办事码，代办事项选他要办的：查询、添加户号或者缴费。",
                  *       "code": "acting_purpose_exceeded",
                  *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
                  *       "data": {}
@@ -4905,6 +7449,36 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"] & {
                     /** @enum {unknown} */
                     code?: "level_too_low";
+                    /** @constant */
+                    status?: 403;
+                };
+            };
+        };
+        /**
+         * @description - `level_too_low` 还需要再验证一步
+         *     - `material_link_refused` 链接失效了
+         *     - `scope_missing` 您的授权里没有这一项
+         */
+        "403.level_too_low.material_link_refused.scope_missing": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:level_too_low",
+                 *       "title": "还需要再验证一步",
+                 *       "status": 403,
+                 *       "detail": "请先按提示完成手机号或实名验证，再继续。",
+                 *       "code": "level_too_low",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "level_too_low" | "material_link_refused" | "scope_missing";
                     /** @constant */
                     status?: 403;
                 };
@@ -4971,6 +7545,36 @@ export interface components {
         };
         /**
          * @description - `level_too_low` 还需要再验证一步
+         *     - `proof_too_old` 请再确认一次是您本人
+         *     - `scope_missing` 您的授权里没有这一项
+         */
+        "403.level_too_low.proof_too_old.scope_missing": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:level_too_low",
+                 *       "title": "还需要再验证一步",
+                 *       "status": 403,
+                 *       "detail": "请先按提示完成手机号或实名验证，再继续。",
+                 *       "code": "level_too_low",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "level_too_low" | "proof_too_old" | "scope_missing";
+                    /** @constant */
+                    status?: 403;
+                };
+            };
+        };
+        /**
+         * @description - `level_too_low` 还需要再验证一步
          *     - `scope_missing` 您的授权里没有这一项
          */
         "403.level_too_low.scope_missing": {
@@ -4993,6 +7597,36 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"] & {
                     /** @enum {unknown} */
                     code?: "level_too_low" | "scope_missing";
+                    /** @constant */
+                    status?: 403;
+                };
+            };
+        };
+        /**
+         * @description - `level_too_low` 还需要再验证一步
+         *     - `scope_missing` 您的授权里没有这一项
+         *     - `subject_not_yours` 只能为自己或自己代表的单位申请
+         */
+        "403.level_too_low.scope_missing.subject_not_yours": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:level_too_low",
+                 *       "title": "还需要再验证一步",
+                 *       "status": 403,
+                 *       "detail": "请先按提示完成手机号或实名验证，再继续。",
+                 *       "code": "level_too_low",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "level_too_low" | "scope_missing" | "subject_not_yours";
                     /** @constant */
                     status?: 403;
                 };
@@ -5329,6 +7963,41 @@ export interface components {
                 };
             };
         };
+        /**
+         * @description - `acting_ends_soon` 这次代办快结束了，来不及付款
+         *     - `amount_too_large` 金额超过线上缴费的上限
+         *     - `bill_already_paid` 这张账单刚刚已经缴过
+         *     - `idempotency_in_flight` 上一次提交还在处理
+         *     - `older_bill_open` 还有更早的账单没有缴
+         *     - `payment_closing` 上一笔还在关闭
+         *     - `payment_in_progress` 这张账单正在缴费
+         *     - `quote_stale` 金额有变化，请重新核对
+         */
+        "409.acting_ends_soon.amount_too_large.bill_already_paid.idempotency_in_flight.older_bill_open.payment_closing.payment_in_progress.quote_stale": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:acting_ends_soon",
+                 *       "title": "这次代办快结束了，来不及付款",
+                 *       "status": 409,
+                 *       "detail": "没有发起缴费。请市民重新出示办事码，再发起缴费。",
+                 *       "code": "acting_ends_soon",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "acting_ends_soon" | "amount_too_large" | "bill_already_paid" | "idempotency_in_flight" | "older_bill_open" | "payment_closing" | "payment_in_progress" | "quote_stale";
+                    /** @constant */
+                    status?: 409;
+                };
+            };
+        };
         /** @description - `already_member` 您已经能看这个户号了 */
         "409.already_member": {
             headers: {
@@ -5389,6 +8058,119 @@ export interface components {
                 };
             };
         };
+        /** @description - `application_filed` 申请已经提交，材料不能拿掉 */
+        "409.application_filed": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:application_filed",
+                 *       "title": "申请已经提交，材料不能拿掉",
+                 *       "status": 409,
+                 *       "detail": "可以再加新的材料；要换，就把新的加上，公司会看到两份。",
+                 *       "code": "application_filed",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "application_filed";
+                    /** @constant */
+                    status?: 409;
+                };
+            };
+        };
+        /** @description - `card_not_taken` 还没有手机扫这个码 */
+        "409.card_not_taken": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:card_not_taken",
+                 *       "title": "还没有手机扫这个码",
+                 *       "status": 409,
+                 *       "detail": "请先用手机扫设备屏幕上的码，再在设备上确认。",
+                 *       "code": "card_not_taken",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "card_not_taken";
+                    /** @constant */
+                    status?: 409;
+                };
+            };
+        };
+        /**
+         * @description - `draft_changed` 这份草稿在别处改过
+         *     - `form_outdated` 申请表更新了
+         *     - `idempotency_in_flight` 上一次提交还在处理
+         *     - `no_draft` 这件申请已经提交
+         *     - `notice_changed` 个人信息告知书更新了
+         */
+        "409.draft_changed.form_outdated.idempotency_in_flight.no_draft.notice_changed": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:draft_changed",
+                 *       "title": "这份草稿在别处改过",
+                 *       "status": 409,
+                 *       "detail": "先看看最新的那一份，再决定用哪一份。",
+                 *       "code": "draft_changed",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "draft_changed" | "form_outdated" | "idempotency_in_flight" | "no_draft" | "notice_changed";
+                    /** @constant */
+                    status?: 409;
+                };
+            };
+        };
+        /**
+         * @description - `draft_changed` 这份草稿在别处改过
+         *     - `no_draft` 这件申请已经提交
+         */
+        "409.draft_changed.no_draft": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:draft_changed",
+                 *       "title": "这份草稿在别处改过",
+                 *       "status": 409,
+                 *       "detail": "先看看最新的那一份，再决定用哪一份。",
+                 *       "code": "draft_changed",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "draft_changed" | "no_draft";
+                    /** @constant */
+                    status?: 409;
+                };
+            };
+        };
         /**
          * @description - `identities_differ` 这是两个人的身份
          *     - `identity_already_yours` 已经是同一个人
@@ -5415,6 +8197,122 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"] & {
                     /** @enum {unknown} */
                     code?: "identities_differ" | "identity_already_yours" | "identity_of_this_kind_taken" | "real_name_contradicts";
+                    /** @constant */
+                    status?: 409;
+                };
+            };
+        };
+        /** @description - `illegal_move` 现在不能这样操作 */
+        "409.illegal_move": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:illegal_move",
+                 *       "title": "现在不能这样操作",
+                 *       "status": 409,
+                 *       "detail": "请刷新页面看看最新的状态。",
+                 *       "code": "illegal_move",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "illegal_move";
+                    /** @constant */
+                    status?: 409;
+                };
+            };
+        };
+        /**
+         * @description - `illegal_move` 现在不能这样操作
+         *     - `notice_changed` 个人信息告知书更新了
+         *     - `stale_state` 刚刚有了新的变化
+         */
+        "409.illegal_move.notice_changed.stale_state": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:illegal_move",
+                 *       "title": "现在不能这样操作",
+                 *       "status": 409,
+                 *       "detail": "请刷新页面看看最新的状态。",
+                 *       "code": "illegal_move",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "illegal_move" | "notice_changed" | "stale_state";
+                    /** @constant */
+                    status?: 409;
+                };
+            };
+        };
+        /**
+         * @description - `illegal_move` 现在不能这样操作
+         *     - `once_per_order` 已经提过一次了
+         *     - `stale_state` 刚刚有了新的变化
+         */
+        "409.illegal_move.once_per_order.stale_state": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:illegal_move",
+                 *       "title": "现在不能这样操作",
+                 *       "status": 409,
+                 *       "detail": "请刷新页面看看最新的状态。",
+                 *       "code": "illegal_move",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "illegal_move" | "once_per_order" | "stale_state";
+                    /** @constant */
+                    status?: 409;
+                };
+            };
+        };
+        /**
+         * @description - `illegal_move` 现在不能这样操作
+         *     - `plan_differs` 方案有了新的一版
+         *     - `stale_state` 刚刚有了新的变化
+         */
+        "409.illegal_move.plan_differs.stale_state": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:illegal_move",
+                 *       "title": "现在不能这样操作",
+                 *       "status": 409,
+                 *       "detail": "请刷新页面看看最新的状态。",
+                 *       "code": "illegal_move",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "illegal_move" | "plan_differs" | "stale_state";
                     /** @constant */
                     status?: 409;
                 };
@@ -5479,6 +8377,114 @@ export interface components {
                 };
             };
         };
+        /** @description - `material_in_use` 有申请正在用这份材料 */
+        "409.material_in_use": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:material_in_use",
+                 *       "title": "有申请正在用这份材料",
+                 *       "status": 409,
+                 *       "detail": "先在申请里换成别的材料，再删除它。",
+                 *       "code": "material_in_use",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "material_in_use";
+                    /** @constant */
+                    status?: 409;
+                };
+            };
+        };
+        /** @description - `material_withheld` 这份材料没有通过检查 */
+        "409.material_withheld": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:material_withheld",
+                 *       "title": "这份材料没有通过检查",
+                 *       "status": 409,
+                 *       "detail": "它已经隔离，谁都看不到。请换一份重新上传。",
+                 *       "code": "material_withheld",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "material_withheld";
+                    /** @constant */
+                    status?: 409;
+                };
+            };
+        };
+        /** @description - `no_draft` 这件申请已经提交 */
+        "409.no_draft": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:no_draft",
+                 *       "title": "这件申请已经提交",
+                 *       "status": 409,
+                 *       "detail": "提交以后不能再改；要补正的话，公司会列出缺什么。",
+                 *       "code": "no_draft",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "no_draft";
+                    /** @constant */
+                    status?: 409;
+                };
+            };
+        };
+        /**
+         * @description - `paper_already_promised` 这份材料已经承诺后补了
+         *     - `promise_barred` 现在不能用容缺受理
+         *     - `statement_changed` 承诺的内容变了
+         */
+        "409.paper_already_promised.promise_barred.statement_changed": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:paper_already_promised",
+                 *       "title": "这份材料已经承诺后补了",
+                 *       "status": 409,
+                 *       "detail": "不用再签一次，到期以前上传就行。",
+                 *       "code": "paper_already_promised",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "paper_already_promised" | "promise_barred" | "statement_changed";
+                    /** @constant */
+                    status?: 409;
+                };
+            };
+        };
         /**
          * @description - `payment_not_payable` 这一单不能再付了
          *     - `payment_order_refused` 微信支付没有接受这一单
@@ -5534,6 +8540,35 @@ export interface components {
                 };
             };
         };
+        /**
+         * @description - `real_name_contradicts` 实名信息和以前的不一致
+         *     - `real_name_elsewhere` 这张身份证已经在另一个登录方式下实名
+         */
+        "409.real_name_contradicts.real_name_elsewhere": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:real_name_contradicts",
+                 *       "title": "实名信息和以前的不一致",
+                 *       "status": 409,
+                 *       "detail": "为了保护您，这次没有登录。请带身份证到服务窗口核对。",
+                 *       "code": "real_name_contradicts",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "real_name_contradicts" | "real_name_elsewhere";
+                    /** @constant */
+                    status?: 409;
+                };
+            };
+        };
         /** @description - `staff_login_taken` 这个登录名已经有人用了 */
         "409.staff_login_taken": {
             headers: {
@@ -5581,6 +8616,32 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"] & {
                     /** @enum {unknown} */
                     code?: "too_many_agents";
+                    /** @constant */
+                    status?: 409;
+                };
+            };
+        };
+        /** @description - `too_many_drafts` 草稿太多了 */
+        "409.too_many_drafts": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:too_many_drafts",
+                 *       "title": "草稿太多了",
+                 *       "status": 409,
+                 *       "detail": "先删掉不用的草稿，再开始新的。",
+                 *       "code": "too_many_drafts",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "too_many_drafts";
                     /** @constant */
                     status?: 409;
                 };
@@ -5721,6 +8782,91 @@ export interface components {
             };
         };
         /**
+         * @description - `answers_incomplete` 还有要改的地方
+         *     - `consent_missing` 还没有逐家同意
+         *     - `idempotency_key_reused` 同一个提交编号用在了不同的内容上
+         */
+        "422.answers_incomplete.consent_missing.idempotency_key_reused": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:answers_incomplete",
+                 *       "title": "还有要改的地方",
+                 *       "status": 422,
+                 *       "detail": "按列出的每一处改好，再提交；填过的都在。",
+                 *       "code": "answers_incomplete",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "answers_incomplete" | "consent_missing" | "idempotency_key_reused";
+                    /** @constant */
+                    status?: 422;
+                };
+            };
+        };
+        /**
+         * @description - `answers_incomplete` 还有要改的地方
+         *     - `correction_outside` 这一处不能在补正里改
+         */
+        "422.answers_incomplete.correction_outside": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:answers_incomplete",
+                 *       "title": "还有要改的地方",
+                 *       "status": 422,
+                 *       "detail": "按列出的每一处改好，再提交；填过的都在。",
+                 *       "code": "answers_incomplete",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "answers_incomplete" | "correction_outside";
+                    /** @constant */
+                    status?: 422;
+                };
+            };
+        };
+        /** @description - `answers_unreadable` 填的内容保存不了 */
+        "422.answers_unreadable": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:answers_unreadable",
+                 *       "title": "填的内容保存不了",
+                 *       "status": 422,
+                 *       "detail": "内容太多或格式不对，去掉不需要的部分再保存。",
+                 *       "code": "answers_unreadable",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "answers_unreadable";
+                    /** @constant */
+                    status?: 422;
+                };
+            };
+        };
+        /**
          * @description - `bill_not_in_quote` 有一张账单不在这次核对的范围内
          *     - `idempotency_key_reused` 同一个提交编号用在了不同的内容上
          *     - `payment_method_not_offered` 不能用这种方式付款
@@ -5751,8 +8897,8 @@ export interface components {
                 };
             };
         };
-        /** @description - `counter_code_refused` 办事码不对或者已经失效 */
-        "422.counter_code_refused": {
+        /** @description - `card_code_refused` 这张身份证现在用不了 */
+        "422.card_code_refused": {
             headers: {
                 "X-Request-ID": components["headers"]["RequestId"];
                 [name: string]: unknown;
@@ -5760,18 +8906,99 @@ export interface components {
             content: {
                 /**
                  * @example {
-                 *       "type": "urn:lianban:problem:counter_code_refused",
-                 *       "title": "办事码不对或者已经失效",
+                 *       "type": "urn:lianban:problem:card_code_refused",
+                 *       "title": "这张身份证现在用不了",
                  *       "status": 422,
-                 *       "detail": "办事码三分钟内有效、只能用一次。请市民在手机上重新打开办事码，照着新的再输一次。",
-                 *       "code": "counter_code_refused",
+                 *       "detail": "身份证读出后三分钟内有效、只能用一次。请把身份证放回设备重新读一次，用新的码再办。",
+                 *       "code": "card_code_refused",
                  *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
                  *       "data": {}
                  *     }
                  */
                 "application/problem+json": components["schemas"]["Problem"] & {
                     /** @enum {unknown} */
-                    code?: "counter_code_refused";
+                    code?: "card_code_refused";
+                    /** @constant */
+                    status?: 422;
+                };
+            };
+        };
+        /**
+         * @description - `card_code_refused` 这张身份证现在用不了
+         *     - `counter_code_refused` 办事码不对或者已经失效
+         */
+        "422.card_code_refused.counter_code_refused": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:card_code_refused",
+                 *       "title": "这张身份证现在用不了",
+                 *       "status": 422,
+                 *       "detail": "身份证读出后三分钟内有效、只能用一次。请把身份证放回设备重新读一次，用新的码再办。",
+                 *       "code": "card_code_refused",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "card_code_refused" | "counter_code_refused";
+                    /** @constant */
+                    status?: 422;
+                };
+            };
+        };
+        /** @description - `card_refused` 这张身份证不能用来实名 */
+        "422.card_refused": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:card_refused",
+                 *       "title": "这张身份证不能用来实名",
+                 *       "status": 422,
+                 *       "detail": "身份证已过期或者没有读对。请换有效的身份证再读一次；还不行请到窗口。",
+                 *       "code": "card_refused",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "card_refused";
+                    /** @constant */
+                    status?: 422;
+                };
+            };
+        };
+        /** @description - `device_refused` 这台设备不能这样登记 */
+        "422.device_refused": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:device_refused",
+                 *       "title": "这台设备不能这样登记",
+                 *       "status": 422,
+                 *       "detail": "设备只能登记在自己管的大厅，公钥要是这台设备自己生成的 Ed25519 公钥，没有登记过。请核对后再提交。",
+                 *       "code": "device_refused",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "device_refused";
                     /** @constant */
                     status?: 422;
                 };
@@ -5912,6 +9139,64 @@ export interface components {
                 };
             };
         };
+        /**
+         * @description - `material_refused` 这个文件不能收
+         *     - `paper_unknown` 没有这种材料
+         */
+        "422.material_refused.paper_unknown": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:material_refused",
+                 *       "title": "这个文件不能收",
+                 *       "status": 422,
+                 *       "detail": "只收 JPG、PNG、PDF，图片要打得开，PDF 不能加密、不能带脚本和附件。原因见 reason；换一份，或者用手机拍一张。",
+                 *       "code": "material_refused",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "material_refused" | "paper_unknown";
+                    /** @constant */
+                    status?: 422;
+                };
+            };
+        };
+        /**
+         * @description - `paper_not_deferrable` 这份材料不能以后补
+         *     - `promise_day_refused` 补交的日期不合适
+         */
+        "422.paper_not_deferrable.promise_day_refused": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:paper_not_deferrable",
+                 *       "title": "这份材料不能以后补",
+                 *       "status": 422,
+                 *       "detail": "它是主要材料，现在就要。拍一张上传，或者看看能不能免交。",
+                 *       "code": "paper_not_deferrable",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "paper_not_deferrable" | "promise_day_refused";
+                    /** @constant */
+                    status?: 422;
+                };
+            };
+        };
         /** @description - `partial_not_allowed` 这家单位的账单要整张缴 */
         "422.partial_not_allowed": {
             headers: {
@@ -6011,6 +9296,58 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"] & {
                     /** @enum {unknown} */
                     code?: "phone_malformed";
+                    /** @constant */
+                    status?: 422;
+                };
+            };
+        };
+        /** @description - `progress_refused` 编号或手机号后四位对不上 */
+        "422.progress_refused": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:progress_refused",
+                 *       "title": "编号或手机号后四位对不上",
+                 *       "status": 422,
+                 *       "detail": "核对一遍再查；办结 90 天以后查不到了，请登录查看。",
+                 *       "code": "progress_refused",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "progress_refused";
+                    /** @constant */
+                    status?: 422;
+                };
+            };
+        };
+        /** @description - `requirement_unknown` 这件申请不要这种材料 */
+        "422.requirement_unknown": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:requirement_unknown",
+                 *       "title": "这件申请不要这种材料",
+                 *       "status": 422,
+                 *       "detail": "打开材料清单，选清单上的一项，再配上同一种材料。",
+                 *       "code": "requirement_unknown",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "requirement_unknown";
                     /** @constant */
                     status?: 422;
                 };
@@ -6419,6 +9756,38 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"] & {
                     /** @enum {unknown} */
                     code?: "answer_late" | "database_away" | "limiter_away" | "overloaded" | "sms_away";
+                    /** @constant */
+                    status?: 503;
+                };
+            };
+        };
+        /**
+         * @description - `answer_late` 系统忙，没有及时办完
+         *     - `database_away` 系统正在恢复
+         *     - `material_store_away` 材料没有存下
+         *     - `overloaded` 现在用的人太多
+         */
+        "503.answer_late.database_away.material_store_away.overloaded": {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:lianban:problem:answer_late",
+                 *       "title": "系统忙，没有及时办完",
+                 *       "status": 503,
+                 *       "detail": "还不知道办成没有。请几秒后用同一操作再试；如果刚才在缴费，先看缴费记录，不要重复付款。",
+                 *       "code": "answer_late",
+                 *       "request_id": "019ab0f2-6f2e-7c31-9d55-3f1f0b7a2c44",
+                 *       "data": {}
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {unknown} */
+                    code?: "answer_late" | "database_away" | "material_store_away" | "overloaded";
                     /** @constant */
                     status?: 503;
                 };
@@ -8119,6 +11488,8 @@ export interface operations {
                      *           "accounts": [
                      *             {
                      *               "account_id": "019ab0f2-6f2e-7739-8b09-3ae9fbb013e2",
+                     *               "via": "binding",
+                     *               "may_pay": true,
                      *               "company": "water",
                      *               "company_name": "鄂州市水务集团",
                      *               "bill_name": "水费",
@@ -9288,6 +12659,2911 @@ export interface operations {
             413: components["responses"]["413.body_too_large"];
             500: components["responses"]["500.internal"];
             503: components["responses"]["503.answer_late.database_away.payment_unclear"];
+        };
+    };
+    drafts_show_notice: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "notice_version": "2023-03",
+                     *       "title": "报装申请个人信息告知书",
+                     *       "paragraphs": [
+                     *         "您提交的报装申请由鄂州联办平台接收，只发给您逐一同意的企业。"
+                     *       ],
+                     *       "receivers": [
+                     *         {
+                     *           "company": "water",
+                     *           "company_name": "鄂州市水务集团公司",
+                     *           "hotline": "0711-12345",
+                     *           "gets": "申请人姓名或单位名称、证件号码、联系人和电话、用水地址、用水需求",
+                     *           "purpose": "办理供水报装：受理、踏勘、施工、验收、通水和签订供用水合同",
+                     *           "way": "由本平台加密传送，在企业的报装系统中保存和处理"
+                     *         }
+                     *       ],
+                     *       "source": "个人信息保护法第十七条、第二十三条"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NoticeView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.overloaded"];
+        };
+    };
+    drafts_begin: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "answers": {
+                 *         "services": [
+                 *           "water"
+                 *         ],
+                 *         "term": "permanent"
+                 *       },
+                 *       "access_point": "mini_program"
+                 *     }
+                 */
+                "application/json": components["schemas"]["DraftBeginning"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "draft_id": "019ab0f2-6f2e-7ad4-8297-1c4f06dd683c",
+                     *       "version": 1,
+                     *       "form_version": 1,
+                     *       "access_point": "mini_program",
+                     *       "saved_at": "2026-11-23T02:11:31Z",
+                     *       "answers": {},
+                     *       "problems": [
+                     *         {
+                     *           "pointer": "/contact/mobile",
+                     *           "code": "too_short",
+                     *           "sentence": "手机号是 11 位，您填了 10 位"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DraftView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.too_many_drafts"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            422: components["responses"]["422.answers_unreadable"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    drafts_show: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path: {
+                /**
+                 * @description 草稿的编号，提交以后就是申请的编号
+                 * @example 019ab0f2-6f2e-7ad4-8297-1c4f06dd683c
+                 */
+                draft_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "draft_id": "019ab0f2-6f2e-7ad4-8297-1c4f06dd683c",
+                     *       "version": 1,
+                     *       "form_version": 1,
+                     *       "access_point": "mini_program",
+                     *       "saved_at": "2026-11-23T02:11:31Z",
+                     *       "answers": {},
+                     *       "problems": [
+                     *         {
+                     *           "pointer": "/contact/mobile",
+                     *           "code": "too_short",
+                     *           "sentence": "手机号是 11 位，您填了 10 位"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DraftView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            409: components["responses"]["409.no_draft"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    drafts_save: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path: {
+                /**
+                 * @description 草稿的编号，提交以后就是申请的编号
+                 * @example 019ab0f2-6f2e-7ad4-8297-1c4f06dd683c
+                 */
+                draft_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "answers": {
+                 *         "services": [
+                 *           "water"
+                 *         ],
+                 *         "term": "permanent"
+                 *       },
+                 *       "access_point": "ehuiban",
+                 *       "version": 1
+                 *     }
+                 */
+                "application/json": components["schemas"]["DraftSaving"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "draft_id": "019ab0f2-6f2e-7ad4-8297-1c4f06dd683c",
+                     *       "version": 1,
+                     *       "form_version": 1,
+                     *       "access_point": "mini_program",
+                     *       "saved_at": "2026-11-23T02:11:31Z",
+                     *       "answers": {},
+                     *       "problems": [
+                     *         {
+                     *           "pointer": "/contact/mobile",
+                     *           "code": "too_short",
+                     *           "sentence": "手机号是 11 位，您填了 10 位"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DraftView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.draft_changed.no_draft"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            422: components["responses"]["422.answers_unreadable"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    drafts_discard: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path: {
+                /**
+                 * @description 草稿的编号，提交以后就是申请的编号
+                 * @example 019ab0f2-6f2e-7ad4-8297-1c4f06dd683c
+                 */
+                draft_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            204: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.no_draft"];
+            413: components["responses"]["413.body_too_large"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    drafts_list_same: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path: {
+                /**
+                 * @description 草稿的编号，提交以后就是申请的编号
+                 * @example 019ab0f2-6f2e-7ad4-8297-1c4f06dd683c
+                 */
+                draft_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "applications": [
+                     *         {
+                     *           "application_id": "019ab0f2-6f2e-746e-8b21-2e097b0888d0",
+                     *           "status": "filed",
+                     *           "application_number": "EZ20261123420704800017",
+                     *           "stage": "working",
+                     *           "finished": true,
+                     *           "services": [
+                     *             "water"
+                     *           ],
+                     *           "connected": [
+                     *             "water"
+                     *           ],
+                     *           "running": [
+                     *             "power"
+                     *           ],
+                     *           "ended": [
+                     *             "gas"
+                     *           ],
+                     *           "your_turn": [
+                     *             "water"
+                     *           ],
+                     *           "saved_at": "2026-11-23T02:11:31Z",
+                     *           "filed_at": "2026-11-23T02:11:31Z"
+                     *         }
+                     *       ],
+                     *       "next_after": "019ab0f2-6f2e-7e49-88ac-74af08d38bf1"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ApplicationList"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            409: components["responses"]["409.no_draft"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    drafts_file: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+                /**
+                 * @description 客户端给这次提交的编号。没收到回答或收到 503 时用同一编号、同一内容再提交，得到同一结果；保留 72 小时。
+                 * @example 019ab0f2-6f2e-700e-8c40-2d73e2dd8474
+                 */
+                "Idempotency-Key": string;
+            };
+            path: {
+                /**
+                 * @description 草稿的编号，提交以后就是申请的编号
+                 * @example 019ab0f2-6f2e-7ad4-8297-1c4f06dd683c
+                 */
+                draft_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "version": 1,
+                 *       "consents": [
+                 *         {
+                 *           "company": "water",
+                 *           "notice_version": "2023-03"
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["FilingRequest"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "application_id": "019ab0f2-6f2e-746e-8b21-2e097b0888d0",
+                     *       "application_number": "EZ20261123420704800017",
+                     *       "progress_code": "B7K2-M9QD-4TXH",
+                     *       "filed_at": "2026-11-23T02:11:31Z",
+                     *       "orders": [
+                     *         {
+                     *           "order_id": "019ab0f2-6f2e-7ca1-83a6-b2c9651b3841",
+                     *           "order_number": "EZ20261123420704800017-S",
+                     *           "company": "water",
+                     *           "service": "water"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["FiledView"];
+                };
+            };
+            400: components["responses"]["400.idempotency_key_missing.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low.scope_missing.subject_not_yours"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.draft_changed.form_outdated.idempotency_in_flight.no_draft.notice_changed"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            422: components["responses"]["422.answers_incomplete.consent_missing.idempotency_key_reused"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    applications_list_applications: {
+        parameters: {
+            query?: {
+                /**
+                 * @description 最多取几条
+                 * @example 20
+                 */
+                limit?: number;
+                /**
+                 * @description 从这一条之后取（上一页的 next_after）
+                 * @example 019ab0f2-6f2e-7f39-8592-393ef0859cb1
+                 */
+                after?: string;
+            };
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "applications": [
+                     *         {
+                     *           "application_id": "019ab0f2-6f2e-746e-8b21-2e097b0888d0",
+                     *           "status": "filed",
+                     *           "application_number": "EZ20261123420704800017",
+                     *           "stage": "working",
+                     *           "finished": true,
+                     *           "services": [
+                     *             "water"
+                     *           ],
+                     *           "connected": [
+                     *             "water"
+                     *           ],
+                     *           "running": [
+                     *             "power"
+                     *           ],
+                     *           "ended": [
+                     *             "gas"
+                     *           ],
+                     *           "your_turn": [
+                     *             "water"
+                     *           ],
+                     *           "saved_at": "2026-11-23T02:11:31Z",
+                     *           "filed_at": "2026-11-23T02:11:31Z"
+                     *         }
+                     *       ],
+                     *       "next_after": "019ab0f2-6f2e-7e49-88ac-74af08d38bf1"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ApplicationList"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    applications_show: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path: {
+                /**
+                 * @description 这件申请在联办的编号
+                 * @example 019ab0f2-6f2e-746e-8b21-2e097b0888d0
+                 */
+                application_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "application_id": "019ab0f2-6f2e-746e-8b21-2e097b0888d0",
+                     *       "application_number": "EZ20261123420704800017",
+                     *       "status": "filed",
+                     *       "stage": "working",
+                     *       "finished": true,
+                     *       "connected": [
+                     *         "water"
+                     *       ],
+                     *       "running": [
+                     *         "power"
+                     *       ],
+                     *       "ended": [
+                     *         "gas"
+                     *       ],
+                     *       "your_turn": [
+                     *         "water"
+                     *       ],
+                     *       "filed_at": "2026-11-23T02:11:31Z",
+                     *       "withdrawn_at": "2026-11-23T02:11:31Z",
+                     *       "form_version": 1,
+                     *       "answers": {},
+                     *       "progress_code": "B7K2-M9QD-4TXH",
+                     *       "orders": [
+                     *         {
+                     *           "order_id": "019ab0f2-6f2e-7ca1-83a6-b2c9651b3841",
+                     *           "order_number": "EZ20261123420704800017-S",
+                     *           "company": "water",
+                     *           "service": "water",
+                     *           "status": "accepted",
+                     *           "official_code": 3,
+                     *           "official_name": "已受理",
+                     *           "distance_m": 420,
+                     *           "distance_source": "surveyed",
+                     *           "correction_ends_on": "2026-11-01",
+                     *           "plan_version": 1,
+                     *           "rectify_by": "2026-11-01",
+                     *           "reason": "cannot_supply",
+                     *           "paused_reason": "permit",
+                     *           "withdrawal_asked_at": "2026-11-23T02:11:31Z",
+                     *           "connected_at": "2026-11-23T02:11:31Z",
+                     *           "ended_at": "2026-11-23T02:11:31Z",
+                     *           "timeline": [
+                     *             {
+                     *               "at": "2026-11-23T02:11:31Z",
+                     *               "step": "accept",
+                     *               "status": "accepted",
+                     *               "by": "company"
+                     *             }
+                     *           ],
+                     *           "said": [
+                     *             {
+                     *               "kind": "plan",
+                     *               "version": 1,
+                     *               "at": "2026-11-23T02:11:31Z",
+                     *               "content": {}
+                     *             }
+                     *           ],
+                     *           "promise": {
+                     *             "promised_days": 3,
+                     *             "basis": "within_500_m",
+                     *             "clause": "鄂州工改办〔2023〕11号 二、2",
+                     *             "accepted_at": "2026-11-23T02:11:31Z",
+                     *             "due_on": "2026-11-01",
+                     *             "provisional": true,
+                     *             "used_days": 1,
+                     *             "lived_days": 2,
+                     *             "outcome": "met",
+                     *             "counted_days": [
+                     *               {
+                     *                 "day": "2026-11-01",
+                     *                 "counted": true,
+                     *                 "why": "workday",
+                     *                 "name": "国庆节"
+                     *               }
+                     *             ],
+                     *             "pauses": [
+                     *               {
+                     *                 "reason": "permit",
+                     *                 "begins_at": "2026-11-23T02:11:31Z",
+                     *                 "ends_at": "2026-11-23T02:11:31Z"
+                     *               }
+                     *             ]
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ApplicationView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    applications_withdraw: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path: {
+                /**
+                 * @description 这件申请在联办的编号
+                 * @example 019ab0f2-6f2e-746e-8b21-2e097b0888d0
+                 */
+                application_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "application_id": "019ab0f2-6f2e-746e-8b21-2e097b0888d0",
+                     *       "application_number": "EZ20261123420704800017",
+                     *       "status": "filed",
+                     *       "stage": "working",
+                     *       "finished": true,
+                     *       "connected": [
+                     *         "water"
+                     *       ],
+                     *       "running": [
+                     *         "power"
+                     *       ],
+                     *       "ended": [
+                     *         "gas"
+                     *       ],
+                     *       "your_turn": [
+                     *         "water"
+                     *       ],
+                     *       "filed_at": "2026-11-23T02:11:31Z",
+                     *       "withdrawn_at": "2026-11-23T02:11:31Z",
+                     *       "form_version": 1,
+                     *       "answers": {},
+                     *       "progress_code": "B7K2-M9QD-4TXH",
+                     *       "orders": [
+                     *         {
+                     *           "order_id": "019ab0f2-6f2e-7ca1-83a6-b2c9651b3841",
+                     *           "order_number": "EZ20261123420704800017-S",
+                     *           "company": "water",
+                     *           "service": "water",
+                     *           "status": "accepted",
+                     *           "official_code": 3,
+                     *           "official_name": "已受理",
+                     *           "distance_m": 420,
+                     *           "distance_source": "surveyed",
+                     *           "correction_ends_on": "2026-11-01",
+                     *           "plan_version": 1,
+                     *           "rectify_by": "2026-11-01",
+                     *           "reason": "cannot_supply",
+                     *           "paused_reason": "permit",
+                     *           "withdrawal_asked_at": "2026-11-23T02:11:31Z",
+                     *           "connected_at": "2026-11-23T02:11:31Z",
+                     *           "ended_at": "2026-11-23T02:11:31Z",
+                     *           "timeline": [
+                     *             {
+                     *               "at": "2026-11-23T02:11:31Z",
+                     *               "step": "accept",
+                     *               "status": "accepted",
+                     *               "by": "company"
+                     *             }
+                     *           ],
+                     *           "said": [
+                     *             {
+                     *               "kind": "plan",
+                     *               "version": 1,
+                     *               "at": "2026-11-23T02:11:31Z",
+                     *               "content": {}
+                     *             }
+                     *           ],
+                     *           "promise": {
+                     *             "promised_days": 3,
+                     *             "basis": "within_500_m",
+                     *             "clause": "鄂州工改办〔2023〕11号 二、2",
+                     *             "accepted_at": "2026-11-23T02:11:31Z",
+                     *             "due_on": "2026-11-01",
+                     *             "provisional": true,
+                     *             "used_days": 1,
+                     *             "lived_days": 2,
+                     *             "outcome": "met",
+                     *             "counted_days": [
+                     *               {
+                     *                 "day": "2026-11-01",
+                     *                 "counted": true,
+                     *                 "why": "workday",
+                     *                 "name": "国庆节"
+                     *               }
+                     *             ],
+                     *             "pauses": [
+                     *               {
+                     *                 "reason": "permit",
+                     *                 "begins_at": "2026-11-23T02:11:31Z",
+                     *                 "ends_at": "2026-11-23T02:11:31Z"
+                     *               }
+                     *             ]
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ApplicationView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.illegal_move.stale_state"];
+            413: components["responses"]["413.body_too_large"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    applications_show_progress: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "progress_code": "B7K2-M9QD-4TXH",
+                 *       "phone_last4": "5678"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ProgressRequest"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "stage": "working",
+                     *       "finished": true,
+                     *       "filed_at": "2026-11-23T02:11:31Z",
+                     *       "orders": [
+                     *         {
+                     *           "company": "water",
+                     *           "service": "water",
+                     *           "status": "accepted",
+                     *           "accepted_at": "2026-11-23T02:11:31Z",
+                     *           "connected_at": "2026-11-23T02:11:31Z",
+                     *           "ended_at": "2026-11-23T02:11:31Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProgressView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            422: components["responses"]["422.progress_refused"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.limiter_away.overloaded"];
+        };
+    };
+    service_orders_answer_correction: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path: {
+                /**
+                 * @description 这一家这一项在联办的编号
+                 * @example 019ab0f2-6f2e-7ca1-83a6-b2c9651b3841
+                 */
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "changes": {
+                 *         "/site/real_estate_no": "鄂(2023)鄂州市不动产权第0001234号"
+                 *       },
+                 *       "note": "房产证号补上了"
+                 *     }
+                 */
+                "application/json": components["schemas"]["CorrectionAnswer"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "order_id": "019ab0f2-6f2e-7ca1-83a6-b2c9651b3841",
+                     *       "order_number": "EZ20261123420704800017-S",
+                     *       "company": "water",
+                     *       "status": "plan_confirmed"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["OrderStanding"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.illegal_move.stale_state"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            422: components["responses"]["422.answers_incomplete.correction_outside"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    service_orders_confirm_plan: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path: {
+                /**
+                 * @description 这一家这一项在联办的编号
+                 * @example 019ab0f2-6f2e-7ca1-83a6-b2c9651b3841
+                 */
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "plan_version": 1
+                 *     }
+                 */
+                "application/json": components["schemas"]["PlanAnswer"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "order_id": "019ab0f2-6f2e-7ca1-83a6-b2c9651b3841",
+                     *       "order_number": "EZ20261123420704800017-S",
+                     *       "company": "water",
+                     *       "status": "plan_confirmed"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["OrderStanding"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low.proof_too_old.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.illegal_move.plan_differs.stale_state"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    service_orders_question_plan: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path: {
+                /**
+                 * @description 这一家这一项在联办的编号
+                 * @example 019ab0f2-6f2e-7ca1-83a6-b2c9651b3841
+                 */
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "plan_version": 1,
+                 *       "note": "水表能不能装在北墙"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PlanQuestion"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "order_id": "019ab0f2-6f2e-7ca1-83a6-b2c9651b3841",
+                     *       "order_number": "EZ20261123420704800017-S",
+                     *       "company": "water",
+                     *       "status": "plan_confirmed"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["OrderStanding"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.illegal_move.plan_differs.stale_state"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    service_orders_sign_contract: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path: {
+                /**
+                 * @description 这一家这一项在联办的编号
+                 * @example 019ab0f2-6f2e-7ca1-83a6-b2c9651b3841
+                 */
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "plan_version": 1
+                 *     }
+                 */
+                "application/json": components["schemas"]["PlanAnswer"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "order_id": "019ab0f2-6f2e-7ca1-83a6-b2c9651b3841",
+                     *       "order_number": "EZ20261123420704800017-S",
+                     *       "company": "water",
+                     *       "status": "plan_confirmed"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["OrderStanding"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low.proof_too_old.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.illegal_move.plan_differs.stale_state"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    service_orders_withdraw: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path: {
+                /**
+                 * @description 这一家这一项在联办的编号
+                 * @example 019ab0f2-6f2e-7ca1-83a6-b2c9651b3841
+                 */
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "order_id": "019ab0f2-6f2e-7ca1-83a6-b2c9651b3841",
+                     *       "order_number": "EZ20261123420704800017-S",
+                     *       "company": "water",
+                     *       "status": "plan_confirmed"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["OrderStanding"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.illegal_move.once_per_order.stale_state"];
+            413: components["responses"]["413.body_too_large"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    service_orders_hand_on: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path: {
+                /**
+                 * @description 这一家这一项在联办的编号
+                 * @example 019ab0f2-6f2e-7ca1-83a6-b2c9651b3841
+                 */
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "company": "telecom_cu",
+                 *       "notice_version": "2023-03"
+                 *     }
+                 */
+                "application/json": components["schemas"]["OtherCompany"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "order_id": "019ab0f2-6f2e-7ca1-83a6-b2c9651b3841",
+                     *       "order_number": "EZ20261123420704800017-S",
+                     *       "company": "water",
+                     *       "status": "plan_confirmed"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["OrderStanding"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low.scope_missing"];
+            404: components["responses"]["404.company_not_joined.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.illegal_move.notice_changed.stale_state"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    forms_show_application: {
+        parameters: {
+            query?: {
+                /**
+                 * @description 第几版；不写就是今天用的
+                 * @example 1
+                 */
+                version?: number;
+            };
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 已有的内容的标记（上次回答里的 ETag）；没有变时答 304，不再传内容。
+                 * @example "5f0c1d7a9b3e4c2d8f6a7b1c0d9e8f7a"
+                 */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    /**
+                     * @description 内容的标记，内容变了它就变。
+                     * @example "5f0c1d7a9b3e4c2d8f6a7b1c0d9e8f7a"
+                     */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "application",
+                     *       "version": 1,
+                     *       "title": "水电气网报装信息采集单",
+                     *       "effective_from": "2026-11-01",
+                     *       "source": "鄂州工改办〔2023〕11号",
+                     *       "schema": {},
+                     *       "impossible": [
+                     *         {}
+                     *       ],
+                     *       "not_greater": [
+                     *         {}
+                     *       ],
+                     *       "among": [
+                     *         {}
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["FormView"];
+                };
+            };
+            /** @description 没有变 */
+            304: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    /**
+                     * @description 内容的标记，内容变了它就变。
+                     * @example "5f0c1d7a9b3e4c2d8f6a7b1c0d9e8f7a"
+                     */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400.request_malformed"];
+            404: components["responses"]["404.not_found"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late"];
+        };
+    };
+    materials_list_materials: {
+        parameters: {
+            query?: {
+                /**
+                 * @description 最多取几条
+                 * @example 20
+                 */
+                limit?: number;
+                /**
+                 * @description 从这一条之后取（上一页的 next_after）
+                 * @example 019ab0f2-6f2e-7f39-8592-393ef0859cb1
+                 */
+                after?: string;
+            };
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "materials": [
+                     *         {
+                     *           "material_id": "019ab0f2-6f2e-7baf-87e1-6973f651b9d3",
+                     *           "paper": "id_card",
+                     *           "paper_name": "身份证（正反面）",
+                     *           "status": "unscanned",
+                     *           "media_type": "image/jpeg",
+                     *           "size_bytes": 182044,
+                     *           "width": 1600,
+                     *           "height": 1200,
+                     *           "pages": 2,
+                     *           "created_at": "2026-11-23T02:11:31Z"
+                     *         }
+                     *       ],
+                     *       "next_after": "019ab0f2-6f2e-7e49-88ac-74af08d38bf1"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["MaterialList"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    materials_upload: {
+        parameters: {
+            query: {
+                /**
+                 * @description 哪一种材料
+                 * @example id_card
+                 */
+                paper: string;
+            };
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /** @description 文件本身，或者表单里唯一的一项 file。类型只看内容：JPG、PNG、PDF。 */
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "file": "（文件的内容）"
+                 *     }
+                 */
+                "multipart/form-data": {
+                    /** Format: binary */
+                    file: string;
+                };
+                /** @example （文件的内容） */
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "material_id": "019ab0f2-6f2e-7baf-87e1-6973f651b9d3",
+                     *       "paper": "id_card",
+                     *       "paper_name": "身份证（正反面）",
+                     *       "status": "unscanned",
+                     *       "media_type": "image/jpeg",
+                     *       "size_bytes": 182044,
+                     *       "width": 1600,
+                     *       "height": 1200,
+                     *       "pages": 2,
+                     *       "created_at": "2026-11-23T02:11:31Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["MaterialView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            422: components["responses"]["422.material_refused.paper_unknown"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.material_store_away.overloaded"];
+        };
+    };
+    materials_remove: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path: {
+                /**
+                 * @description 材料在联办的编号
+                 * @example 019ab0f2-6f2e-7baf-87e1-6973f651b9d3
+                 */
+                material_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            204: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.material_in_use"];
+            413: components["responses"]["413.body_too_large"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    materials_link: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path: {
+                /**
+                 * @description 材料在联办的编号
+                 * @example 019ab0f2-6f2e-7baf-87e1-6973f651b9d3
+                 */
+                material_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "url": "/v1/materials/019ab0f2-6f2e-7000-8000-000000000000/content?link=1795399631.q8Jd0m3bV5xYtR2c",
+                     *       "expires_at": "2026-11-23T02:11:31Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["MaterialLink"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.material_withheld"];
+            413: components["responses"]["413.body_too_large"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    materials_read: {
+        parameters: {
+            query: {
+                /**
+                 * @description 打开的链接里的 link
+                 * @example 1795399631.q8Jd0m3bV5xYtR2c
+                 */
+                link: string;
+            };
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path: {
+                /**
+                 * @description 材料在联办的编号
+                 * @example 019ab0f2-6f2e-7baf-87e1-6973f651b9d3
+                 */
+                material_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example （文件的内容） */
+                    "application/octet-stream": string;
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low.material_link_refused.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            409: components["responses"]["409.material_withheld"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.material_store_away.overloaded"];
+        };
+    };
+    papers_list_needs: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path: {
+                /**
+                 * @description 这件申请在联办的编号
+                 * @example 019ab0f2-6f2e-746e-8b21-2e097b0888d0
+                 */
+                application_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "papers": [
+                     *         {
+                     *           "requirement": "property",
+                     *           "paper": "id_card",
+                     *           "paper_name": "身份证（正反面）",
+                     *           "hint": "正反两面",
+                     *           "basis": "供水、供电、供气用户立户资料；不动产登记可共享",
+                     *           "services": [
+                     *             "water"
+                     *           ],
+                     *           "deferrable": false,
+                     *           "state": "missing",
+                     *           "material_ids": [
+                     *             "019ab0f2-6f2e-7baf-87e1-6973f651b9d3"
+                     *           ],
+                     *           "evidence": {
+                     *             "evidence_source": "former_case",
+                     *             "known_at": "2026-11-23T02:11:31Z",
+                     *             "contested": true
+                     *           },
+                     *           "promised_for": "2026-12-07"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NeedList"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    papers_attach: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path: {
+                /**
+                 * @description 这件申请在联办的编号
+                 * @example 019ab0f2-6f2e-746e-8b21-2e097b0888d0
+                 */
+                application_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "requirement": "property",
+                 *       "material_id": "019ab0f2-6f2e-7d90-8382-ea99d25ad6ca"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PaperAdded"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "papers": [
+                     *         {
+                     *           "requirement": "property",
+                     *           "paper": "id_card",
+                     *           "paper_name": "身份证（正反面）",
+                     *           "hint": "正反两面",
+                     *           "basis": "供水、供电、供气用户立户资料；不动产登记可共享",
+                     *           "services": [
+                     *             "water"
+                     *           ],
+                     *           "deferrable": false,
+                     *           "state": "missing",
+                     *           "material_ids": [
+                     *             "019ab0f2-6f2e-7baf-87e1-6973f651b9d3"
+                     *           ],
+                     *           "evidence": {
+                     *             "evidence_source": "former_case",
+                     *             "known_at": "2026-11-23T02:11:31Z",
+                     *             "contested": true
+                     *           },
+                     *           "promised_for": "2026-12-07"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NeedList"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.material_withheld"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            422: components["responses"]["422.requirement_unknown"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    papers_detach: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path: {
+                /**
+                 * @description 这件申请在联办的编号
+                 * @example 019ab0f2-6f2e-746e-8b21-2e097b0888d0
+                 */
+                application_id: string;
+                /**
+                 * @description 材料在联办的编号
+                 * @example 019ab0f2-6f2e-7baf-87e1-6973f651b9d3
+                 */
+                material_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            204: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.application_filed"];
+            413: components["responses"]["413.body_too_large"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    papers_state_promise: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path: {
+                /**
+                 * @description 这件申请在联办的编号
+                 * @example 019ab0f2-6f2e-746e-8b21-2e097b0888d0
+                 */
+                application_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "requirements": [
+                 *         "property"
+                 *       ],
+                 *       "promised_for": "2026-12-07"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PromiseRequest"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "statement": "一、我申请水电气网报装，下列材料现在没有：不动产权证或购房合同。",
+                     *       "statement_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PromiseStatement"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            422: components["responses"]["422.paper_not_deferrable.promise_day_refused"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    papers_sign_promise: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path: {
+                /**
+                 * @description 这件申请在联办的编号
+                 * @example 019ab0f2-6f2e-746e-8b21-2e097b0888d0
+                 */
+                application_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "requirements": [
+                 *         "property"
+                 *       ],
+                 *       "promised_for": "2026-12-07",
+                 *       "statement_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PromiseSignature"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "papers": [
+                     *         {
+                     *           "requirement": "property",
+                     *           "paper": "id_card",
+                     *           "paper_name": "身份证（正反面）",
+                     *           "hint": "正反两面",
+                     *           "basis": "供水、供电、供气用户立户资料；不动产登记可共享",
+                     *           "services": [
+                     *             "water"
+                     *           ],
+                     *           "deferrable": false,
+                     *           "state": "missing",
+                     *           "material_ids": [
+                     *             "019ab0f2-6f2e-7baf-87e1-6973f651b9d3"
+                     *           ],
+                     *           "evidence": {
+                     *             "evidence_source": "former_case",
+                     *             "known_at": "2026-11-23T02:11:31Z",
+                     *             "contested": true
+                     *           },
+                     *           "promised_for": "2026-12-07"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NeedList"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low.proof_too_old.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.paper_already_promised.promise_barred.statement_changed"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            422: components["responses"]["422.paper_not_deferrable.promise_day_refused"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    papers_contest: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "paper": "property_proof",
+                 *       "evidence_source": "former_case",
+                 *       "note": "那是旧房产证"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ContestRequest"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "contest_id": "019ab0f2-6f2e-7f5b-82f0-f5b748d317ea",
+                     *       "paper": "id_card",
+                     *       "evidence_source": "former_case",
+                     *       "created_at": "2026-11-23T02:11:31Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ContestView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    papers_withdraw_contest: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path: {
+                /**
+                 * @description 这次说不对的编号
+                 * @example 019ab0f2-6f2e-7f5b-82f0-f5b748d317ea
+                 */
+                contest_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            204: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    credit_list_records: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "records": [
+                     *         {
+                     *           "record_id": "019ab0f2-6f2e-7aa7-847f-f3b956ff786a",
+                     *           "credit_event": "promise_overdue",
+                     *           "status": "noticed",
+                     *           "noticed_at": "2026-11-23T02:11:31Z",
+                     *           "objection_until": "2026-11-01",
+                     *           "ended_at": "2026-11-23T02:11:31Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CreditList"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    credit_object_to: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 替单位办的时候写单位的编号（见 GET /v1/organizations）；不写就是本人自己的事。不是它的经办人和没有这个单位，回答一样。
+                 * @example 019ab0f2-6f2e-7073-8d93-c26786b46723
+                 */
+                "On-Behalf-Of"?: string;
+            };
+            path: {
+                /**
+                 * @description 信用记录的编号
+                 * @example 019ab0f2-6f2e-7aa7-847f-f3b956ff786a
+                 */
+                record_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "words": "材料三天前已经寄出，单号见附件"
+                 *     }
+                 */
+                "application/json": components["schemas"]["Objection"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "record_id": "019ab0f2-6f2e-7aa7-847f-f3b956ff786a",
+                     *       "credit_event": "promise_overdue",
+                     *       "status": "noticed",
+                     *       "noticed_at": "2026-11-23T02:11:31Z",
+                     *       "objection_until": "2026-11-01",
+                     *       "ended_at": "2026-11-23T02:11:31Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CreditView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low.scope_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.illegal_move"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    guides_show_connection: {
+        parameters: {
+            query?: {
+                /**
+                 * @description 哪种服务：water 水，power 电，gas 气，network 网；不写就都列出
+                 * @example water
+                 */
+                service?: "gas" | "network" | "power" | "water";
+                /**
+                 * @description 离主管线多少米；不写就列出各档
+                 * @example 420
+                 */
+                distance_m?: number;
+                /**
+                 * @description 申请的用电容量，千瓦；不写就列出各档
+                 * @example 180
+                 */
+                kw?: string;
+                /**
+                 * @description 申请人：person 个人，enterprise 企业；不写就都列出
+                 * @example enterprise
+                 */
+                applicant?: "enterprise" | "person";
+                /**
+                 * @description 是不是工改平台推送、管线已预先到位的项目
+                 * @example false
+                 */
+                pushed?: boolean;
+            };
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "city": "鄂州",
+                     *       "services": [
+                     *         {
+                     *           "service": "water",
+                     *           "companies": [
+                     *             "鄂州市水务集团公司"
+                     *           ],
+                     *           "terms": [
+                     *             {
+                     *               "code": "water",
+                     *               "up_to_m": 500,
+                     *               "days": 3,
+                     *               "words": "3个工作日内办结",
+                     *               "clause": "鄂州工改办〔2023〕11号 二、2"
+                     *             }
+                     *           ],
+                     *           "costs": [
+                     *             {
+                     *               "code": "water",
+                     *               "up_to_kw": "160",
+                     *               "bearer": "company",
+                     *               "applicant_fen": 0,
+                     *               "words": "3个工作日内办结",
+                     *               "note": "以书面方案答复为准",
+                     *               "doubt": "也可以读作没有上限",
+                     *               "clause": "鄂州工改办〔2023〕11号 二、1"
+                     *             }
+                     *           ],
+                     *           "charges": [
+                     *             {
+                     *               "code": "water",
+                     *               "company": "water",
+                     *               "name": "表后改造",
+                     *               "unit": "次",
+                     *               "price_fen": 5000,
+                     *               "clause": "收费目录清单"
+                     *             }
+                     *           ],
+                     *           "papers": [
+                     *             {
+                     *               "code": "id_card",
+                     *               "name": "居民身份证",
+                     *               "hint": "正反两面",
+                     *               "conditional": false,
+                     *               "deferrable": false,
+                     *               "waived_by": [
+                     *                 "real_name"
+                     *               ],
+                     *               "clause": "一证通办"
+                     *             }
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ConnectionGuide"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.overloaded"];
+        };
+    };
+    staff_deadlines_list_warnings: {
+        parameters: {
+            query?: {
+                /**
+                 * @description 最多取几条
+                 * @example 20
+                 */
+                limit?: number;
+                /**
+                 * @description 从这一条之后取（上一页的 next_after）
+                 * @example 019ab0f2-6f2e-7f39-8592-393ef0859cb1
+                 */
+                after?: string;
+                /**
+                 * @description 已经回应和已经结束的也要
+                 * @example false
+                 */
+                over?: boolean;
+                /**
+                 * @description 只看已经报到负责人的
+                 * @example false
+                 */
+                leader?: boolean;
+            };
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "warnings": [
+                     *         {
+                     *           "warning_id": "019ab0f2-6f2e-7221-8f45-d5026c3affa1",
+                     *           "level": "yellow",
+                     *           "raised_at": "2026-11-23T02:11:31Z",
+                     *           "leader_at": "2026-11-23T02:11:31Z",
+                     *           "answered_at": "2026-11-23T02:11:31Z",
+                     *           "answer": "已安排明天上午装表",
+                     *           "deadline_id": "019ab0f2-6f2e-7da7-88eb-10b9cf4206a5",
+                     *           "subject_kind": "service_order",
+                     *           "subject_id": "019ab0f2-6f2e-74df-8e82-8a89f651ea3d",
+                     *           "kind": "promise",
+                     *           "node": "survey",
+                     *           "company": "water",
+                     *           "area": "420704",
+                     *           "due_on": "2026-11-01",
+                     *           "due_at": "2026-11-23T02:11:31Z",
+                     *           "provisional": false,
+                     *           "closed_at": "2026-11-23T02:11:31Z"
+                     *         }
+                     *       ],
+                     *       "next_after": "019ab0f2-6f2e-7e49-88ac-74af08d38bf1"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WarningList"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    staff_deadlines_answer_warning: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 预警的编号
+                 * @example 019ab0f2-6f2e-7221-8f45-d5026c3affa1
+                 */
+                warning_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "note": "已安排明天上午装表"
+                 *     }
+                 */
+                "application/json": components["schemas"]["WarningAnswer"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "warning_id": "019ab0f2-6f2e-7221-8f45-d5026c3affa1",
+                     *       "level": "yellow",
+                     *       "raised_at": "2026-11-23T02:11:31Z",
+                     *       "leader_at": "2026-11-23T02:11:31Z",
+                     *       "answered_at": "2026-11-23T02:11:31Z",
+                     *       "answer": "已安排明天上午装表",
+                     *       "deadline_id": "019ab0f2-6f2e-7da7-88eb-10b9cf4206a5",
+                     *       "subject_kind": "service_order",
+                     *       "subject_id": "019ab0f2-6f2e-74df-8e82-8a89f651ea3d",
+                     *       "kind": "promise",
+                     *       "node": "survey",
+                     *       "company": "water",
+                     *       "area": "420704",
+                     *       "due_on": "2026-11-01",
+                     *       "due_at": "2026-11-23T02:11:31Z",
+                     *       "provisional": false,
+                     *       "closed_at": "2026-11-23T02:11:31Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WarningView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away"];
+        };
+    };
+    staff_deadlines_list_supervisions: {
+        parameters: {
+            query?: {
+                /**
+                 * @description 最多取几条
+                 * @example 20
+                 */
+                limit?: number;
+                /**
+                 * @description 从这一条之后取（上一页的 next_after）
+                 * @example 019ab0f2-6f2e-7f39-8592-393ef0859cb1
+                 */
+                after?: string;
+                /**
+                 * @description 只看一种：issued 待回复，climbed 已升到市里，replied 已回复，closed 已办结
+                 * @example issued
+                 */
+                state?: "climbed" | "closed" | "issued" | "replied";
+            };
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "supervisions": [
+                     *         {
+                     *           "supervision_id": "019ab0f2-6f2e-743e-8f9e-09d5ca0ccd77",
+                     *           "state": "issued",
+                     *           "company": "water",
+                     *           "area": "420704",
+                     *           "unit": "approval_420704",
+                     *           "issued_at": "2026-11-23T02:11:31Z",
+                     *           "reply_due_at": "2026-11-23T02:11:31Z",
+                     *           "reply": "管沟遇岩石，改道后明天上午通水",
+                     *           "replied_at": "2026-11-23T02:11:31Z",
+                     *           "ended_at": "2026-11-23T02:11:31Z",
+                     *           "deadline_id": "019ab0f2-6f2e-7da7-88eb-10b9cf4206a5",
+                     *           "subject_kind": "service_order",
+                     *           "subject_id": "019ab0f2-6f2e-74df-8e82-8a89f651ea3d",
+                     *           "due_on": "2026-11-01",
+                     *           "due_at": "2026-11-23T02:11:31Z",
+                     *           "closed_at": "2026-11-23T02:11:31Z",
+                     *           "outcome": "missed"
+                     *         }
+                     *       ],
+                     *       "next_after": "019ab0f2-6f2e-7e49-88ac-74af08d38bf1"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SupervisionList"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    staff_deadlines_reply_supervision: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 督办单的编号
+                 * @example 019ab0f2-6f2e-743e-8f9e-09d5ca0ccd77
+                 */
+                supervision_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "text": "管沟遇岩石，改道后明天上午通水"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SupervisionText"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "supervision_id": "019ab0f2-6f2e-743e-8f9e-09d5ca0ccd77",
+                     *       "state": "issued",
+                     *       "company": "water",
+                     *       "area": "420704",
+                     *       "unit": "approval_420704",
+                     *       "issued_at": "2026-11-23T02:11:31Z",
+                     *       "reply_due_at": "2026-11-23T02:11:31Z",
+                     *       "reply": "管沟遇岩石，改道后明天上午通水",
+                     *       "replied_at": "2026-11-23T02:11:31Z",
+                     *       "ended_at": "2026-11-23T02:11:31Z",
+                     *       "deadline_id": "019ab0f2-6f2e-7da7-88eb-10b9cf4206a5",
+                     *       "subject_kind": "service_order",
+                     *       "subject_id": "019ab0f2-6f2e-74df-8e82-8a89f651ea3d",
+                     *       "due_on": "2026-11-01",
+                     *       "due_at": "2026-11-23T02:11:31Z",
+                     *       "closed_at": "2026-11-23T02:11:31Z",
+                     *       "outcome": "missed"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SupervisionView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.illegal_move.stale_state"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away"];
+        };
+    };
+    staff_deadlines_send_back_supervision: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 督办单的编号
+                 * @example 019ab0f2-6f2e-743e-8f9e-09d5ca0ccd77
+                 */
+                supervision_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "text": "没有写明什么时候办好"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SupervisionText"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "supervision_id": "019ab0f2-6f2e-743e-8f9e-09d5ca0ccd77",
+                     *       "state": "issued",
+                     *       "company": "water",
+                     *       "area": "420704",
+                     *       "unit": "approval_420704",
+                     *       "issued_at": "2026-11-23T02:11:31Z",
+                     *       "reply_due_at": "2026-11-23T02:11:31Z",
+                     *       "reply": "管沟遇岩石，改道后明天上午通水",
+                     *       "replied_at": "2026-11-23T02:11:31Z",
+                     *       "ended_at": "2026-11-23T02:11:31Z",
+                     *       "deadline_id": "019ab0f2-6f2e-7da7-88eb-10b9cf4206a5",
+                     *       "subject_kind": "service_order",
+                     *       "subject_id": "019ab0f2-6f2e-74df-8e82-8a89f651ea3d",
+                     *       "due_on": "2026-11-01",
+                     *       "due_at": "2026-11-23T02:11:31Z",
+                     *       "closed_at": "2026-11-23T02:11:31Z",
+                     *       "outcome": "missed"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SupervisionView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.illegal_move.stale_state"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away"];
+        };
+    };
+    staff_deadlines_close_supervision: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 督办单的编号
+                 * @example 019ab0f2-6f2e-743e-8f9e-09d5ca0ccd77
+                 */
+                supervision_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "supervision_id": "019ab0f2-6f2e-743e-8f9e-09d5ca0ccd77",
+                     *       "state": "issued",
+                     *       "company": "water",
+                     *       "area": "420704",
+                     *       "unit": "approval_420704",
+                     *       "issued_at": "2026-11-23T02:11:31Z",
+                     *       "reply_due_at": "2026-11-23T02:11:31Z",
+                     *       "reply": "管沟遇岩石，改道后明天上午通水",
+                     *       "replied_at": "2026-11-23T02:11:31Z",
+                     *       "ended_at": "2026-11-23T02:11:31Z",
+                     *       "deadline_id": "019ab0f2-6f2e-7da7-88eb-10b9cf4206a5",
+                     *       "subject_kind": "service_order",
+                     *       "subject_id": "019ab0f2-6f2e-74df-8e82-8a89f651ea3d",
+                     *       "due_on": "2026-11-01",
+                     *       "due_at": "2026-11-23T02:11:31Z",
+                     *       "closed_at": "2026-11-23T02:11:31Z",
+                     *       "outcome": "missed"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SupervisionView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.illegal_move.stale_state"];
+            413: components["responses"]["413.body_too_large"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away"];
+        };
+    };
+    staff_deadlines_show_figures: {
+        parameters: {
+            query: {
+                /**
+                 * @description 从哪一天起
+                 * @example 2026-11-01
+                 */
+                first: string;
+                /**
+                 * @description 到哪一天为止（含）
+                 * @example 2026-11-01
+                 */
+                last: string;
+            };
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "figures": [
+                     *         {
+                     *           "company": "water",
+                     *           "area": "420704",
+                     *           "kind": "promise",
+                     *           "node": "survey",
+                     *           "met": 40,
+                     *           "missed": 2,
+                     *           "open": 17,
+                     *           "overdue": 1,
+                     *           "used_days": 2.5,
+                     *           "lived_days": 3.5,
+                     *           "longest_days": 6
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["FigureList"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    staff_deadlines_show_fees: {
+        parameters: {
+            query: {
+                /**
+                 * @description 这个月里的任何一天
+                 * @example 2026-11-01
+                 */
+                day: string;
+            };
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "month": "2026-11-01",
+                     *       "rows": [
+                     *         {
+                     *           "company": "water",
+                     *           "service": "water",
+                     *           "area": "420704",
+                     *           "bearer": "company",
+                     *           "cases": 12,
+                     *           "doubtful": 1,
+                     *           "known": 9,
+                     *           "amount_fen": 9876500
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["FeeReport"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
         };
     };
     shares_list_given: {
@@ -11101,6 +17377,69 @@ export interface operations {
             503: components["responses"]["503.answer_late.database_away.overloaded"];
         };
     };
+    staff_files_list_files: {
+        parameters: {
+            query?: {
+                /**
+                 * @description 最多取几条
+                 * @example 20
+                 */
+                limit?: number;
+                /**
+                 * @description 从这一条之后取（上一页的 next_after）
+                 * @example 019ab0f2-6f2e-7f39-8592-393ef0859cb1
+                 */
+                after?: string;
+            };
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "files": [
+                     *         {
+                     *           "file_id": "019ab0f2-6f2e-75c7-88f6-199cc394b56a",
+                     *           "company": "water",
+                     *           "kind": "answers",
+                     *           "name": "answers-20261123-1.ndjson",
+                     *           "day": "2026-11-01",
+                     *           "refusal": "signature",
+                     *           "refused_at": "2026-11-23T02:11:31Z",
+                     *           "late_at": "2026-11-23T02:11:31Z",
+                     *           "unanswered": 3,
+                     *           "unanswered_fen": 20700
+                     *         }
+                     *       ],
+                     *       "next_after": "019ab0f2-6f2e-7e49-88ac-74af08d38bf1"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CompanyFileList"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
     staff_differences_take_up: {
         parameters: {
             query?: never;
@@ -11486,7 +17825,7 @@ export interface operations {
             408: components["responses"]["408.request_timed_out"];
             413: components["responses"]["413.body_too_large"];
             415: components["responses"]["415.media_type_unsupported"];
-            422: components["responses"]["422.counter_code_refused"];
+            422: components["responses"]["422.card_code_refused.counter_code_refused"];
             429: components["responses"]["429.rate_limited"];
             500: components["responses"]["500.internal"];
             503: components["responses"]["503.answer_late.database_away.limiter_away.overloaded"];
@@ -11706,6 +18045,920 @@ export interface operations {
             429: components["responses"]["429.rate_limited"];
             500: components["responses"]["500.internal"];
             503: components["responses"]["503.answer_late.company_away.database_away.limiter_away.overloaded"];
+        };
+    };
+    staff_acting_prove_real_name: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 这次代办的编号
+                 * @example 019ab0f2-6f2e-7701-8919-d8b6a62814e0
+                 */
+                acting_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "card_code": "B7K2-M9QD-4TXH"
+                 *     }
+                 */
+                "application/json": components["schemas"]["CardAtCounter"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            204: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.acting_purpose_exceeded.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.real_name_contradicts.real_name_elsewhere"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            422: components["responses"]["422.card_code_refused"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.limiter_away.overloaded"];
+        };
+    };
+    staff_acting_quote: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 这次代办的编号
+                 * @example 019ab0f2-6f2e-7701-8919-d8b6a62814e0
+                 */
+                acting_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "token": "AqW3x9KcP1mN7vT5zR8bL2dF4gH6jYsE"
+                 *     }
+                 */
+                "application/json": components["schemas"]["QuoteRequest"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "kind": "quote",
+                     *       "quote_id": "019ab0f2-6f2e-7551-8ebf-fe6dc0342d91",
+                     *       "company": "water",
+                     *       "total_fen": 4199,
+                     *       "expires_at": "2026-11-23T02:11:31Z",
+                     *       "bills": [
+                     *         {
+                     *           "bill_id": "019ab0f2-6f2e-79d7-8f2a-81bf43bf0328",
+                     *           "period": "2026-10",
+                     *           "payable_fen": 4199
+                     *         }
+                     *       ],
+                     *       "notice": "不收手续费"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["QuoteView"] | components["schemas"]["QuoteList"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.acting_purpose_exceeded.may_only_read.permission_missing"];
+            404: components["responses"]["404.not_found.qr_code_refused"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.account_not_payable.amount_too_large.nothing_owed"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            422: components["responses"]["422.partial_not_allowed"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.company_away.database_away.overloaded"];
+        };
+    };
+    staff_acting_create_payment: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+                /**
+                 * @description 客户端给这次提交的编号。没收到回答或收到 503 时用同一编号、同一内容再提交，得到同一结果；保留 72 小时。
+                 * @example 019ab0f2-6f2e-700e-8c40-2d73e2dd8474
+                 */
+                "Idempotency-Key": string;
+            };
+            path: {
+                /**
+                 * @description 这次代办的编号
+                 * @example 019ab0f2-6f2e-7701-8919-d8b6a62814e0
+                 */
+                acting_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "quote_ids": [
+                 *         "019ab0f2-6f2e-7551-8ebf-fe6dc0342d91"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["CounterPaymentRequest"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "payment_id": "019ab0f2-6f2e-7c99-87de-6123958e0f18",
+                     *       "status": "created",
+                     *       "total_fen": 4199,
+                     *       "expires_at": "2026-11-23T02:11:31Z",
+                     *       "parts": [
+                     *         {
+                     *           "company": "water",
+                     *           "amount_fen": 2584,
+                     *           "bills": [
+                     *             {
+                     *               "bill_id": "019ab0f2-6f2e-79d7-8f2a-81bf43bf0328",
+                     *               "amount_fen": 4199
+                     *             }
+                     *           ],
+                     *           "purpose": "bills"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PaymentCreated"];
+                };
+            };
+            400: components["responses"]["400.idempotency_key_missing.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.acting_purpose_exceeded.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.acting_ends_soon.amount_too_large.bill_already_paid.idempotency_in_flight.older_bill_open.payment_closing.payment_in_progress.quote_stale"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            422: components["responses"]["422.bill_not_in_quote.idempotency_key_reused.payment_method_not_offered.quote_twice"];
+            429: components["responses"]["429.too_many_payments"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    staff_acting_show_code: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 这次代办的编号
+                 * @example 019ab0f2-6f2e-7701-8919-d8b6a62814e0
+                 */
+                acting_id: string;
+                /**
+                 * @description 缴费单的编号
+                 * @example 019ab0f2-6f2e-7c99-87de-6123958e0f18
+                 */
+                payment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "cashier": "address",
+                     *       "url": "weixin://wxpay/bizpayurl?pr=p4lpSuKzz"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CashierAddress"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.acting_purpose_exceeded.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.payment_not_payable.payment_order_refused"];
+            413: components["responses"]["413.body_too_large"];
+            422: components["responses"]["422.payment_method_not_offered"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.payment_provider_busy"];
+        };
+    };
+    staff_acting_show_payment: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 这次代办的编号
+                 * @example 019ab0f2-6f2e-7701-8919-d8b6a62814e0
+                 */
+                acting_id: string;
+                /**
+                 * @description 缴费单的编号
+                 * @example 019ab0f2-6f2e-7c99-87de-6123958e0f18
+                 */
+                payment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "payment_id": "019ab0f2-6f2e-7c99-87de-6123958e0f18",
+                     *       "status": "succeeded",
+                     *       "progress": "posted",
+                     *       "provider": "wechat_pay",
+                     *       "method": "jsapi",
+                     *       "total_fen": 4199,
+                     *       "created_at": "2026-11-23T02:11:31Z",
+                     *       "expires_at": "2026-11-23T02:11:31Z",
+                     *       "paid_at": "2026-11-23T02:11:31Z",
+                     *       "refunded_fen": 0,
+                     *       "parts": [
+                     *         {
+                     *           "company": "water",
+                     *           "progress": "posted",
+                     *           "amount_fen": 2584,
+                     *           "posted_at": "2026-11-23T02:11:31Z",
+                     *           "posting_serial": "W20261123000017",
+                     *           "refunded_fen": 0,
+                     *           "refund_reason": "bill_already_paid",
+                     *           "bills": [
+                     *             {
+                     *               "bill_id": "019ab0f2-6f2e-79d7-8f2a-81bf43bf0328",
+                     *               "amount_fen": 4199
+                     *             }
+                     *           ],
+                     *           "purpose": "bills"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PaymentView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.acting_purpose_exceeded.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away"];
+        };
+    };
+    staff_acting_check_payment: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 这次代办的编号
+                 * @example 019ab0f2-6f2e-7701-8919-d8b6a62814e0
+                 */
+                acting_id: string;
+                /**
+                 * @description 缴费单的编号
+                 * @example 019ab0f2-6f2e-7c99-87de-6123958e0f18
+                 */
+                payment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "payment_id": "019ab0f2-6f2e-7c99-87de-6123958e0f18",
+                     *       "status": "succeeded",
+                     *       "progress": "posted",
+                     *       "provider": "wechat_pay",
+                     *       "method": "jsapi",
+                     *       "total_fen": 4199,
+                     *       "created_at": "2026-11-23T02:11:31Z",
+                     *       "expires_at": "2026-11-23T02:11:31Z",
+                     *       "paid_at": "2026-11-23T02:11:31Z",
+                     *       "refunded_fen": 0,
+                     *       "parts": [
+                     *         {
+                     *           "company": "water",
+                     *           "progress": "posted",
+                     *           "amount_fen": 2584,
+                     *           "posted_at": "2026-11-23T02:11:31Z",
+                     *           "posting_serial": "W20261123000017",
+                     *           "refunded_fen": 0,
+                     *           "refund_reason": "bill_already_paid",
+                     *           "bills": [
+                     *             {
+                     *               "bill_id": "019ab0f2-6f2e-79d7-8f2a-81bf43bf0328",
+                     *               "amount_fen": 4199
+                     *             }
+                     *           ],
+                     *           "purpose": "bills"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PaymentView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.acting_purpose_exceeded.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.payment_unclear"];
+        };
+    };
+    staff_acting_close_payment: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 这次代办的编号
+                 * @example 019ab0f2-6f2e-7701-8919-d8b6a62814e0
+                 */
+                acting_id: string;
+                /**
+                 * @description 缴费单的编号
+                 * @example 019ab0f2-6f2e-7c99-87de-6123958e0f18
+                 */
+                payment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "payment_id": "019ab0f2-6f2e-7c99-87de-6123958e0f18",
+                     *       "status": "succeeded",
+                     *       "progress": "posted",
+                     *       "provider": "wechat_pay",
+                     *       "method": "jsapi",
+                     *       "total_fen": 4199,
+                     *       "created_at": "2026-11-23T02:11:31Z",
+                     *       "expires_at": "2026-11-23T02:11:31Z",
+                     *       "paid_at": "2026-11-23T02:11:31Z",
+                     *       "refunded_fen": 0,
+                     *       "parts": [
+                     *         {
+                     *           "company": "water",
+                     *           "progress": "posted",
+                     *           "amount_fen": 2584,
+                     *           "posted_at": "2026-11-23T02:11:31Z",
+                     *           "posting_serial": "W20261123000017",
+                     *           "refunded_fen": 0,
+                     *           "refund_reason": "bill_already_paid",
+                     *           "bills": [
+                     *             {
+                     *               "bill_id": "019ab0f2-6f2e-79d7-8f2a-81bf43bf0328",
+                     *               "amount_fen": 4199
+                     *             }
+                     *           ],
+                     *           "purpose": "bills"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PaymentView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.acting_purpose_exceeded.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.payment_unclear"];
+        };
+    };
+    device_card_reads_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "张三",
+                 *       "id_number": "11010519491231002X",
+                 *       "valid_until": "2036-05-31"
+                 *     }
+                 */
+                "application/json": components["schemas"]["CardReadRequest"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "card_read_id": "019ab0f2-6f2e-7842-848d-ff9cddfdd701",
+                     *       "card_code": "B7K2-M9QD-4TXH",
+                     *       "expires_at": "2026-11-23T02:11:31Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CardReadView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.signature_wrong"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            422: components["responses"]["422.card_refused"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    device_card_reads_show: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 这次读身份证的编号
+                 * @example 019ab0f2-6f2e-7842-848d-ff9cddfdd701
+                 */
+                card_read_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "card_read_id": "019ab0f2-6f2e-7842-848d-ff9cddfdd701",
+                     *       "state": "taken",
+                     *       "phone_masked": "139****0001",
+                     *       "expires_at": "2026-11-23T02:11:31Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CardReadState"];
+                };
+            };
+            401: components["responses"]["401.signature_wrong"];
+            404: components["responses"]["404.not_found"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    device_card_reads_confirm: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 这次读身份证的编号
+                 * @example 019ab0f2-6f2e-7842-848d-ff9cddfdd701
+                 */
+                card_read_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "agreed": true
+                 *     }
+                 */
+                "application/json": components["schemas"]["CardAnswer"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "card_read_id": "019ab0f2-6f2e-7842-848d-ff9cddfdd701",
+                     *       "state": "taken",
+                     *       "phone_masked": "139****0001",
+                     *       "expires_at": "2026-11-23T02:11:31Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CardReadState"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.signature_wrong"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            409: components["responses"]["409.card_not_taken"];
+            413: components["responses"]["413.body_too_large"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    card_reads_take: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "card_code": "B7K2-M9QD-4TXH"
+                 *     }
+                 */
+                "application/json": components["schemas"]["CardTaking"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "card_read_id": "019ab0f2-6f2e-7842-848d-ff9cddfdd701",
+                     *       "state": "taken",
+                     *       "name_masked": "张*",
+                     *       "id_number_masked": "1101**********002X",
+                     *       "unit_name": "鄂城区政务服务大厅",
+                     *       "expires_at": "2026-11-23T02:11:31Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CardReadOfMine"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.level_too_low"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            422: components["responses"]["422.card_code_refused"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.limiter_away.overloaded"];
+        };
+    };
+    card_reads_show: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 这次读身份证的编号
+                 * @example 019ab0f2-6f2e-7842-848d-ff9cddfdd701
+                 */
+                card_read_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "card_read_id": "019ab0f2-6f2e-7842-848d-ff9cddfdd701",
+                     *       "state": "taken",
+                     *       "name_masked": "张*",
+                     *       "id_number_masked": "1101**********002X",
+                     *       "unit_name": "鄂城区政务服务大厅",
+                     *       "expires_at": "2026-11-23T02:11:31Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CardReadOfMine"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            404: components["responses"]["404.not_found"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    staff_devices_list_devices: {
+        parameters: {
+            query?: {
+                /**
+                 * @description 最多取几条
+                 * @example 20
+                 */
+                limit?: number;
+                /**
+                 * @description 从这一条之后取（上一页的 next_after）
+                 * @example 019ab0f2-6f2e-7f39-8592-393ef0859cb1
+                 */
+                after?: string;
+            };
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "devices": [
+                     *         {
+                     *           "device_id": "019ab0f2-6f2e-7848-8501-1716705c7dbe",
+                     *           "kind": "reader",
+                     *           "unit": "hall_420704",
+                     *           "label": "3 号窗口读卡器",
+                     *           "enrolled_at": "2026-11-23T02:11:31Z",
+                     *           "used_at": "2026-11-23T10:02:11+08:00",
+                     *           "revoked_at": "2026-11-23T02:11:31Z"
+                     *         }
+                     *       ],
+                     *       "next_after": "019ab0f2-6f2e-7e49-88ac-74af08d38bf1"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DeviceList"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    staff_devices_enrol: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "kind": "reader",
+                 *       "label": "3 号窗口读卡器",
+                 *       "public_key": "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n",
+                 *       "unit": "hall_420704"
+                 *     }
+                 */
+                "application/json": components["schemas"]["DeviceEnrolment"];
+            };
+        };
+        responses: {
+            /** @description 成功 */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "device_id": "019ab0f2-6f2e-7848-8501-1716705c7dbe",
+                     *       "kind": "reader",
+                     *       "unit": "hall_420704",
+                     *       "label": "3 号窗口读卡器",
+                     *       "enrolled_at": "2026-11-23T02:11:31Z",
+                     *       "used_at": "2026-11-23T10:02:11+08:00",
+                     *       "revoked_at": "2026-11-23T02:11:31Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DeviceView"];
+                };
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            415: components["responses"]["415.media_type_unsupported"];
+            422: components["responses"]["422.device_refused"];
+            429: components["responses"]["429.rate_limited"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away.overloaded"];
+        };
+    };
+    staff_devices_revoke: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description 客户端给这次请求的编号：8 到 40 个字母、数字、短横；不合适就由我们另给。
+                 * @example 019ab0f2-6f2e-7734-8d11-a154d4114c9e
+                 */
+                "X-Request-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description 设备的编号，也是它签名用的 keyid
+                 * @example 019ab0f2-6f2e-7848-8501-1716705c7dbe
+                 */
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 成功 */
+            204: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400.request_malformed"];
+            401: components["responses"]["401.token_refused"];
+            403: components["responses"]["403.permission_missing"];
+            404: components["responses"]["404.not_found"];
+            408: components["responses"]["408.request_timed_out"];
+            413: components["responses"]["413.body_too_large"];
+            500: components["responses"]["500.internal"];
+            503: components["responses"]["503.answer_late.database_away"];
         };
     };
     callbacks_wechat_pay_receive: {

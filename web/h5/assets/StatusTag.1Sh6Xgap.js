@@ -1,0 +1,1 @@
+import{d as a,o as s,c as t,p as o,n as e,w as r,a as n,t as p}from"./index-DffSctlx.js";import{_ as d}from"./PageFrame.CoWUduzx.js";const c=d(a({__name:"StatusTag",props:{tone:{},word:{}},setup:a=>(a,d)=>{const c=o;return s(),t(c,{class:e(["tag",a.tone])},{default:r(()=>[n(p(a.word),1)]),_:1},8,["class"])}}),[["__scopeId","data-v-b192bb41"]]);export{c as S};
