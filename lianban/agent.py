@@ -89,7 +89,7 @@ async def agent(world: World, tell: Teller) -> None:
 async def _opened(devices: Sequence[Phone], tell: Teller) -> Firm:
     number = len((await devices[0].control("GET", "/unified/people"))["people"])
     body = f"91420704MB{number:07}"
-    firm_name, credit_code = f"鄂州新凤商贸{number}号有限公司", body + _check_character(body)
+    firm_name, credit_code = f"鄂州新凤商贸{number}号有限公司", body + check_character(body)
     organization = {"name": firm_name, "credit_code": credit_code, "legal_representative": "周建国"}
     people: list[Somebody] = []
     for place, (device, name) in enumerate(zip(devices, ("周建国", "李会计", "赵出纳"), strict=True), number):
@@ -341,7 +341,7 @@ def _when(moment: str) -> str:
     return f"{datetime.fromisoformat(moment).astimezone(clock.SHANGHAI):%Y-%m-%d %H:%M}"
 
 
-def _check_character(seventeen: str) -> str:
+def check_character(seventeen: str) -> str:
     """The last character of a unified social credit code (GB 32100)."""
     total = sum(_CREDIT_CHARACTERS.index(character) * pow(3, place, 31) for place, character in enumerate(seventeen))
     return _CREDIT_CHARACTERS[-total % 31]

@@ -13,6 +13,7 @@ from core import settings as settings_module
 from core.settings import Settings
 from lianban import check
 from lianban.agent import agent
+from lianban.application import application
 from lianban.family import family
 from lianban.phone import CallFailed, Phone
 from lianban.story import Running, StoryFailed, Teller, World, at, refused, until, yuan
@@ -183,8 +184,18 @@ async def _told(world: World, phone: Phone, view: dict[str, Any], tell: Teller) 
     tell.step("市民", "看微信", f"收到 {len(on_phone)} 条订阅消息")
 
 
-STORIES: dict[str, Callable[[World, Teller], Awaitable[None]]] = {"pay": pay, "family": family, "agent": agent}
-TITLES = {"pay": "扫码缴一张水费", "family": "一家人的水电气网，一次缴清", "agent": "单位的经办人，到期就停"}
+STORIES: dict[str, Callable[[World, Teller], Awaitable[None]]] = {
+    "pay": pay,
+    "family": family,
+    "agent": agent,
+    "application": application,
+}
+TITLES = {
+    "pay": "扫码缴一张水费",
+    "family": "一家人的水电气网，一次缴清",
+    "agent": "单位的经办人，到期就停",
+    "application": "一家企业报装水电气网，一张表，一次踏勘",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -111,3 +111,24 @@ async def test_a_company_s_agent_pays_until_his_time_is_over(
     (payment,) = await fetch("select person_id, organization_id is null as nobody_s, total_fen from payment")
     assert tuple(payment) == (None, False, 12040)
     await told("agent")
+
+
+async def test_an_enterprise_is_connected_to_four_companies_by_one_form(
+    spine: Spine, told: Callable[[str], Awaitable[str]]
+) -> None:
+    said = await told("application")
+    assert "（draft_changed）" in said
+    assert "（consent_missing）" in said
+    assert "4 个子单，两次是同一件" in said
+    assert "阶段 your_turn，等企业的：安泰天然气" in said
+    assert "踏勘 420 米，承诺 3 个工作日" in said
+    assert "1 家已通，阶段 partly_connected" in said
+    assert "全部接通，都按时" in said
+    assert "（progress_refused）\n       ← connected，4 家的日期" in said
+    orders = await fetch("select status, corrections, distance_source from service_order order by company")
+    assert [tuple(row) for row in orders] == [("connected", int(place == 0), "surveyed") for place in range(4)]
+    told_kinds = {row["kind"] for row in await fetch("select kind from message where channel = 'inbox'")}
+    assert told_kinds >= {
+        "application.filed", "application.accepted", "application.sent_back", "application.surveyed", "application.plan_replied",
+        "application.constructing", "application.inspected", "application.connected",
+    }  # fmt: skip
