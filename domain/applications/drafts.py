@@ -13,7 +13,6 @@ from core import clock, ids
 from core.crypto import Vault
 from core.database import fetch, transaction
 from core.errors import LianbanError, NotFound
-from core.failpoint import failpoint
 from domain.applications.facts import Facts, facts_of, tidy_address
 from domain.identity.mandates import Mandates
 from domain.identity.tokens import Caller
@@ -102,7 +101,6 @@ class Drafts:
             await draft.save(force_create=True)
             await born(APPLICATION, draft, Actor("person", str(caller.person_id)))
             await self._note(caller, draft_id, "application.drafted")
-        failpoint("application.drafted_committed")
         return found
 
     async def save(
@@ -122,7 +120,6 @@ class Drafts:
             found = self._fill(draft, answers)
             await draft.save()
             await self._note(caller, draft_id, "application.drafted")
-        failpoint("application.saved_committed")
         return found
 
     async def show(self, caller: Caller, draft_id: UUID) -> Draft:

@@ -6,7 +6,6 @@ from cities.schema import City
 from core import clock, ids
 from core.database import transaction
 from core.errors import NotFound
-from core.failpoint import failpoint
 from domain.applications.facts import company_letters
 from domain.applications.filing import NoticeChanged
 from domain.companies import CompanyNotJoined
@@ -48,7 +47,6 @@ class Withdrawing:
                     await self._answers.withdrawn(order, actor)
             if all(one.status in _GONE for one in orders):
                 await move(APPLICATION, application, "withdraw", actor, columns={"withdrawn_at": clock.now()})
-            failpoint("application.withdrawn_before_commit")
         return application
 
     async def follow(self, application_id: UUID) -> None:
@@ -92,7 +90,6 @@ class Withdrawing:
                 distance_source=old.distance_source, created_at=now,
             )  # fmt: skip
             await born_all(SERVICE_ORDER, [order], actor, announces="service_order.created", data=event_data)
-        failpoint("order.handed_on_committed")
         return order
 
     async def _locked(self, caller: Caller, application_id: UUID) -> Application:

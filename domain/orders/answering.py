@@ -42,7 +42,6 @@ class OrderAnswers:
             await self._moved(order, event, actor, columns=columns)
             await self._papers.write(order.id, "answer", {"changes": changes, "note": note}, actor)
             await self._clock.goes_on(order, "correction")
-        failpoint("order.answered_committed")
         return order
 
     async def confirm_plan(self, caller: Caller, order_id: UUID, plan_version: int) -> ServiceOrder:
@@ -99,7 +98,6 @@ class OrderAnswers:
         async with transaction():
             order, actor = await self._own(caller, order_id, "file", "application.withdrawn")
             await self.withdrawn(order, actor)
-            failpoint("order.withdrawn_before_commit")
         return order
 
     async def withdrawn(self, order: ServiceOrder, actor: Actor) -> None:
@@ -127,7 +125,6 @@ class OrderAnswers:
                     columns = {"ended_at": clock.now(), "correction_ends_on": None}
                     await moved(order, "lapse", SYSTEM, columns=columns)
                     await self._clock.ended(order, void=True)
-            failpoint("order.lapsed_committed")
         return len(rows)
 
     async def _moved(self, order: ServiceOrder, event: str, actor: Actor, **more: Any) -> ServiceOrder:

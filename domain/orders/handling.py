@@ -103,7 +103,6 @@ class Orders:
             await self._clock.waits(
                 order, "correction", await self._papers.write(order.id, "correction", content, by.actor)
             )
-        failpoint("order.sent_back_committed")
         return order
 
     async def refuse(self, order_id: UUID, by: Handler, reason: str, note: str = "") -> ServiceOrder:
@@ -161,7 +160,6 @@ class Orders:
             await self._papers.write(order.id, "survey", found._asdict(), by.actor)
             approver = by.supervisor if by.is_approved else None
             await self._clock.surveyed(order, approver, by.actor, found.committed_days)
-        failpoint("order.surveyed_committed")
         return order
 
     async def commit(self, order_id: UUID, by: Handler, days: int, reason: str) -> ServiceOrder:
@@ -190,7 +188,6 @@ class Orders:
             await self._moved(order, "reply_plan", by.actor, columns={"plan_version": order.plan_version + 1})
             paper = await self._papers.write(order.id, "plan", {"plan": plan, **more}, by.actor)
             await self._clock.waits(order, "applicant", paper)
-        failpoint("order.plan_replied_committed")
         return order
 
     async def construct(self, order_id: UUID, by: Handler) -> ServiceOrder:
