@@ -111,6 +111,8 @@ def test_a_person_logs_in_adds_accounts_and_pays_two_companies_at_once(page: Pag
 
     page.get_by_role("button", name="完成").click()
     expect(page.get_by_text("都缴清了").first).to_be_visible()
+    page.get_by_role("link", name="消息").click()
+    expect(page.get_by_text(re.compile("电费.*入账|入账.*电费")).first).to_be_visible()
 
 
 def _add(page: Page, way: Any, company: str, number: str, proof: str) -> None:

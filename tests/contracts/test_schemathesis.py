@@ -40,7 +40,7 @@ _NO_HEALTH_CHECK: Any = list(HealthCheck)
 Prepare = Callable[[requests.PreparedRequest], None]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)  # every operation, and there are many
 async def test_every_operation_succeeds_and_no_request_makes_it_fail_or_break_its_word(edge: Edge) -> None:
     schema = schemathesis.openapi.from_dict(edge.contract.document)
     described = {
