@@ -62,6 +62,7 @@ from domain.identity.staff_sessions import StaffSessions
 from domain.identity.tokens import AccessTokens, TokenKeys
 from domain.materials.materials import Materials
 from domain.materials.needs import Needs
+from domain.materials.reading import StaffReading
 from domain.materials.telling import MaterialTelling
 from domain.materials.tolerances import Tolerances
 from domain.orders.answering import OrderAnswers
@@ -136,6 +137,7 @@ class Services:
     materials: Materials
     material_telling: MaterialTelling
     needs: Needs
+    staff_reading: StaffReading
     tolerances: Tolerances
     credit: Credit
     credit_telling: CreditTelling

@@ -73,6 +73,7 @@ from domain.identity.tokens import AccessTokens, RefreshTokens, TokenKeys
 from domain.materials.apart import Inspector
 from domain.materials.materials import Materials
 from domain.materials.needs import Needs
+from domain.materials.reading import StaffReading
 from domain.materials.store import BucketStore, DiskStore, Store
 from domain.materials.telling import MaterialTelling
 from domain.materials.tolerances import Tolerances
@@ -206,6 +207,7 @@ def compose(settings: Settings) -> Services:
     tolerances = Tolerances(city, vault)
     bucket = settings.materials.bucket
     store_side = Counterpart("material_store", bucket.endpoint) if bucket else None
+    materials = Materials(city, vault, _material_store(settings, store_side), limiter, Inspector(), None)
     deadlines = Deadlines(city, calendars)
     order_clock, mandates, papers = (
         OrderClock(city, deadlines, calendars),
@@ -260,7 +262,8 @@ def compose(settings: Settings) -> Services:
         mandates=mandates,
         first_agents=FirstAgents(city, vault, sessions),
         mandate_telling=MandateTelling(vault, intents),
-        materials=Materials(city, vault, _material_store(settings, store_side), limiter, Inspector(), None),
+        materials=materials,
+        staff_reading=StaffReading(city, vault, materials),
         material_telling=MaterialTelling(city, intents),
         needs=Needs(city, vault, tolerances),
         tolerances=tolerances,

@@ -1,9 +1,10 @@
 """Routes of the papers of 报装: the form, and the materials that go with it."""
 
 from api import credit, forms, materials, papers
-from api.access import ANYBODY, REAL_NAME_FILE, REAL_NAME_SIGN, STAFF_CREDIT
+from api.access import ANYBODY, REAL_NAME_FILE, REAL_NAME_SIGN, STAFF_CREDIT, STAFF_REVEAL
 from api.calls import Limit, Route
 from api.staff import credit as staff_credit
+from api.staff import papers as staff_papers
 from api.texts import Page
 from core.errors import NotFound
 from core.redis import RateLimited
@@ -93,5 +94,19 @@ ROUTES: tuple[Route, ...] = (
         "POST", "/staff/v1/credit-records/{record_id}/decision", staff_credit.decide, STAFF_CREDIT, "处理申诉，或者修复信用记录",
         credit.CreditView, body=staff_credit.CreditDecision, errors=(NotFound, IllegalMove),
         example={"decision": "dismiss_objection", "reason": "快递单号查无此件"}, tag="信用", shed="filing",
+    ),
+    Route(
+        "GET", "/staff/v1/service-orders/{order_id}/materials", staff_papers.list_papers, STAFF_REVEAL, "这个子单能看的材料",
+        staff_papers.OrderMaterials, errors=(NotFound,), tag="材料", shed="search",
+    ),
+    Route(
+        "POST", "/staff/v1/service-orders/{order_id}/materials/{material_id}/links", staff_papers.link, STAFF_REVEAL, "写明用途，打开一份材料",
+        materials.MaterialLink, 201, body=staff_papers.MaterialReveal, limit=Limit(60), errors=(NotFound, MaterialWithheld, RateLimited),
+        example={"reading_purpose": "handling", "note": "核对产权证上的地址"}, tag="材料", shed="search",
+    ),
+    Route(
+        "GET", "/staff/v1/service-orders/{order_id}/materials/{material_id}/content", staff_papers.read, STAFF_REVEAL, "打开的材料的内容", None,
+        query=materials.LinkQuery, media_type="application/octet-stream", errors=(NotFound, MaterialWithheld, LinkRefused, StoreAway), tag="材料",
+        shed="search",
     ),
 )  # fmt: skip

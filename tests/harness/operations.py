@@ -109,6 +109,10 @@ class Operations:
             values["quote_id"] = await acting_quote(edge, member, path.split("/")[4])
         values |= {"proof": "002X"}
         values["new_login"] = f"n{uuid4().hex[:10]}"
+        if route.name == "staff_papers_read":
+            body = {"reading_purpose": "handling", "note": "核对产权证上的地址"}
+            opened = await edge.told("POST", path.replace("/content", "/links"), body, by=member)
+            return await edge.call("GET", opened["url"], by=member)
         key = uuid4().hex if route.idempotent else None
         by = member if route.access.who == "staff" else None
         query = {"day": clock.today().isoformat()} if route.name in _OF_A_DAY else None
@@ -391,6 +395,19 @@ async def _credit_record(_edge: Edge, person: Person) -> str:
     return str(row.id)
 
 
+async def _paper_of_order(edge: Edge, member: Member) -> dict[str, str]:
+    """An order of this member's company with a deed that serves it."""
+    unit = edge.spine.services.city.staff.unit(member.unit)
+    assert unit is not None
+    assert unit.company is not None
+    person = await edge.person(3)
+    order = await cases.standing(edge.spine, person.citizen.caller, unit.company, "received")
+    deed = await _deed(edge, person)
+    path = f"/v1/applications/{order.application_id}/papers"
+    await edge.told("POST", path, {"requirement": "property", "material_id": deed}, by=person)
+    return {"order_id": str(order.id), "material_id": deed}
+
+
 async def _objected(edge: Edge) -> str:
     """A record to which somebody has objected."""
     person = await edge.person(3)
@@ -486,6 +503,8 @@ async def within_reach(edge: Edge, member: Member, route: Route) -> dict[str, st
         return {"difference_id": await _difference(edge, member, route)}
     if "supervision_id" in names:
         return {"supervision_id": await _supervision(edge, member, route)}
+    if "order_id" in names and "/materials" in route.path:
+        return await _paper_of_order(edge, member)
     if "acting_id" not in names:
         return {name: await STAFF_OBJECTS[name](edge, member) for name in names}
     person = await edge.person()
