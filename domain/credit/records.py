@@ -12,7 +12,6 @@ from core import clock, ids
 from core.crypto import Vault
 from core.database import fetch, transaction
 from core.errors import NotFound
-from core.failpoint import failpoint
 from core.workdays import Calendar
 from domain.identity.staff_sessions import StaffCaller
 from domain.identity.tokens import Caller
@@ -57,7 +56,6 @@ class Credit:
                 **subject,
             )
             await born(CREDIT_RECORD, record, SYSTEM, announces="credit_record.noticed")
-        failpoint("credit.noticed_committed")
 
     async def of(self, principal: Principal) -> list[CreditRecord]:
         """The principal's own records, newest first."""
@@ -123,4 +121,3 @@ class Credit:
                 record = await CreditRecord.filter(id=row["id"]).select_for_update().get()
                 if record.status == CreditStatus.NOTICED and record.objection_until < clock.today():
                     await move(CREDIT_RECORD, record, "confirm", SYSTEM, columns={"decided_at": clock.now()})
-            failpoint("credit.confirmed_committed")

@@ -17,7 +17,6 @@ from core import clock, ids
 from core.crypto import Vault
 from core.database import fetch, fetch_one, transaction, violated_constraint
 from core.errors import LianbanError, NotFound
-from core.failpoint import failpoint
 from core.log import get_logger
 from core.queue import enqueue
 from core.redis import Limiter
@@ -121,7 +120,6 @@ class Materials:
             **principal.owned,
         )
         await self._store.put(material.id, self._vault.seal(clean, _CONTENT, material.id))
-        failpoint("material.stored")
         try:
             async with transaction():
                 await material.save(force_create=True)
@@ -136,7 +134,6 @@ class Materials:
             known = await self._known(principal, kind, index)
             assert known is not None
             return known
-        failpoint("material.committed")
         return material
 
     async def of(self, principal: Principal, after: UUID | None, limit: int) -> list[Material]:
@@ -162,7 +159,6 @@ class Materials:
                 raise MaterialInUse
             await move(MATERIAL, material, "remove", caller.actor, columns={"removed_at": clock.now()})
             await enqueue(ERASE_TASK, material_id=material_id)
-        failpoint("material.removed_committed")
 
     async def link(self, caller: Caller, material_id: UUID) -> Link:
         """A link by which the owner sees his own material.
@@ -215,7 +211,6 @@ class Materials:
             if material.status == MaterialStatus.UNSCANNED:
                 event = "found_clean" if verdict == "clean" else "found_infected"
                 await move(MATERIAL, material, event, SYSTEM)
-        failpoint("material.scanned_committed")
 
     async def erase(self, material_id: UUID) -> None:
         """Remove the bytes of a removed material, and say when."""

@@ -17,7 +17,6 @@ from core import clock, ids
 from core.crypto import Vault
 from core.database import fetch, fetch_one, transaction
 from core.errors import LianbanError, NotFound
-from core.failpoint import failpoint
 from domain.identity.tokens import Caller
 from domain.materials.materials import MaterialWithheld
 from domain.materials.tolerances import OPEN, Tolerances
@@ -115,7 +114,6 @@ class Needs:
                 raise RequirementUnknown(requirement=requirement)
             await fetch(_USE, ids.new_id(), material_id, application_id, requirement, caller.user_id, clock.now())
             await self._tolerances.fulfil(application_id, requirement, material_id, caller.actor)
-        failpoint("material.attached_committed")
         return await self.of(application)
 
     async def detach(self, caller: Caller, application_id: UUID, material_id: UUID) -> None:

@@ -8,7 +8,6 @@ from core import clock, ids
 from core.crypto import Vault
 from core.database import fetch, transaction
 from core.errors import NotFound
-from core.failpoint import failpoint
 from domain.identity.staff_sessions import StaffCaller
 from domain.materials.materials import Link, Materials, MaterialWithheld
 from models.acting import Disclosure
@@ -63,7 +62,6 @@ class StaffReading:
                 note=self._vault.seal(f"{note}（材料 {material_id}）", "disclosure.note", row_id),
                 request_id=request_id,
             )
-        failpoint("material.disclosed_committed")
         return self._materials.link_for(material_id, f"staff:{staff.staff_id}", f"order:{order_id}")
 
     async def read(self, staff: StaffCaller, order_id: UUID, material_id: UUID, text: str) -> tuple[Material, bytes]:

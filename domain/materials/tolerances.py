@@ -17,7 +17,6 @@ from core import clock, ids
 from core.crypto import Vault
 from core.database import fetch, fetch_one, transaction, violated_constraint
 from core.errors import LianbanError
-from core.failpoint import failpoint
 from domain.identity.tokens import Caller
 from models.lifecycle import SYSTEM, Actor, announce, born, move
 from models.tolerance import TOLERANCE, Tolerance, ToleranceStatus
@@ -132,7 +131,6 @@ class Tolerances:
                 case name if name == _TWICE:
                     raise AlreadyPromised from None
             raise
-        failpoint("tolerance.signed_committed")
         return made
 
     async def fulfil(self, application_id: UUID, requirement: str, material_id: UUID, actor: Actor) -> bool:
@@ -177,7 +175,6 @@ class Tolerances:
                 tolerance = await Tolerance.filter(id=row["id"]).select_for_update().get()
                 if tolerance.status == ToleranceStatus.PROMISED and tolerance.due_on < today:
                     await move(TOLERANCE, tolerance, "pass_due", SYSTEM)
-            failpoint("tolerance.overdue_committed")
 
 
 async def owed_papers(application_id: UUID, service: str) -> list[str]:
