@@ -15,6 +15,7 @@ from core.database import DatabaseAway, is_away, is_unstorable
 from core.errors import LianbanError, NotFound
 from core.redis import LimiterAway, RateLimited
 from domain.applications.cases import ProgressRefused
+from domain.applications.company_work import DistanceMissing, NotYourOwnRequest
 from domain.applications.correcting import CorrectionOutside
 from domain.applications.drafts import AnswersUnreadable, DraftChanged, NoDraft, TooManyDrafts
 from domain.applications.filing import AnswersIncomplete, ConsentMissing, FormOutdated, NoticeChanged, SubjectNotYours
@@ -77,7 +78,10 @@ from domain.materials.tolerances import (
     StatementChanged,
 )
 from domain.orders.answering import PlanDiffers
-from domain.orders.moving import OncePerOrder, PapersMissing
+from domain.orders.clock import PauseNotListed
+from domain.orders.moving import OncePerOrder, PapersMissing, ReasonNotListed, SupervisorNeeded, TooLate
+from domain.surveys.appointments import OtherRound, WindowsUnsuitable
+from domain.surveys.slots import SlotUnsuitable
 from gateways.unified_identity import ReturnRefused
 from models.idempotency import KeyInFlight, KeyReused
 from models.lifecycle import IllegalMove, StaleState
@@ -242,10 +246,19 @@ STATUS: dict[type[LianbanError], int] = {
     TooManyAgents: 409,
     TooManyMembers: 409,
     IllegalMove: 409,
+    NotYourOwnRequest: 409,
+    OtherRound: 409,
+    TooLate: 409,
+    SupervisorNeeded: 409,
     AnotherMustAgree: 409,
     BodyTooLarge: 413,
     MediaTypeUnsupported: 415,
     AccountNumberMalformed: 422,
+    DistanceMissing: 422,
+    PauseNotListed: 422,
+    ReasonNotListed: 422,
+    SlotUnsuitable: 422,
+    WindowsUnsuitable: 422,
     AccountOrProofWrong: 422,
     AnswersIncomplete: 422,
     AnswersUnreadable: 422,

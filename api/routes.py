@@ -10,6 +10,7 @@ from api.routing import (
     materials,
     operation,
     people,
+    service_orders,
     staff,
     systems,
 )
@@ -21,6 +22,7 @@ ROUTES: tuple[Route, ...] = (
     *materials.ROUTES,
     *deadlines.ROUTES,
     *delegation.ROUTES,
+    *service_orders.ROUTES,
     *staff.ROUTES,
     *devices.ROUTES,
     *systems.ROUTES,

@@ -16,6 +16,7 @@ from domain.applications.company_work import CompanyWork
 from domain.applications.correcting import Correcting
 from domain.applications.drafts import Drafts
 from domain.applications.filing import Filing
+from domain.applications.order_desk import OrderDesk
 from domain.applications.survey_telling import SurveyTelling
 from domain.applications.telling import ApplicationTelling
 from domain.applications.withdrawing import Withdrawing
@@ -149,6 +150,7 @@ class Services:
     company_work: CompanyWork
     surveys: Surveys
     survey_parts: Parts
+    order_desk: OrderDesk
     survey_telling: SurveyTelling
     order_answers: OrderAnswers
     drafts: Drafts

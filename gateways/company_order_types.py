@@ -201,6 +201,13 @@ class ExtensionAsked(Report, frozen=True, kw_only=True, tag="extension_asked"):
     note: Words
 
 
+class DaysCommitted(Report, frozen=True, kw_only=True, tag="days_committed"):
+    """Beyond the longest promised distance: the working days the company commits itself to; a supervisor agrees."""
+
+    days: Annotated[int, Meta(ge=1, le=365)]
+    note: Words
+
+
 class PauseAsked(Report, frozen=True, kw_only=True, tag="pause_asked"):
     """特别程序: the promise pauses for a reason of the closed list, with its evidence."""
 
@@ -227,6 +234,7 @@ AnyReport = (
     | Connected
     | Archived
     | ExtensionAsked
+    | DaysCommitted
     | PauseAsked
     | PauseOver
 )

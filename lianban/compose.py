@@ -22,6 +22,7 @@ from domain.applications.company_work import CompanyWork
 from domain.applications.correcting import Correcting
 from domain.applications.drafts import Drafts
 from domain.applications.filing import Filing
+from domain.applications.order_desk import OrderDesk
 from domain.applications.survey_telling import SurveyTelling
 from domain.applications.telling import ApplicationTelling
 from domain.applications.withdrawing import Withdrawing
@@ -274,9 +275,10 @@ def compose(settings: Settings) -> Services:
         order_clock=order_clock,
         orders=orders,
         order_delivery=OrderDelivery(orders, papers, companies, vault, city),
-        company_work=CompanyWork(orders, parts, vault),
+        company_work=CompanyWork(orders, order_clock, parts, vault),
         surveys=Surveys(city),
         survey_parts=parts,
+        order_desk=OrderDesk(vault, drafts, papers, parts),
         survey_telling=SurveyTelling(intents),
         order_answers=order_answers,
         drafts=drafts,

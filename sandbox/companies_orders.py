@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS company_order_notice (
 """
 REPORTS: Final = frozenset({
     "accepted", "correction_asked", "refused", "handed_back", "surveyed", "plan_replied", "construction_started", "inspected",
-    "rectified", "connected", "archived", "extension_asked", "pause_asked", "pause_over", "failed", "withdrawal_agreed",
+    "rectified", "connected", "archived", "extension_asked", "pause_asked", "pause_over", "failed", "withdrawal_agreed", "days_committed",
 })  # fmt: skip
 OPEN_FIELDS: Final = ("number", "application_number", "service", "area", "form_version", "notice_version")
 

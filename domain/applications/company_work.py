@@ -13,6 +13,7 @@ from core import clock, ids
 from core.crypto import Vault
 from core.database import transaction, violated_constraint
 from core.errors import LianbanError, NotFound
+from domain.orders.clock import OrderClock
 from domain.orders.handling import Found, Item, Orders
 from domain.orders.moving import Handler, OncePerOrder, SupervisorNeeded, locked
 from domain.surveys.parts import Finding, Parts
@@ -20,9 +21,10 @@ from gateways import company_order_types as reports
 from gateways.company_order_types import AnyReport
 from models.lifecycle import Actor, born, move
 from models.order_request import ORDER_REQUEST, OrderRequest, RequestStatus
-from models.service_order import ServiceOrder
+from models.service_order import OrderPaper, ServiceOrder
 
 DONE, ASKED = "done", "asked"
+COMMITMENT, LONGER = "commitment", "longer_promise"
 _COLUMN = "order_request.content"
 
 
@@ -41,8 +43,9 @@ class DistanceMissing(LianbanError):
 class CompanyWork:
     """Does what a company says, and keeps what has to be agreed first."""
 
-    def __init__(self, orders: Orders, parts: Parts, vault: Vault) -> None:
+    def __init__(self, orders: Orders, order_clock: OrderClock, parts: Parts, vault: Vault) -> None:
         self._orders = orders
+        self._clock = order_clock
         self._parts = parts
         self._vault = vault
 
@@ -57,6 +60,8 @@ class CompanyWork:
         try:
             async with transaction():
                 await self._verb(order_id, by, report)
+                if isinstance(report, reports.Surveyed) and report.can_supply:
+                    return await self._follow_survey(order_id, by, report)
         except SupervisorNeeded as needed:
             await self._ask(order_id, by, str(needed.data["why"]), report)
             return ASKED
@@ -85,9 +90,31 @@ class CompanyWork:
             data = {"order_id": str(request.order_id), "company": request.company, "kind": request.kind}
             if agreed:
                 by = Handler(Actor(request.asked_by_kind, request.asked_by), request.company, supervisor.id)
-                await self._verb(request.order_id, by, self.asked_for(request))
+                await self._agreed(request, by)
             event = "approve" if agreed else "refuse"
             await move(ORDER_REQUEST, request, event, supervisor, reason=reason, columns=columns, data=data)
+
+    async def decide_extension(self, order_id: UUID, supervisor: Actor, *, agreed: bool) -> None:
+        """Agree to the days a company has asked for, or not.
+
+        Raises:
+            NotYourOwnRequest: he asked for them himself. IllegalMove: nothing is asked.
+        """
+        async with transaction():
+            order = await locked(order_id)
+            asked = await OrderPaper.filter(order_id=order_id, kind="extension_asked").order_by("-version").first()
+            if asked is not None and asked.actor_id == supervisor.id:
+                raise NotYourOwnRequest
+            asker = Actor(asked.actor_kind, asked.actor_id) if asked else supervisor
+            await self._orders.extend(order_id, Handler(asker, order.company, supervisor.id), agreed)
+
+    async def _agreed(self, request: OrderRequest, by: Handler) -> None:
+        asked = self.asked_for(request)
+        if request.kind == LONGER and isinstance(asked, reports.Surveyed):
+            order = await locked(request.order_id, by.company)
+            await self._clock.surveyed(order, by.supervisor, by.actor, asked.committed_days)
+            return
+        await self._verb(request.order_id, by, asked)
 
     def asked_for(self, request: OrderRequest) -> AnyReport:
         """What was asked for, as it would be done."""
@@ -116,6 +143,29 @@ class CompanyWork:
                 raise OncePerOrder(what=why) from error
             raise
 
+    async def _follow_survey(self, order_id: UUID, by: Handler, report: reports.Surveyed) -> str:
+        """What the surveyed distance makes longer is asked for; until somebody agrees the shorter promise stands.
+
+        Beyond the last band nothing is promised until the days the company commits itself to are agreed.
+        """
+        if by.is_approved:
+            return DONE
+        runs = await self._clock.explain(order_id)
+        if runs is None:
+            if report.committed_days is None:
+                return DONE
+            words = report.commitment_reason or "勘查距离超过承诺的最远一档"
+            commitment = reports.DaysCommitted(
+                order_id=report.order_id, sequence=report.sequence, at=report.at, days=report.committed_days, note=words
+            )
+            await self._ask(order_id, by, COMMITMENT, commitment)
+            return ASKED
+        promised = self._clock.days_for(report.distance_m)
+        if promised is None or promised > runs.deadline.days:
+            await self._ask(order_id, by, LONGER, report)
+            return ASKED
+        return DONE
+
     async def _verb(self, order_id: UUID, by: Handler, report: AnyReport) -> None:
         match report:
             case reports.CorrectionAsked():
@@ -136,6 +186,8 @@ class CompanyWork:
                 await self._orders.archive(order_id, by, report.file_number)
             case reports.ExtensionAsked():
                 await self._orders.ask_extension(order_id, by, report.days, report.note)
+            case reports.DaysCommitted():
+                await self._orders.commit(order_id, by, report.days, report.note)
             case reports.PauseAsked():
                 await self._orders.suspend(order_id, by, report.reason, report.note)
             case _:

@@ -147,6 +147,11 @@ class OrderClock:
         """The promise with everything that makes its due date; None while nothing is promised."""
         return await self._deadlines.explain(Subject(KIND, order_id))
 
+    def days_for(self, distance_m: int | None) -> int | None:
+        """The days promised for a distance; None beyond the last band."""
+        promise = self._promise(distance_m)
+        return None if promise is None else promise.days
+
     async def is_over(self, order: ServiceOrder) -> bool:
         """True when the promise's last moment has passed."""
         found = await self.explain(order.id)

@@ -99,4 +99,4 @@ async def take_consent_back(order: ServiceOrder) -> None:
 
 def event_data(order: ServiceOrder) -> dict[str, Any]:
     """What listeners need to know without asking."""
-    return {"application_id": str(order.application_id), "company": order.company}
+    return {"order_id": str(order.id), "application_id": str(order.application_id), "company": order.company}

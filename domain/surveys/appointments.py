@@ -288,10 +288,8 @@ class Surveys:
         return self._city.crews.survey(clock.today())
 
 
-class CrewsContended(LianbanError):
+class CrewsContended(RuntimeError):
     """Others were quicker again and again: the job tries later."""
-
-    code = "internal"
 
 
 _WAITING_FOR = """

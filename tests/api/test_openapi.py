@@ -112,7 +112,7 @@ def test_every_body_of_ours_has_an_example_that_a_test_can_fill() -> None:
         "login_code", "refresh_token", "phone_code", "qr_token", "proof", "quote_id", "return_url", "handover", "staff_login",
         "staff_password", "staff_unit", "setup_code", "totp_code", "new_login", "number", "counter_code", "card_code",
         "phone", "sms_code", "join_handover", "invitation_code", "appointment_code",
-        "progress_code", "phone_last4",
+        "progress_code", "phone_last4", "starts_at", "ends_at", "slot_code",
         "promised_for", "property_material_id", "statement_sha256",
     }  # fmt: skip
 

@@ -97,6 +97,7 @@ OF_ONESELF = {
     "staff_sessions_renew": "one's own session",
     "staff_sessions_end_current": "one's own session",
     "staff_sessions_change_password": "one's own password",
+    "staff_survey_slots_change_slots": "free times of one's own company's crews",
     "staff_users_create": "a new login in one's own unit",
     "staff_desk_find_account": "a number, looked for at one's own company",
     "staff_acting_open_session": "a code or a card that the citizen shows",

@@ -22,7 +22,7 @@ from models.lifecycle import SYSTEM, Actor, born
 from models.person import Person as Row
 from models.supervision import DeadlineWarning, Supervision
 from payments.reconciliation import items
-from tests.harness import cases, devices, staff
+from tests.harness import cases, desks, devices, staff
 from tests.harness.differences import differing
 from tests.harness.edge import Caller, Edge, Person
 from tests.harness.senders import Signed
@@ -52,8 +52,7 @@ class Operations:
         path = route.path
         if route.name.startswith("top_ups_"):
             path = path.replace("{account_id}", await _prepaid(self.edge, person))
-        if route.name in _STANDING:
-            path = path.replace("{order_id}", await _order(self.edge, person, _STANDING[route.name]))
+        path = await _gone_far_enough(self.edge, person, route, path)
         for name in _names(path):
             path = path.replace(f"{{{name}}}", await _PATH[name](self.edge, person))
         if route.upload:
@@ -107,7 +106,7 @@ class Operations:
             values["qr_token"] = await edge.spine.qr(await edge.spine.account(4199))
         if "quote_id" in placeholders(route.example):
             values["quote_id"] = await acting_quote(edge, member, path.split("/")[4])
-        values |= {"proof": "002X"}
+        values |= {"proof": "002X", **_times()}
         values["new_login"] = f"n{uuid4().hex[:10]}"
         if route.name == "staff_papers_read":
             body = {"reading_purpose": "handling", "note": "核对产权证上的地址"}
@@ -156,7 +155,7 @@ class Operations:
             case "quote_id":
                 token = await self._value("qr_token", person)
                 return (await edge.told("POST", "/v1/quotes", {"token": token}, by=person))["quote_id"]
-        raise KeyError(name)
+        return _times()[name]
 
     async def _handover(self) -> str:
         """What the page finds in its fragment after a login; the client's jar keeps the cookie."""
@@ -360,6 +359,16 @@ async def filed(edge: Edge, person: Person) -> dict[str, Any]:
     return await edge.told("POST", path, body, by=person, key=uuid4().hex)
 
 
+async def _gone_far_enough(edge: Edge, person: Person, route: Route, path: str) -> str:
+    """The path with the order or the appointment of this person's that stands where the operation needs it."""
+    if route.name in _STANDING:
+        path = path.replace("{order_id}", await _order(edge, person, _STANDING[route.name]))
+    if route.name.startswith("surveys_"):
+        found = await desks.appointment(edge.spine, person.citizen.caller, route.name)
+        path = path.replace("{application_id}", found)
+    return path
+
+
 async def _application(edge: Edge, person: Person) -> str:
     return (await filed(edge, person))["application_id"]
 
@@ -499,6 +508,9 @@ async def acting_to(edge: Edge, member: Member, person: Person, purpose: str) ->
 async def within_reach(edge: Edge, member: Member, route: Route) -> dict[str, str]:
     """Objects for every name in the route's path that this member of staff may reach."""
     names = _names(route.path)
+    if route.path.startswith("/staff/v1/service-orders/"):
+        stands = desks.STANDING.get(route.name.removeprefix("staff_service_orders_"), "received")
+        return {"order_id": str((await desks.standing(edge.spine, stands)).id)}
     if "difference_id" in names:
         return {"difference_id": await _difference(edge, member, route)}
     if "supervision_id" in names:
@@ -580,7 +592,27 @@ async def _supervision(edge: Edge, member: Member, route: Route) -> str:
     return str(order.id)
 
 
+async def _request(edge: Edge, _member: Member) -> str:
+    return str((await desks.request(edge.spine)).id)
+
+
+async def _survey(edge: Edge, _member: Member) -> str:
+    citizen, _ = await edge.spine.resident()
+    return str((await desks.held(edge.spine, citizen.caller)).id)
+
+
+def _times() -> dict[str, str]:
+    """When a crew is free, and an applicant at home."""
+    return {
+        "starts_at": desks.at(9).isoformat(),
+        "ends_at": desks.at(12).isoformat(),
+        "slot_code": uuid4().hex,
+    }
+
+
 STAFF_OBJECTS: dict[str, Callable[[Edge, Member], Awaitable[str]]] = {
+    "request_id": _request,
+    "survey_id": _survey,
     "staff_session_id": _staff_session,
     "staff_id": _colleague,
     "device_id": _device,
