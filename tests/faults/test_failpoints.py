@@ -16,7 +16,7 @@ from core.database import opened
 from core.settings import Settings
 from lianban.sandbox import SandboxProcess
 from models import MODULES
-from tests.faults import journeys, staff_journeys
+from tests.faults import case_journeys, journeys, staff_journeys
 from tests.faults.conftest import RECOVERED
 from tests.faults.customer import Customer
 from tests.faults.journeys import Journey
@@ -111,6 +111,11 @@ CASES = (
     Case("bill_file.account_committed", journeys.daily_file_comes),
     Case("bill_file.committed", journeys.daily_file_comes),
     Case("quote.committed", journeys.pays, program=_API),
+    Case("application.filed_before_commit", case_journeys.is_connected, program=_API),
+    Case("application.filed_committed", case_journeys.is_connected, program=_API),
+    Case("order.accepted_before_commit", case_journeys.is_connected),
+    Case("order.contracted_committed", case_journeys.is_connected, program=_API),
+    Case("order.connected_before_commit", case_journeys.is_connected),
     Case("payment.created_before_commit", journeys.pays, program=_API),
     Case("payment.created_committed", journeys.pays, program=_API),
     Case("payment.ordering_committed", journeys.pays, program=_API),
