@@ -222,7 +222,16 @@ class CompanyWork:
             return
         assert report.distance_m is not None
         await self._orders.survey(
-            order_id, by, Found(report.distance_m, report.distance_source, report.plan, report.photos)
+            order_id,
+            by,
+            Found(
+                report.distance_m,
+                report.distance_source,
+                report.plan,
+                report.photos,
+                report.committed_days,
+                report.commitment_reason,
+            ),
         )
 
 
