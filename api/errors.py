@@ -80,6 +80,7 @@ from domain.materials.tolerances import (
 from domain.orders.answering import PlanDiffers
 from domain.orders.clock import PauseNotListed
 from domain.orders.moving import OncePerOrder, PapersMissing, ReasonNotListed, SupervisorNeeded, TooLate
+from domain.orders.permits import PermitKindUnknown, PermitOpen
 from domain.surveys.appointments import OtherRound, WindowsUnsuitable
 from domain.surveys.slots import SlotUnsuitable
 from gateways.unified_identity import ReturnRefused
@@ -267,6 +268,8 @@ STATUS: dict[type[LianbanError], int] = {
     ProgressRefused: 422,
     BillNotInQuote: 422,
     ChargeNotPublished: 422,
+    PermitKindUnknown: 422,
+    PermitOpen: 409,
     PowerNotStated: 422,
     QuoteTwice: 422,
     PartialNotAllowed: 422,

@@ -32,6 +32,10 @@ def check_promises(file: str, found: PromisesFile, staff: StaffFile) -> None:
         unit = staff.unit(escalation.city_unit)
         if unit is None or unit.kind not in ("city", "bureau"):
             raise CityPackInvalid(file, f"$.escalation[{index}].city_unit", "is a bureau's, or the city's own unit")
+    for index, permit in enumerate(found.permit):
+        bureau = staff.unit(permit.unit)
+        if bureau is None or bureau.kind != "bureau":
+            raise CityPackInvalid(file, f"$.permit[{index}].unit", f"there is no bureau {permit.unit}")
     for index, commitment in enumerate(found.commitment):
         longest = max(band.days for rule in found.distance for band in rule.bands)
         if commitment.most_days <= longest:

@@ -94,6 +94,15 @@ class NodeRule(Rule, frozen=True, kw_only=True):
     days: Annotated[int, Meta(ge=0, le=60)]
 
 
+class PermitRule(Rule, frozen=True, kw_only=True):
+    """A permit that a bureau gives before a company may dig: whose it is, and within how many working days."""
+
+    kind: Code
+    name: Title
+    unit: Code
+    days: Annotated[int, Meta(ge=1, le=60)]
+
+
 class WarningRule(Rule, frozen=True, kw_only=True):
     """When a promise turns yellow. Red is when it is over.
 
@@ -160,6 +169,7 @@ class PromisesFile(Shape, frozen=True, kw_only=True):
     pause: tuple[PauseRule, ...]
     extension: tuple[ExtensionRule, ...]
     node: tuple[NodeRule, ...] = ()
+    permit: tuple[PermitRule, ...] = ()
     warning: tuple[WarningRule, ...]
     escalation: tuple[EscalationRule, ...]
 
@@ -196,5 +206,7 @@ class PromisesFile(Shape, frozen=True, kw_only=True):
             yield name, getattr(self, name)
         for reason in PAUSE_REASONS:
             yield f"pause ({reason})", tuple(rule for rule in self.pause if rule.reason == reason)
+        for kind in dict.fromkeys(rule.kind for rule in self.permit):
+            yield f"permit ({kind})", tuple(rule for rule in self.permit if rule.kind == kind)
         for node in dict.fromkeys(rule.node for rule in self.node):
             yield f"node ({node})", tuple(rule for rule in self.node if rule.node == node)

@@ -34,6 +34,9 @@ Permission = Literal[
     "supervisions.close",
     "fees.report",
     "credit.decide",
+    "permits.ask",
+    "permits.read",
+    "permits.answer",
 ]
 
 

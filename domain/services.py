@@ -72,6 +72,7 @@ from domain.orders.costs import OrderCosts
 from domain.orders.delivery import OrderDelivery
 from domain.orders.handling import Orders
 from domain.orders.papers import Papers
+from domain.orders.permits import Permits
 from domain.surveys.appointments import Surveys
 from domain.surveys.parts import Parts
 from gateways.companies import SigningKey
@@ -120,6 +121,7 @@ class Services:
     supervising: Supervising
     fees: Fees
     order_costs: OrderCosts
+    permits: Permits
     guides: Guides
     accounts: Accounts
     qr_codes: QrCodes

@@ -77,6 +77,11 @@ async def drop_cost(services: Services, event: Event) -> None:
     await services.order_costs.drop(event.subject_id)
 
 
+async def drop_permits(services: Services, event: Event) -> None:
+    """An order comes to nothing: its bureaus need not answer."""
+    await services.permits.drop(event.subject_id)
+
+
 LISTENERS: dict[str, dict[str, Listener]] = {
     "payment.succeeded": {
         "billing.open_posting": open_posting,
@@ -137,6 +142,7 @@ LISTENERS: dict[str, dict[str, Listener]] = {
     "service_order.failed": {
         "telling.order_failed": tell_order,
         "costs.drop_failed": drop_cost,
+        "permits.drop_failed": drop_permits,
         "surveys.follow_order_failed": survey_follows,
     },
     "service_order.returned": {"telling.order_returned": tell_order, "surveys.follow_order_returned": survey_follows},
@@ -159,6 +165,7 @@ LISTENERS: dict[str, dict[str, Listener]] = {
     "service_order.withdrawn": {
         "telling.order_withdrawn": tell_order,
         "costs.drop_withdrawn": drop_cost,
+        "permits.drop_withdrawn": drop_permits,
         "applications.follow_withdrawn": follow_withdrawal,
         "orders.tell_order_withdrawn": tell_company,
         "surveys.follow_order_withdrawn": survey_follows,
@@ -166,6 +173,7 @@ LISTENERS: dict[str, dict[str, Listener]] = {
     "service_order.lapsed": {
         "telling.order_lapsed": tell_order,
         "costs.drop_lapsed": drop_cost,
+        "permits.drop_lapsed": drop_permits,
         "applications.follow_lapsed": follow_withdrawal,
         "orders.tell_order_lapsed": tell_company,
         "surveys.follow_order_lapsed": survey_follows,

@@ -84,6 +84,7 @@ from domain.orders.costs import OrderCosts
 from domain.orders.delivery import OrderDelivery
 from domain.orders.handling import Orders
 from domain.orders.papers import Papers
+from domain.orders.permits import Permits
 from domain.services import Services
 from domain.surveys.appointments import Surveys
 from domain.surveys.parts import Parts
@@ -248,6 +249,7 @@ def compose(settings: Settings) -> Services:
         supervising=Supervising(city, watch),
         fees=fees,
         order_costs=OrderCosts(fees, papers, vault),
+        permits=Permits(city, orders, deadlines),
         guides=Guides(city),
         accounts=accounts,
         qr_codes=qr_codes,

@@ -38,6 +38,7 @@ MODULES = (
     "models.staff",
     "models.device",
     "models.supervision",
+    "models.permit",
     "models.acting",
 )
 """What Tortoise loads; the composition root hands it to core.database."""

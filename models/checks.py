@@ -14,6 +14,7 @@ from models import (
     order_request,
     order_telling,
     payment,
+    permit,
     posting,
     reconciliation,
     refund,
@@ -576,6 +577,7 @@ _LAWS = (
     mandate.MANDATE,
     material.MATERIAL,
     supervision.SUPERVISION,
+    permit.PERMIT,
     tolerance.TOLERANCE,
     credit.CREDIT_RECORD,
 )

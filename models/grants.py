@@ -34,7 +34,7 @@ GRANTS: dict[str, frozenset[str]] = {
     "survey_window": _TIDY,
     "follower": _KEEP,
     **dict.fromkeys(("charge", "deadline_change"), _APPEND),
-    **dict.fromkeys(("deadline_warning", "fee_claim", "job_run", "supervision"), _KEEP),
+    **dict.fromkeys(("deadline_warning", "fee_claim", "job_run", "permit", "supervision"), _KEEP),
     "published_charge": _READ,
     **dict.fromkeys(("deadline", "deadline_pause", "holiday_schedule"), _KEEP),
     "phone_code": _TIDY,

@@ -1,10 +1,22 @@
 """Routes of promises, fees and the public guide."""
 
 from api import guides
-from api.access import ANYBODY, STAFF_DEADLINES, STAFF_FEES, STAFF_REPLY, STAFF_SUPERVISE, STAFF_WARNINGS
+from api.access import (
+    ANYBODY,
+    STAFF_ANSWER_PERMITS,
+    STAFF_ASK_PERMITS,
+    STAFF_DEADLINES,
+    STAFF_FEES,
+    STAFF_PERMITS,
+    STAFF_REPLY,
+    STAFF_SUPERVISE,
+    STAFF_WARNINGS,
+)
 from api.calls import Route
-from api.staff import deadlines
+from api.staff import deadlines, permits
 from core.errors import NotFound
+from domain.deadlines.clocks import ApproverNeeded, DeadlineNotRunning, DeadlinePaused
+from domain.orders.permits import PermitKindUnknown, PermitOpen
 from models.lifecycle import IllegalMove, StaleState
 
 ROUTES: tuple[Route, ...] = (
@@ -37,6 +49,22 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST", "/staff/v1/supervisions/{supervision_id}/close", deadlines.close_supervision, STAFF_SUPERVISE, "督办办结",
         deadlines.SupervisionView, errors=(NotFound, IllegalMove, StaleState), tag="时限和督办",
+    ),
+    Route(
+        "POST", "/staff/v1/service-orders/{order_id}/permits", permits.ask, STAFF_ASK_PERMITS, "外线施工要的审批，一次报给各部门，承诺暂停",
+        permits.PermitList, 201,
+        body=permits.PermitRequest,
+        errors=(NotFound, PermitKindUnknown, PermitOpen, ApproverNeeded, DeadlinePaused, DeadlineNotRunning, IllegalMove),
+        example={"kinds": ["road_digging", "traffic"], "evidence": "占道许可申请 2026-118"}, tag="时限和督办",
+    ),
+    Route(
+        "GET", "/staff/v1/permits", permits.list_permits, STAFF_PERMITS, "外线施工的审批", permits.PermitList, query=permits.PermitPage,
+        tag="时限和督办", shed="search",
+    ),
+    Route(
+        "POST", "/staff/v1/permits/{permit_id}/answer", permits.answer, STAFF_ANSWER_PERMITS, "部门答复：同意或者不同意", permits.PermitView,
+        body=permits.PermitAnswer, errors=(NotFound, IllegalMove, StaleState),
+        example={"granted": True, "text": "鄂城管占道〔2026〕118号"}, tag="时限和督办",
     ),
     Route(
         "GET", "/staff/v1/deadline-figures", deadlines.show_figures, STAFF_DEADLINES, "按企业和区看按时、超期和办理天数",

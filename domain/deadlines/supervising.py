@@ -86,7 +86,10 @@ class Supervising:
         if unit.kind == "company":
             return Scope(unit.company, None)
         if unit.kind == "bureau":
-            return Scope(None, None if unit.area == self._city.area_code else unit.area)
+            if unit.area != self._city.area_code:
+                return Scope(None, unit.area)
+            # Of the city's own bureaus one co-ordinates; the others see the permits that are theirs to give.
+            return Scope(None if unit.code == self._watch.rule().city_unit else unit.code, None)
         if unit.kind == "city":
             return Scope(None, None)
         raise NotFound("deadline")

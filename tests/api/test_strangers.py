@@ -19,9 +19,9 @@ from api.fields import filled, placeholders
 from api.openapi import document
 from api.routes import ROUTES
 from core import clock
-from tests.harness import staff
+from tests.harness import cases, staff
 from tests.harness.edge import Caller, Edge, Person
-from tests.harness.operations import OBJECTS, REAL_NAME_OBJECTS, acting_for, within_reach
+from tests.harness.operations import OBJECTS, REAL_NAME_OBJECTS, acting_for, late_promise, surveyed_order, within_reach
 from tests.harness.staff import Member, member_for
 
 BY_NAME = {route.name: route for route in ROUTES}
@@ -300,6 +300,8 @@ SEES_NOTHING = {
     "mandates_list_agents": "asked for an organization: the header is a place of the matrix",
     "staff_devices_list_devices": "devices are of halls: tests/domain/identity/test_cards.py",
     "staff_files_list_files": "no file is overdue here; tests/domain/billing/test_exchange.py asks for another company's",
+    "staff_deadlines_show_figures": "counts, no ids; tests/domain/deadlines/test_watching.py looks at whose",
+    "staff_deadlines_show_fees": "sums, no ids; tests/domain/fees/test_bearing.py looks at whose",
     "staff_desk_list_unresolved": "nothing hangs here; tests/domain/billing/test_desk.py lets something hang",
 }
 """Lists in which this owner has nothing that a stranger could see, and where else it is looked at."""
@@ -316,6 +318,8 @@ async def rich(edge: Edge) -> Person:
     clerk = await member_for(edge.spine.services, BY_NAME["staff_desk_reveal_account"].access)
     body = filled(BY_NAME["staff_desk_reveal_account"].example, _Any())
     await edge.told("POST", f"/staff/v1/utility-accounts/{person.bound['account_id']}/reveal", body, by=clerk)
+    await late_promise(edge, await _of_company(edge, BY_NAME["staff_deadlines_list_warnings"], "water"))
+    await edge.spine.services.permits.ask(await surveyed_order(edge), cases.of("water"), ["traffic"], "占道许可申请")
     return person
 
 
@@ -326,7 +330,10 @@ async def test_a_list_holds_nothing_of_another_s(edge: Edge, folk: Folk, rich: P
     stranger: Caller = folk.stranger
     if route.access.who == "staff":
         owner, stranger = [await _of_company(edge, route, company) for company in ("water", "gas")]
-    query = {"day": clock.today().isoformat()} if route.name == "staff_desk_list_payments" else None
+    today = clock.today().isoformat()
+    query = {"day": today} if route.name in ("staff_desk_list_payments", "staff_deadlines_show_fees") else None
+    if route.name == "staff_deadlines_show_figures":
+        query = {"first": today, "last": today}
     if route.name in (
         "mandates_list_agents",
         "staff_credit_list_records",

@@ -19,6 +19,7 @@ from domain.deadlines.supervising import Scope
 from domain.identity import totp
 from models.credit import CREDIT_RECORD, CreditRecord
 from models.lifecycle import SYSTEM, Actor, born
+from models.permit import Permit
 from models.person import Person as Row
 from models.supervision import DeadlineWarning, Supervision
 from payments.reconciliation import items
@@ -508,6 +509,8 @@ async def acting_to(edge: Edge, member: Member, person: Person, purpose: str) ->
 async def within_reach(edge: Edge, member: Member, route: Route) -> dict[str, str]:
     """Objects for every name in the route's path that this member of staff may reach."""
     names = _names(route.path)
+    if route.name == "staff_permits_ask":
+        return {"order_id": str(await surveyed_order(edge))}
     if route.path.startswith("/staff/v1/service-orders/"):
         stands = desks.STANDING.get(route.name.removeprefix("staff_service_orders_"), "received")
         return {"order_id": str((await desks.standing(edge.spine, stands)).id)}
@@ -567,7 +570,7 @@ async def _device(edge: Edge, _member: Member) -> str:
     return (await devices.enrolled(edge.spine.services)).device_id
 
 
-async def _late(edge: Edge, member: Member) -> UUID:
+async def late_promise(edge: Edge, member: Member) -> UUID:
     """A promise that is over, which this member of staff may see, with everything that follows from it."""
     services = edge.spine.services
     unit = services.city.staff.unit(member.unit)
@@ -580,12 +583,12 @@ async def _late(edge: Edge, member: Member) -> UUID:
 
 
 async def _warning(edge: Edge, member: Member) -> str:
-    return str((await DeadlineWarning.get(deadline_id=await _late(edge, member))).id)
+    return str((await DeadlineWarning.get(deadline_id=await late_promise(edge, member))).id)
 
 
 async def _supervision(edge: Edge, member: Member, route: Route) -> str:
     """A supervision order, replied to where the operation is about the reply."""
-    order = await Supervision.get(deadline_id=await _late(edge, member))
+    order = await Supervision.get(deadline_id=await late_promise(edge, member))
     if route.name != "staff_deadlines_reply_supervision":
         supervising, replier = edge.spine.services.supervising, Actor("staff", "water:wang")
         await supervising.reply(order.id, Scope(None, None), replier, "明天上午通水")
@@ -610,6 +613,27 @@ def _times() -> dict[str, str]:
     }
 
 
+async def surveyed_order(edge: Edge) -> UUID:
+    """An order of the water company that is being worked on."""
+    citizen, _ = await edge.spine.resident()
+    filed = await cases.file(edge.spine, citizen.caller, await cases.answers_of(edge.spine, citizen.caller, ["water"]))
+    order = await cases.order_of(filed, "water")
+    await cases.brought_to(edge.spine, citizen.caller, order, "surveyed")
+    return order.id
+
+
+async def _permit(edge: Edge, member: Member) -> str:
+    """A permit that this member's unit has to answer."""
+    permits = edge.spine.services.permits
+    (found,) = await permits.ask(
+        await surveyed_order(edge), cases.of("water"), ["road_digging"], "占道许可申请 2026-118"
+    )
+    permit = await Permit.get(id=found["id"])
+    permit.unit = member.unit
+    await permit.save(update_fields=["unit"])
+    return str(permit.id)
+
+
 STAFF_OBJECTS: dict[str, Callable[[Edge, Member], Awaitable[str]]] = {
     "request_id": _request,
     "survey_id": _survey,
@@ -618,6 +642,7 @@ STAFF_OBJECTS: dict[str, Callable[[Edge, Member], Awaitable[str]]] = {
     "device_id": _device,
     "warning_id": _warning,
     "record_id": lambda edge, _member: _objected(edge),
+    "permit_id": _permit,
     "account_id": _account_of_company,
     "payment_id": _payment_to_company,
 }
