@@ -34,7 +34,7 @@ class NothingUnmatched(LianbanError):
     code = "nothing_unmatched"
 
 
-class ConsentMissing(LianbanError):
+class AgreementMissing(LianbanError):
     """A payment ends by hand with a reason of 1 to 200 characters, and with the consent of a second person, named in 1 to 60."""
 
     code = "payment_consent_missing"
@@ -52,12 +52,12 @@ async def give_up(payment_id: UUID, actor: Actor, reason: str, approver: str) ->
     """End such a payment as failed, and free its bills. What became of the money at the provider is for people to see to.
 
     Raises:
-        ConsentMissing: nobody else has agreed, or no reason is given. NothingUnmatched: see there.
+        AgreementMissing: nobody else has agreed, or no reason is given. NothingUnmatched: see there.
         models.lifecycle.StaleState: it has just gone on by itself.
     """
     reason, approver = reason.strip(), approver.strip()
     if not is_agreed(actor, reason, approver):
-        raise ConsentMissing
+        raise AgreementMissing
     async with transaction():
         payment = await Payment.filter(id=payment_id).select_for_update().get_or_none()
         if payment is None or not await unmatched(payment_id):

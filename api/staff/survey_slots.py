@@ -64,12 +64,7 @@ class AppointmentOutcome(Output, frozen=True):
 
 async def list_slots(call: Call) -> Answer:
     query: Page = call.query
-    rows = await slots.listed(_company(call.staff), query.limit)
-    return Answer(
-        CrewSlotList(
-            [CrewSlotView(row["code"], row["area"], row["starts_at"], row["ends_at"], row["is_booked"]) for row in rows]
-        )
-    )
+    return Answer(await _listed(_company(call.staff), query.limit))
 
 
 async def change_slots(call: Call) -> Answer:
@@ -77,11 +72,13 @@ async def change_slots(call: Call) -> Answer:
     company = _company(call.staff)
     offers = [Offer(one.slot_code, one.area, one.starts_at, one.ends_at) for one in body.slots]
     await call.services.surveys.slots(company, offers, body.withdrawn_codes, call.staff.actor)
-    rows = await slots.listed(company, 100)
-    return Answer(
-        CrewSlotList(
-            [CrewSlotView(row["code"], row["area"], row["starts_at"], row["ends_at"], row["is_booked"]) for row in rows]
-        )
+    return Answer(await _listed(company, 100))
+
+
+async def _listed(company: str, limit: int) -> CrewSlotList:
+    rows = await slots.listed(company, limit)
+    return CrewSlotList(
+        [CrewSlotView(row["code"], row["area"], row["starts_at"], row["ends_at"], row["is_booked"]) for row in rows]
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from core import clock, ids
@@ -79,6 +79,6 @@ async def free(companies: Sequence[str], area: str, not_before: datetime, not_af
     return found
 
 
-async def listed(company: str, limit: int) -> list[dict[str, object]]:
+async def listed(company: str, limit: int) -> list[dict[str, Any]]:
     """The company's coming free times, soonest first: `code`, `area`, `starts_at`, `ends_at`, `is_booked`."""
     return [dict(row) for row in await fetch(_LISTED, company, clock.now(), limit)]

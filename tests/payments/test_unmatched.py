@@ -11,7 +11,7 @@ from lianban import payment as command
 from lianban.__main__ import COMMANDS
 from models.lifecycle import Actor
 from models.payment import Payment
-from payments.unmatched import ConsentMissing, NothingUnmatched, give_up, unmatched
+from payments.unmatched import AgreementMissing, NothingUnmatched, give_up, unmatched
 from tests.harness.spine import Citizen, Spine
 
 WANG = Actor("staff", "console:wang")
@@ -41,7 +41,7 @@ async def test_two_persons_end_it_and_its_bill_can_be_paid_anew(
     ((found,), lost) = await unmatched(), await unmatched(uuid4())
     assert (found["id"], found["fields"], lost) == (payment.id, "amount_fen", [])
     for reason, approver in (("", "li"), ("多收", ""), ("多收", "Wang")):
-        with pytest.raises(ConsentMissing):
+        with pytest.raises(AgreementMissing):
             await give_up(payment.id, WANG, reason, approver)
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
