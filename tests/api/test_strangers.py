@@ -301,7 +301,6 @@ SEES_NOTHING = {
     "staff_devices_list_devices": "devices are of halls: tests/domain/identity/test_cards.py",
     "staff_files_list_files": "no file is overdue here; tests/domain/billing/test_exchange.py asks for another company's",
     "staff_deadlines_show_figures": "counts, no ids; tests/domain/deadlines/test_watching.py looks at whose",
-    "staff_deadlines_show_fees": "sums, no ids; tests/domain/fees/test_bearing.py looks at whose",
     "staff_desk_list_unresolved": "nothing hangs here; tests/domain/billing/test_desk.py lets something hang",
 }
 """Lists in which this owner has nothing that a stranger could see, and where else it is looked at."""
