@@ -14,7 +14,6 @@ from cities.schema import City
 from core import clock, ids
 from core.database import fetch, transaction, violated_constraint
 from core.errors import LianbanError, NotFound
-from core.failpoint import failpoint
 from core.log import get_logger
 from core.queue import enqueue
 from domain.identity.tokens import Caller
@@ -190,7 +189,6 @@ class Surveys:
                 if violated_constraint(error) != "survey_booking_slot_once":
                     raise
                 continue
-            failpoint("survey.held_committed")
             return outcome
         raise CrewsContended
 

@@ -225,14 +225,14 @@ async def test_metrics_add_up_over_the_children_and_stay_when_one_dies(pair: Ser
     await pair.until(lambda: pair.metric("lianban_pool_size") == 20, "the gauges of the living, and of nobody else")
     assert pair.metric("lianban_shed_classes") == 0
     assert pair.metric(r'lianban_circuit_open\{counterpart="wechat_pay"\}') == 0
-    assert pair.metric(r'lianban_up\{part="\w+"\}') == 5
+    assert pair.metric(r'lianban_up\{part="\w+"\}') == 6
 
 
 async def test_in_order_all_is_ok_and_the_people_s_port_tells_nothing_of_it(pair: Served) -> None:
     said = pair.readiness()
     assert (said["http"], said["status"]) == (200, "ok")
     assert {name: part["ok"] for name, part in said["parts"].items()} == dict.fromkeys(
-        ("children", "database", "queue", "redis"), True
+        ("children", "database", "queue", "redis", "warnings"), True
     )
     async with pair.client() as client:
         assert [(await client.get(path)).status_code for path in ("/readyz", "/metrics", "/livez")] == [404, 404, 200]
@@ -270,9 +270,14 @@ async def test_when_the_supervisor_is_killed_the_children_go_and_the_port_is_fre
         again.bind(("127.0.0.1", served.port))
 
 
-async def test_readyz_says_which_part_is_away_and_a_storm_of_restarts_slows_down(start: Callable[..., Served]) -> None:
+async def test_readyz_says_which_part_is_away_and_a_storm_of_restarts_slows_down(
+    start: Callable[..., Served], dev_files: DevFiles, tmp_path: Path
+) -> None:
+    impatient = tmp_path / "settings.json"
+    impatient.write_text(json.dumps(json.loads(dev_files.settings.read_text()) | {"database_wait_s": 0.1}))
+    impatient.chmod(0o600)
     nowhere = "postgresql://x@localhost/x?host=/nowhere"
-    served = start(1, DATABASE_URL=nowhere, REDIS_URL="unix:///nowhere/at/all")
+    served = start(1, LIANBAN_SETTINGS=str(impatient), DATABASE_URL=nowhere, REDIS_URL="unix:///nowhere/at/all")
     await served.until(lambda: len(served.events("supervisor.child_lost")) >= 3, "three attempts")
     said = served.readiness()
     assert (said["http"], said["status"]) == (503, "down")
@@ -281,6 +286,7 @@ async def test_readyz_says_which_part_is_away_and_a_storm_of_restarts_slows_down
         "database",
         "queue",
         "redis",
+        "warnings",
     }
     assert said["parts"]["database"]["error"]
     begun = [_at(event) for event in served.events("supervisor.child_started")]
