@@ -103,8 +103,7 @@ class Acting:
             if used is None:
                 raise CounterCodeRefused
             session = await self._open(staff, used["person_id"], purpose, code_id=used["id"])
-        failpoint("acting.opened_committed")
-        return session
+        return _committed(session)
 
     async def open_by_card(self, staff: StaffCaller, card_code: str, purpose: str) -> ActingSession:
         """The same for whose ID card lies on a reader of the clerk's hall: also for somebody who has never logged in.
@@ -118,8 +117,7 @@ class Acting:
             read, facts, by = await self._cards.spend_at_counter(staff.unit.code, card_code)
             person = await self._people.of_card(facts.name, facts.id_number, by)
             session = await self._open(staff, person.id, purpose, card_read_id=read.id)
-        failpoint("acting.opened_committed")
-        return session
+        return _committed(session)
 
     async def prove_real_name(self, staff: StaffCaller, acting_id: UUID, card_code: str, request_id: str) -> None:
         """Raise the citizen who has shown his code for this to level 3, by his ID card on a reader of the clerk's hall.
@@ -238,6 +236,11 @@ class Acting:
 
     def _index(self, code: str) -> bytes:
         return self._vault.index("counter_code", code)
+
+
+def _committed(session: ActingSession) -> ActingSession:
+    failpoint("acting.opened_committed")
+    return session
 
 
 async def _lock_clerk(staff: StaffCaller) -> None:
