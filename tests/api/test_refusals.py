@@ -99,7 +99,13 @@ async def test_every_operation_refuses_unknown_members_duplicates_and_other_type
     by, key = await caller_for(edge, route), (uuid4().hex if route.idempotent else None)
     sample = json.dumps({name: str(uuid4()) for name in route.example} | {"one_more": 1}).encode()
     first = next(iter(route.example))
-    for body in (sample, f'{{"{first}": "a", "{first}": "b"}}'.encode(), f'{{"{first}": {{}}}}'.encode(), b"[1]", b"x"):
+    for body in (
+        sample,
+        f'{{"{first}": "a", "{first}": "b"}}'.encode(),
+        f'{{"{first}": [[{{}}]]}}'.encode(),
+        b"[1]",
+        b"x",
+    ):
         await _refused(edge, (400, "request_malformed"), route.method, _any(route), body, by=by, key=key)
 
 
@@ -112,7 +118,7 @@ async def test_another_media_type_is_refused(edge: Edge, person: Person, route: 
     await _refused(
         edge,
         (415, "media_type_unsupported"),
-        "POST",
+        route.method,
         _any(route),
         route.example,
         by=by,

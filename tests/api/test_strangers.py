@@ -19,7 +19,7 @@ from api.fields import filled, placeholders
 from api.openapi import document
 from api.routes import ROUTES
 from core import clock
-from tests.harness import cases, staff
+from tests.harness import cases, desks, staff
 from tests.harness.edge import Caller, Edge, Person
 from tests.harness.operations import OBJECTS, REAL_NAME_OBJECTS, acting_for, late_promise, surveyed_order, within_reach
 from tests.harness.staff import Member, member_for
@@ -202,7 +202,9 @@ class Folk:
         path, query, headers = route.path, {}, {}
         for name in [part[1:-1] for part in route.path.split("/") if part.startswith("{")]:
             path = path.replace(f"{{{name}}}", id_ if place.where == "path" else await self.own(name))
-        body = filled(route.example, {name: _MADE_UP.get(name, "000000") for name in placeholders(route.example)})
+        moments = {"starts_at": desks.at(9).isoformat(), "ends_at": desks.at(12).isoformat()}
+        made_up = _MADE_UP | moments
+        body = filled(route.example, {name: made_up.get(name, "000000") for name in placeholders(route.example)})
         if place.where == "query":
             query[place.name] = id_
         if place.operation == "materials_read":

@@ -511,6 +511,8 @@ async def within_reach(edge: Edge, member: Member, route: Route) -> dict[str, st
     names = _names(route.path)
     if route.name == "staff_permits_ask":
         return {"order_id": str(await surveyed_order(edge))}
+    if "order_id" in names and "/materials" in route.path:
+        return await _paper_of_order(edge, member)
     if route.path.startswith("/staff/v1/service-orders/"):
         stands = desks.STANDING.get(route.name.removeprefix("staff_service_orders_"), "received")
         return {"order_id": str((await desks.standing(edge.spine, stands)).id)}
@@ -518,8 +520,6 @@ async def within_reach(edge: Edge, member: Member, route: Route) -> dict[str, st
         return {"difference_id": await _difference(edge, member, route)}
     if "supervision_id" in names:
         return {"supervision_id": await _supervision(edge, member, route)}
-    if "order_id" in names and "/materials" in route.path:
-        return await _paper_of_order(edge, member)
     if "acting_id" not in names:
         return {name: await STAFF_OBJECTS[name](edge, member) for name in names}
     person = await edge.person()

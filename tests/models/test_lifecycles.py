@@ -40,6 +40,8 @@ LEAVING_AN_END = {
     "material": {},
     "tolerance": {},
     "credit_record": {},
+    "permit": {},
+    "supervision": {},
 }
 """Lifecycle → (terminal state, event) → why somebody leaves it after all."""
 
@@ -61,6 +63,8 @@ ENDS = {
     "material": {"removed"},
     "tolerance": {"fulfilled", "late", "released"},
     "credit_record": {"revoked", "repaired"},
+    "permit": {"granted", "refused", "dropped"},
+    "supervision": {"closed"},
 }
 
 each = pytest.mark.parametrize("law", LIFECYCLES.values(), ids=list(LIFECYCLES))

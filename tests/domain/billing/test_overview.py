@@ -46,6 +46,9 @@ def _patience(monkeypatch: pytest.MonkeyPatch, spine: Spine, patience: timedelta
         def payment_rules(self, _: object) -> object:
             return known
 
+        def fresh_for(self, _: object) -> timedelta:
+            return view.fresh_for
+
     monkeypatch.setattr(spine.services.overview, "_city", City())
 
 

@@ -64,7 +64,7 @@ async def test_the_straight_way_leads_to_the_archive_with_a_journal_and_a_kept_p
     told = [row["kind"] for row in await fetch("select distinct kind from message where channel = 'inbox'")]
     assert sorted(told) == [
         "application.accepted", "application.connected", "application.constructing", "application.filed", "application.inspected",
-        "application.plan_replied", "application.surveyed",
+        "application.plan_replied", "application.surveyed", "survey.opened",
     ]  # fmt: skip
 
 
