@@ -141,7 +141,7 @@ def _say_where(settings: Settings, sandbox: SandboxProcess, path: Path, city: st
         ("日志", f"{path.parents[1] / 'lianban.log'} 和 {sandbox.log}"),
         ("数据库", f"psql '{settings.database_url}'"),
         ("设置", f"LIANBAN_SETTINGS={path}"),
-        ("演示", "另开一个终端：make demo STORY=pay、family 或 agent；核对：make check"),
+        ("演示", "另开一个终端：make demo STORY=pay、family、agent 或 application；核对：make check"),
         ("结构", f"本次应用 {len(applied)} 个迁移" if applied else "已是最新"),
     ]
     print(f"\n联办·{city} 已启动，Ctrl-C 停止", *(f"  {name}\t{value}" for name, value in rows), sep="\n", flush=True)
