@@ -13,7 +13,7 @@ from jobs import tasks
 
 log = get_logger(__name__)
 
-_BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+_BACKOFF_S = (0.2, 0.5, 1.0)
 HEARTBEAT_S = 2.0
 DRAIN_S = 5.0
 _STEADY_S = 30.0
