@@ -13,7 +13,7 @@ from core import settings as settings_module
 from core.settings import Settings
 from lianban import check
 from lianban.agent import agent
-from lianban.application import application
+from lianban.chapters import application_in_turn
 from lianban.family import family
 from lianban.phone import CallFailed, Phone
 from lianban.story import Running, StoryFailed, Teller, World, at, refused, until, yuan
@@ -188,13 +188,13 @@ STORIES: dict[str, Callable[[World, Teller], Awaitable[None]]] = {
     "pay": pay,
     "family": family,
     "agent": agent,
-    "application": application,
+    "application": application_in_turn,
 }
 TITLES = {
     "pay": "扫码缴一张水费",
     "family": "一家人的水电气网，一次缴清",
     "agent": "单位的经办人，到期就停",
-    "application": "一家企业报装水电气网，一张表，一次踏勘",
+    "application": "报装水电气网，一张表，一次踏勘，一个承诺",
 }
 
 
