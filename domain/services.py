@@ -1,4 +1,4 @@
-"""All services of the business, composed once by ``lianban`` and handed to the API and to the worker."""
+"""All services of the business by area, composed once by ``lianban`` and handed to the API and to the worker."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -89,92 +89,162 @@ from payments.settling import Settling
 from wechat.push import PushReceiver
 
 
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What a process works with. Everything outside comes in here; nothing below builds its own."""
+@dataclass(frozen=True)
+class Area:
+    """Services that belong together."""
+
+
+@dataclass(frozen=True)
+class Ground(Area):
+    """What everything stands on."""
 
     settings: Settings
     city: City
     vault: Vault
     redis: Redis
     limiter: Limiter
+    intents: Intents
+
+
+@dataclass(frozen=True)
+class Outside(Area):
+    """Who is out there, and by which keys they and we sign."""
+
+    companies: Companies
+    providers: Providers
+    wechat_pay: WeChatPay
+    followers: Followers | None
+    push: PushReceiver
+    official_push: PushReceiver | None
+    gateway_key: SigningKey
+    company_keys: Mapping[str, Mapping[str, Ed25519PublicKey]]
+    counterparts: tuple[Counterpart, ...]
+
+
+@dataclass(frozen=True)
+class Money(Area):
+    """Payments from their order at a provider to the books."""
+
+    cashier: Cashier
+    follower: Follower
+    settling: Settling
+    refunding: Refunding
+    reconciling: Reconciling
+
+
+@dataclass(frozen=True)
+class Identity(Area):
+    """Who asks, and in whose name."""
+
     token_keys: TokenKeys
     access_tokens: AccessTokens
     sessions: Sessions
     login: Login
+    people: People
+    sso: Sso
+    joining: Joining
+    phone_codes: PhoneCodes
     staff: Staff
     staff_login: StaffLogin
     staff_sessions: StaffSessions
     acting: Acting
-    acting_payments: ActingPayments
     devices: Devices
     cards: Cards
+    mandates: Mandates
+    first_agents: FirstAgents
+    mandate_telling: MandateTelling
+
+
+@dataclass(frozen=True)
+class Billing(Area):
+    """Utility accounts, what is owed on them and how it is paid."""
+
+    accounts: Accounts
+    qr_codes: QrCodes
+    codes: SceneCodes
+    refresher: Refresher
+    quotes: Quotes
+    overview: Overview
+    paying: Paying
+    topping_up: ToppingUp
+    acting_payments: ActingPayments
+    posting: BillPosting
+    telling: Telling
+    exchange: Exchange
     desk: CompanyDesk
-    people: People
-    sso: Sso
-    joining: Joining
-    companies: Companies
+    sharing: Sharing
+    share_telling: ShareTelling
+
+
+@dataclass(frozen=True)
+class Promises(Area):
+    """Deadlines in working days, and who is warned."""
+
     calendars: Calendars
     deadlines: Deadlines
     recounting: Recounting
     watch: Watch
     supervising: Supervising
+
+
+@dataclass(frozen=True)
+class Rules(Area):
+    """What a connection costs, needs and is trusted with."""
+
     fees: Fees
-    order_costs: OrderCosts
-    permits: Permits
     guides: Guides
-    accounts: Accounts
-    qr_codes: QrCodes
-    refresher: Refresher
-    exchange: Exchange
-    quotes: Quotes
-    overview: Overview
-    paying: Paying
-    topping_up: ToppingUp
-    posting: BillPosting
-    telling: Telling
-    sharing: Sharing
-    mandates: Mandates
-    first_agents: FirstAgents
-    mandate_telling: MandateTelling
-    materials: Materials
-    material_telling: MaterialTelling
-    needs: Needs
-    staff_reading: StaffReading
     tolerances: Tolerances
+    needs: Needs
     credit: Credit
     credit_telling: CreditTelling
-    share_telling: ShareTelling
+
+
+@dataclass(frozen=True)
+class Keeping(Area):
+    """What people hand in."""
+
+    materials: Materials
+    staff_reading: StaffReading
+    material_telling: MaterialTelling
+
+
+@dataclass(frozen=True)
+class Work(Area):
+    """Service orders and what companies do for them."""
+
     papers: Papers
     order_clock: OrderClock
     orders: Orders
+    order_answers: OrderAnswers
     order_delivery: OrderDelivery
-    company_work: CompanyWork
+    order_costs: OrderCosts
+    permits: Permits
     surveys: Surveys
     survey_parts: Parts
-    order_desk: OrderDesk
-    survey_telling: SurveyTelling
-    order_answers: OrderAnswers
+
+
+@dataclass(frozen=True)
+class Applications(Area):
+    """The joint case, from its draft on."""
+
     drafts: Drafts
     filing: Filing
     cases: Cases
     correcting: Correcting
     withdrawing: Withdrawing
+    company_work: CompanyWork
+    order_desk: OrderDesk
     application_telling: ApplicationTelling
-    intents: Intents
+    survey_telling: SurveyTelling
+
+
+@dataclass(frozen=True)
+class Messages(Area):
+    """How a message leaves."""
+
     delivery: Delivery
-    cashier: Cashier
-    follower: Follower
-    settling: Settling
-    refunding: Refunding
-    providers: Providers
-    reconciling: Reconciling
-    wechat_pay: WeChatPay
-    push: PushReceiver
-    official_push: PushReceiver | None
-    followers: Followers | None
-    codes: SceneCodes
-    phone_codes: PhoneCodes
-    gateway_key: SigningKey
-    company_keys: Mapping[str, Mapping[str, Ed25519PublicKey]]
-    counterparts: tuple[Counterpart, ...]
+
+
+@dataclass(frozen=True)
+class Services(Ground, Outside, Money, Identity, Billing, Promises, Rules, Keeping, Work, Applications, Messages):
+    """What a process works with: all areas. Everything outside comes in here; nothing below builds its own."""
