@@ -35,7 +35,7 @@ class ActingOfMineList(Output, frozen=True):
 
 
 class DisclosureOfMine(Output, frozen=True):
-    """Somebody has seen a value of the caller's, or of an account he was bound to, in clear."""
+    """Somebody has seen a value of the caller's, of an account he was bound to or of an order of his, in clear; `order_number`: which order."""
 
     disclosure_id: UUID
     at: datetime
@@ -43,6 +43,7 @@ class DisclosureOfMine(Output, frozen=True):
     subject: str
     field: str
     purpose: str
+    order_number: str | None
 
 
 class DisclosureOfMineList(Output, frozen=True):
@@ -86,6 +87,7 @@ async def list_disclosures(call: Call) -> Answer:
             row["subject"],
             row["field"],
             row["purpose"],
+            row["order_number"],
         )
         for row in rows
     ]

@@ -141,3 +141,26 @@ class Disclosure(Model):
             ),
         )
         indexes = (("subject", "subject_id", "at"), ("unit", "id"))
+
+
+CONCERNS = {
+    "person": "d.subject_id = $1",
+    "utility_account": """exists (select 1 from binding b where b.account_id = d.subject_id and b.person_id = $1 and b.created_at <= d.at
+      and (b.revoked_at is null or b.revoked_at > d.at))""",
+    "service_order": """exists (select 1 from service_order o join application a on a.id = o.application_id where o.id = d.subject_id
+      and (a.person_id = $1 or a.actor_user_id in (select u.id from login_user u where u.person_id = $1)))""",
+}
+"""Subject of a disclosure → whom it concerns: the person, who was bound to the account then, who applied or filed as an agent."""
+_ABOUT = f"""
+select d.id, d.at, d.unit, d.subject, d.field, d.purpose,
+  (select o.number from service_order o where d.subject = 'service_order' and o.id = d.subject_id) as order_number
+from disclosure d
+where ({" or ".join(f"(d.subject = '{subject}' and {concerns})" for subject, concerns in CONCERNS.items())})
+  and ($2::uuid is null or d.id < $2)
+order by d.id desc limit $3
+"""
+
+
+async def disclosed_about(person_id: UUID, after: UUID | None, limit: int) -> list[Any]:
+    """Who saw what concerns this person, newest first."""
+    return await fetch(_ABOUT, person_id, after, limit)

@@ -104,6 +104,24 @@ class SurveyFinding(Output, frozen=True):
     signed_at: datetime
 
 
+class OtherOrder(Output, frozen=True):
+    """An order of another case at the same place that this reader may see; `same_applicant`: both are of one."""
+
+    number: str
+    company: str
+    service: str
+    status: str
+    filed_at: datetime
+    same_applicant: bool
+
+
+class OthersAtAddress(Output, frozen=True):
+    """How many other cases there are at this place, with every company; of their orders only those this reader may see."""
+
+    cases: int
+    orders: list[OtherOrder]
+
+
 class DeskOrderView(Output, frozen=True):
     """One order with everything that was said of it; `part` is what the applicant asked of this company."""
 
@@ -121,6 +139,7 @@ class DeskOrderView(Output, frozen=True):
     finding: SurveyFinding | None
     reports: list[DeskReport]
     tellings: list[DeskTelling]
+    others_at_address: OthersAtAddress
 
 
 class OrderReveal(Input, frozen=True):
@@ -427,4 +446,5 @@ def _view(found: DeskOrder) -> DeskOrderView:
             )
             for one in found.tellings
         ],
+        others_at_address=OthersAtAddress(found.at_address.cases, [OtherOrder(*one) for one in found.at_address.orders]),
     )  # fmt: skip

@@ -45,13 +45,6 @@ where a.status = 'filed' and a.id <> $4 and (a.subject_index = $5 or a.address_i
     select 1 from live_mandate($1, $2, $3) m where m.organization_id = a.organization_id and m.account_ids is null))
 order by a.id desc limit 20
 """
-_AT_PLACE = """
-select o.number, o.status, a.filed_at from service_order mine join application here on here.id = mine.application_id
-join application a on a.address_index = here.address_index and a.id <> here.id and a.status = 'filed'
-join service_order o on o.application_id = a.id and o.company = mine.company and o.service = mine.service
-where mine.id = $1 and mine.company = $2 and o.status <> all($3::text[]) order by a.filed_at desc limit 20
-"""
-_GONE = [OrderStatus.WITHDRAWN.value, OrderStatus.REFUSED.value, OrderStatus.REASSIGNED.value, OrderStatus.FAILED.value]
 
 
 class ProgressRefused(LianbanError):
@@ -139,10 +132,6 @@ class Cases:
         draft = (await self._drafts.show(caller, draft_id)).application
         rows = await fetch(_SAME, *caller.principal, clock.now(), draft_id, draft.subject_index, draft.address_index)
         return await _summaries([row["id"] for row in rows])
-
-    async def at_the_same_place(self, order_id: UUID, company: str) -> list[asyncpg.Record]:
-        """For the handler: this company's other orders of the service at the place of this one (number, status, filed_at)."""
-        return await fetch(_AT_PLACE, order_id, company, _GONE)
 
     async def progress(self, code: str, last4: str) -> Summary:
         """How a case stands, by its code and the last digits of the contact's phone, without a login.

@@ -48,12 +48,43 @@ where r.status = $3 and ($1::text is null or r.company = $1) and ($2::text is nu
   and ($4::uuid is null or r.id > $4) order by r.id limit $5
 """
 
+_AT_ADDRESS = """
+with other as (
+  select a.id, a.filed_at, a.person_id = here.person_id or a.organization_id = here.organization_id or a.subject_index = here.subject_index as own
+  from application here join application a on a.address_index = here.address_index and a.id <> here.id
+  where here.id = $1 and a.status = 'filed' and exists (select 1 from service_order o where o.application_id = a.id and o.status <> all($2::text[]))
+)
+select (select count(*) from other) as cases, o.number, o.company, o.service, o.status, other.filed_at, coalesce(other.own, false) as own
+from (select 1) as always left join (other join service_order o on o.application_id = other.id and o.status <> all($2::text[])
+  join application a on a.id = other.id and ($3::text is null or o.company = $3) and ($4::text is null or starts_with(a.area, $4))) on true
+order by other.filed_at desc, o.number limit 50
+"""
+_GONE = [OrderStatus.WITHDRAWN.value, OrderStatus.REFUSED.value, OrderStatus.REASSIGNED.value, OrderStatus.FAILED.value]
+
 
 class Scope(NamedTuple):
     """Whose orders: of this company, in this district; None: whichever."""
 
     company: str | None
     area: str | None
+
+
+class OtherOrder(NamedTuple):
+    """An order of another case at the same place that the reader may see; `own`: of the same applicant."""
+
+    number: str
+    company: str
+    service: str
+    status: str
+    filed_at: datetime
+    own: bool
+
+
+class AtAddress(NamedTuple):
+    """How many other cases there are at the place of an order, and those of their orders that the reader may see, newest first."""
+
+    cases: int
+    orders: tuple[OtherOrder, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +101,7 @@ class DeskOrder:
     finding: SignedPart | None
     reports: list[dict[str, Any]]
     tellings: list[dict[str, Any]]
+    at_address: AtAddress
 
 
 class OrderDesk:
@@ -108,6 +140,7 @@ class OrderDesk:
             finding=parts.get(order_id),
             reports=[dict(one) for one in await fetch(_REPORTS, order_id)],
             tellings=[dict(one) for one in await fetch(_TELLINGS, order_id)],
+            at_address=await self._at_address(staff, application.id),
         )
 
     async def reveal(
@@ -159,6 +192,15 @@ class OrderDesk:
         await self._row(staff, request.order_id)
         return request
 
+    async def _at_address(self, staff: StaffCaller, application_id: UUID) -> AtAddress:
+        """That others have a case at this place is the handler's to know; of whose it is he sees what he may see of their orders."""
+        rows = await fetch(_AT_ADDRESS, application_id, _GONE, *scope_of(staff))
+        names = OtherOrder._fields
+        return AtAddress(
+            rows[0]["cases"],
+            tuple(OtherOrder(*(row[name] for name in names)) for row in rows if row["number"] is not None),
+        )
+
     async def _row(self, staff: StaffCaller, order_id: UUID) -> dict[str, Any]:
         row = await fetch_one(_ONE, *scope_of(staff), order_id)
         if row is None:
@@ -174,7 +216,8 @@ def scope_of(staff: StaffCaller) -> Scope:
     """
     if staff.unit.kind != "city" and staff.unit.company is None and staff.unit.area is None:
         raise NotFound("service_order")
-    return Scope(staff.unit.company, staff.unit.area)
+    # A bureau of the whole city has the city's code, whose last two digits are zero where a district's are not (GB/T 2260).
+    return Scope(staff.unit.company, staff.unit.area and staff.unit.area.removesuffix("00"))
 
 
 def code_of(row: dict[str, Any]) -> int | None:

@@ -13,7 +13,7 @@ from core.errors import NotFound
 from domain.billing.accounts import Accounts, AccountView, tidy
 from domain.companies import Companies
 from domain.identity.staff_sessions import StaffCaller
-from models.acting import Disclosure
+from models.acting import Disclosure, disclosed_about
 from models.bill import Bill
 from models.person import Person
 from models.utility_account import UtilityAccount
@@ -138,8 +138,8 @@ class CompanyDesk:
         return [(row, self._vault.open(row.note, "disclosure.note", row.id)) for row in rows]
 
     async def disclosures_about(self, person_id: UUID, after: UUID | None, limit: int) -> list[dict[str, Any]]:
-        """Who saw values of this person, or of an account while he was bound to it, newest first."""
-        return [dict(row) for row in await fetch(_ABOUT, person_id, after, limit)]
+        """Who saw what concerns this person, newest first; `order_number` where it was an order of his."""
+        return [dict(row) for row in await disclosed_about(person_id, after, limit)]
 
     async def _account(self, staff: StaffCaller, account_id: UUID) -> UtilityAccount:
         account = await UtilityAccount.get_or_none(id=account_id, company=_company(staff))
@@ -164,16 +164,6 @@ class CompanyDesk:
                 note=self._vault.seal(note, "disclosure.note", row_id),
                 request_id=request_id,
             )
-
-
-_ABOUT = """
-select d.id, d.at, d.unit, d.subject, d.field, d.purpose from disclosure d
-where ((d.subject = 'person' and d.subject_id = $1) or (d.subject = 'utility_account' and exists (
-    select 1 from binding b where b.account_id = d.subject_id and b.person_id = $1 and b.created_at <= d.at
-      and (b.revoked_at is null or b.revoked_at > d.at))))
-  and ($2::uuid is null or d.id < $2)
-order by d.id desc limit $3
-"""
 
 
 def _company(staff: StaffCaller) -> str:

@@ -11,6 +11,7 @@ from core.database import transaction
 from domain.identity import totp
 from domain.identity.passwords import Passwords
 from domain.identity.staff import NewStaff
+from domain.identity.staff_sessions import StaffCaller
 from domain.services import Services
 from models.lifecycle import Actor
 from models.staff import StaffUser
@@ -71,6 +72,11 @@ async def member(services: Services, unit: str, *roles: str) -> Member:
         await user.save()
         opened = await services.staff_sessions.open(user, "柜台电脑")
     return Member(user.id, user.login, unit, secret, opened.token)
+
+
+async def caller(services: Services, unit: str, *roles: str) -> StaffCaller:
+    """Somebody of this unit as services know him."""
+    return await services.staff_sessions.check((await member(services, unit, *roles)).token)
 
 
 async def member_for(services: Services, access: Access, place: int = 0) -> Member:

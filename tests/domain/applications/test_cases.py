@@ -10,7 +10,7 @@ from core.redis import RateLimited
 from domain.applications.cases import ProgressRefused
 from domain.applications.correcting import CorrectionOutside
 from domain.applications.filing import AnswersIncomplete
-from tests.harness import cases
+from tests.harness import cases, staff
 from tests.harness.spine import Spine
 
 
@@ -46,9 +46,21 @@ async def test_ones_own_cases_of_the_place_are_shown_anothers_to_the_handler_onl
     assert [one.application.id for one in await same(citizen.caller, draft)] == [first.application_id]
     assert await same(other.caller, unknown) == [], "of other people's cases nobody is told"
     filed = await cases.file(spine, other.caller, theirs)
-    order, at = await cases.order_of(filed, "water"), spine.services.cases.at_the_same_place
-    assert [row["number"] for row in await at(order.id, "water")] == [first.orders[0].number]
-    assert await at(order.id, "gas") == [], "a company sees its own part only"
+    order, desk = await cases.order_of(filed, "water"), spine.services.order_desk
+
+    async def seen_by(unit: str, role: str) -> tuple[int, list[tuple[str, bool]]]:
+        found = (await desk.one(await staff.caller(spine.services, unit, role), order.id)).at_address
+        return found.cases, [(one.number, one.own) for one in found.orders]
+
+    at_place = [(first.orders[0].number, False)]
+    assert await seen_by("water", "handler") == (1, at_place)
+    gas = await cases.file(spine, citizen.caller, await cases.answers_of(spine, citizen.caller, ["gas"]))
+    assert await seen_by("water", "handler") == (2, at_place), "a company sees its own part only"
+    for unit, role in (("hall_420704", "clerk"), ("city", "supervisor"), ("optimization", "supervisor")):
+        assert await seen_by(unit, role) == (2, [(gas.orders[0].number, False), *at_place])
+    for unit, role in (("gas", "handler"), ("hall_420702", "clerk")):
+        with pytest.raises(NotFound):
+            await seen_by(unit, role)
 
 
 async def test_progress_needs_code_and_digits_five_times_an_hour_and_dies(spine: Spine) -> None:

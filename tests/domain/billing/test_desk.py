@@ -1,5 +1,6 @@
 """A company's staff see their company's objects, masked; who sees a value in clear leaves a row the people concerned can read."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,8 @@ from core import clock
 from core.database import fetch
 from core.errors import NotFound
 from domain.identity.staff_sessions import StaffCaller
-from models.acting import Disclosure
+from models.acting import CONCERNS, Disclosure
+from tests.harness import cases, staff
 from tests.harness.spine import WATER, Citizen, Spine
 from tests.harness.staff import member
 
@@ -79,6 +81,24 @@ async def test_every_value_in_clear_is_a_row_its_people_see_and_auditors_read(sp
     ]  # fmt: skip
     assert len(await desk.disclosures(await _staff(spine, "city", "auditor"), None, 10)) == 2
     assert await desk.disclosures(await _staff(spine, "gas", "auditor"), None, 10) == []
+
+
+async def test_whoever_saw_an_order_in_clear_is_seen_by_its_applicant_alone(spine: Spine) -> None:
+    applicant, _ = await spine.resident()
+    stranger, _ = await spine.resident()
+    order = await cases.standing(spine, applicant.caller, "water", "received")
+    handler = await staff.caller(spine.services, "water", "handler")
+    await spine.services.order_desk.reveal(handler, order.id, "survey_visit", "明天上门踏勘", "request-3")
+    about = spine.services.desk.disclosures_about
+    (seen,) = await about(applicant.id, None, 10)
+    assert (seen["order_number"], seen["field"], seen["purpose"]) == (order.number, "applicant", "survey_visit")
+    assert await about(stranger.id, None, 10) == []
+    (law,) = await fetch(
+        "select pg_get_constraintdef(oid) as text from pg_constraint where conname = 'disclosure_subject_known'"
+    )
+    assert set(re.findall(r"'([a-z_]+)'", law["text"])) == set(CONCERNS), (
+        "whatever can be seen can be shown to whom it concerns"
+    )
 
 
 async def test_nobody_can_change_or_remove_what_was_seen(spine: Spine) -> None:
