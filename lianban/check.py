@@ -16,8 +16,8 @@ import asyncpg
 from core import clock
 from core import settings as settings_module
 from core.database import configuration
-from models.check import Check
 from models.checks import CHECKS, NOT_EXAMINED, NOW
+from models.checks.base import Check
 
 _QUERY_TIMEOUT_S = 600
 _SHOWN = 50

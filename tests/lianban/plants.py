@@ -26,6 +26,32 @@ def _again(table: str, which: str = "true") -> str:
     return f"insert into {table} select (jsonb_populate_record(t, jsonb_build_object('id', '{ALSO}'))).* from {table} t where {which} limit 1"
 
 
+def _tolerance(status: str, service: str) -> str:
+    """A paper of the filed application that is only promised."""
+    return (
+        "insert into tolerance (id, status, application_id, requirement, services, person_id, signer_id, actor_user_id, due_on, statement,"
+        f" statement_sha256, proved_at, signed_at) select '{ALSO}', '{status}', id, 'x', '{{{service}}}', person_id, person_id, actor_user_id,"
+        " '2026-01-01', 'x'::bytea, decode(repeat('00', 32), 'hex'), filed_at - interval '2 hours', filed_at - interval '2 hours' from application"
+    )
+
+
+def _booking(round_: int) -> str:
+    """A crew that is held for the application's survey."""
+    return (
+        "insert into survey_booking (id, survey_id, slot_id, order_id, company, round, answer)"
+        f" select '{ALSO}', s.id, '{ALSO}', o.id, o.company, {round_}, 'asked' from survey s join service_order o"
+        " on o.application_id = s.application_id and o.company = 'water'"
+    )
+
+
+def _permit(company: str) -> str:
+    """A permit that is waited for."""
+    return (
+        f"insert into permit (id, status, order_id, company, kind, unit, evidence, asked_at) select '{ALSO}', 'asked', id, company, 'road',"
+        f" 'city_bureau', '2026-118', now() from service_order where company = '{company}'"
+    )
+
+
 PLANTS = (
     _plant("ledger_transaction_whole", "received of payment_part",
         "update ledger_entry set amount_fen = amount_fen + 1 where id ="
@@ -199,6 +225,56 @@ PLANTS = (
         "update application set status = 'draft', number = null, progress_code = null, progress_code_index = null, filed_at = null"),
     _plant("application_is_its_orders", "is not numbered after its application", "update service_order set number = 'x' || number"),
     _plant("application_is_its_orders", "of a withdrawn application", "update application set status = 'withdrawn', withdrawn_at = now()"),
+    _plant("order_once_under_consent", "its consent lives on", "update consent set withdrawn_at = null"),
+    _plant("order_told_to_its_company", "was never laid before water", "delete from order_telling where company = 'water'"),
+    _plant("order_told_to_its_company", "was corrected and water was not told",
+        f"insert into event (id, subject, subject_id, kind, data, at, dispatched_at) select '{ALSO}', 'service_order', id,"
+        " 'service_order.corrected', '{}', now() - interval '1 hour', now() from service_order where company = 'water'"),
+    _plant("order_told_to_its_company", "order for water waits and no job will tell it",
+        "update order_telling set status = 'unknown', ended_at = null, created_at = now() - interval '1 hour' where company = 'water' and kind = 'order'",
+        "delete from procrastinate_jobs where task_name = 'orders.tell'"),
+    _plant("order_told_to_its_company", "report 1 of accepted has had its turn",
+        f"insert into order_report (id, order_id, sequence, kind, content, came_at) select '{ALSO}', id, 1, 'accepted', 'x'::bytea,"
+        " now() - interval '1 hour' from service_order where company = 'water'"),
+    _plant("promised_paper_comes_or_is_broken", "was due on 2026-01-01 and is still promised", _tolerance("promised", "water")),
+    _plant("promised_paper_comes_or_is_broken", "was broken and nobody wrote it down", _tolerance("overdue", "water"),
+        f"insert into journal (id, subject, subject_id, from_state, to_state, event, actor_kind, actor_id, at)"
+        f" values ('{ALSO}', 'tolerance', '{ALSO}', 'promised', 'overdue', 'pass_due', 'system', '', now() - interval '1 hour')"),
+    _plant("promised_paper_comes_or_is_broken", "is of a promise that was never broken",
+        f"insert into credit_record (id, status, person_id, event, evidence_kind, evidence_id, noticed_at, objection_until)"
+        f" select '{ALSO}', 'noticed', id, 'promise_overdue', 'tolerance', '{ALSO}', now(), '2026-12-01' from person limit 1"),
+    _plant("promised_paper_comes_or_is_broken", "is owed for services nobody asks for any more", _tolerance("promised", "gas")),
+    _plant("promised_paper_comes_or_is_broken", "has its gas on, and x is only promised", _tolerance("promised", "gas"),
+        "alter table service_order drop constraint service_order_inspected_before_connected",
+        "update service_order set status = 'connected', connected_at = ended_at where company = 'gas'"),
+    _plant("survey_holds_its_crews", "holds a crew for round 1 of a survey that is cancelled", _booking(1)),
+    _plant("survey_holds_its_crews", "is fixed and not everybody has confirmed", _booking(1),
+        "update survey set status = 'fixed', ended_at = null, round = 1, starts_at = now(), ends_at = now() + interval '1 hour', answer_by = now(),"
+        " applicant_confirmed_at = now()"),
+    _plant("survey_holds_its_crews", "was to be answered by",
+        "update survey set status = 'held', ended_at = null, round = 1, starts_at = now(), ends_at = now() + interval '1 hour',"
+        " answer_by = now() - interval '1 hour'"),
+    _plant("survey_holds_its_crews", "nobody arranges its survey", "delete from survey"),
+    _plant("cost_of_order_is_borne", "nobody bears its cost", "delete from fee_claim"),
+    _plant("cost_of_order_is_borne", "is borne for an order that is withdrawn",
+        "update fee_claim set subject_id = (select id from service_order where company = 'gas'), superseded_at = null",
+        "update service_order set ended_at = ended_at - interval '1 hour' where company = 'gas'"),
+    _plant("order_has_its_clock", "is contracted and nothing is promised",
+        "update deadline set kind = 'node', node = 'plan' where kind = 'promise' and subject_id in (select id from service_order)"),
+    _plant("order_has_its_clock", "promise runs for an order that is withdrawn",
+        "update deadline set subject_id = (select id from service_order where company = 'gas') where subject_id in (select id from service_order)"
+        " and kind = 'promise'"),
+    _plant("order_has_its_clock", "promise runs for an order that is contracted", "update service_order set accepted_at = null"),
+    _plant("order_has_its_clock", "road is waited for, its order is withdrawn", _permit("gas"),
+        "update service_order set ended_at = ended_at - interval '1 hour' where company = 'gas'"),
+    _plant("order_has_its_clock", "road is waited for without a clock", _permit("water")),
+    _plant("clock_stands_still_for_a_reason", "stands still for permit, its order is contracted",
+        "update deadline_pause set deadline_id = (select d.id from deadline d join service_order o on o.id = d.subject_id where d.kind = 'promise' limit 1),"
+        " ends_at = null, cap_at = null where reason = 'permit'"),
+    _plant("clock_stands_still_for_a_reason", "is said to stand still for permit, and no clock does",
+        "update service_order set paused_reason = 'permit', paused_at = now() where company = 'water'"),
+    _plant("clock_stands_still_for_a_reason", "is withdrawn and still stands still",
+        "update service_order set paused_reason = 'permit', paused_at = now() where company = 'gas'"),
     _plant("binding_once", "2 live bindings",
         "drop index binding_live_once_per_person", "alter table binding drop constraint binding_reference_once",
         _again("binding", "revoked_at is null")),

@@ -1,6 +1,6 @@
 """What must always hold of those who act for others: mandates lie within each other, and whoever used one, or a share, had it then."""
 
-from models.check import OVERDUE, Check, counted
+from models.checks.base import OVERDUE, Check, counted
 
 JOINED = """
 step (a, b) as (
