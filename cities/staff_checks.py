@@ -48,6 +48,10 @@ def _check_units(file: str, found: StaffFile, areas: AreasFile, companies: Compa
             raise CityPackInvalid(
                 file, f"{path}.area", "a hall or a bureau, and no other, names its district; a bureau may be the city's"
             )
+    for kind in ("hall", "bureau"):
+        # 鄂州工改办〔2023〕11号 二、5: a shared hall in each district at least; and a late promise has a bureau it is told to.
+        if lacking := districts - {unit.area for unit in found.units if unit.kind == kind}:
+            raise CityPackInvalid(file, "$.units", f"no {kind} in {', '.join(sorted(lacking))}: every district has one")
     of_companies = [unit.company for unit in found.units if unit.company]
     if sorted(of_companies) != sorted(known):
         raise CityPackInvalid(file, "$.units", "every company has exactly one unit")

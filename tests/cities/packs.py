@@ -22,7 +22,11 @@ def copy(folder: Path) -> Path:
 
 def change(folder: Path, file: str, how: Fault) -> Path:
     """A copy whose `file` was read, changed by `how` and written again."""
-    pack = copy(folder)
+    return also(copy(folder), file, how)
+
+
+def also(pack: Path, file: str, how: Fault) -> Path:
+    """The same for one more file of a copy."""
     path = pack / file
     raw = (
         tomllib.loads(path.read_text(encoding="utf-8"))

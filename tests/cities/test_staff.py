@@ -44,6 +44,8 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "a company without a unit": (lambda pack: pack["units"].pop(1), "$.units"),
     "a unit of no company": (_set("units", 1, "company", "heating"), "$.units[1].company"),
     "a hall nowhere": (_set("units", 7, "area", "420799"), "$.units[7].area"),
+    "a district without a hall": (lambda pack: pack["units"].pop(8), "$.units"),
+    "a district without a bureau": (lambda pack: pack["units"].pop(10), "$.units"),
     "two cities": (lambda pack: pack["units"].append({"code": "again", "kind": "city", "name": "又一个"}), "$.units"),
     "an unknown permission": (_set("roles", 0, "permissions", ["all"]), "$.roles[0].permissions[0]"),
     "giving an unknown role": (_set("roles", 1, "grants", ["king"]), "$.roles[1].grants"),
