@@ -10,7 +10,7 @@ import msgspec
 from api.calls import Answer, Call, Route
 from api.errors import WORDS
 from api.html import page
-from api.openapi import PROBLEM, access, document, problems
+from api.openapi import AREAS, PROBLEM, access, document, problems
 
 _CACHED = {"Cache-Control": "public, max-age=300"}
 _SCHEMAS = "#/components/schemas/"
@@ -59,12 +59,17 @@ def render(routes: tuple[Route, ...]) -> str:
         f'<h1>联办接口</h1>{about}<p>机器读的版本：<a href="/openapi.json">/openapi.json</a>（OpenAPI 3.1）。</p>'
         f"<nav><ul>{contents}</ul></nav>{_security(described)}"
         + "".join(
-            f"<h2>{escape(tag)}</h2>" + "".join(_operation(route, described) for route in members)
+            f"<h2>{escape(tag)}</h2>{_paragraphs(AREAS.get(tag, ''))}"
+            + "".join(_operation(route, described) for route in members)
             for tag, members in groups
         )
         + _types(described)
         + _errors()
     )
+
+
+def _paragraphs(text: str) -> str:
+    return "".join(f"<p>{escape(line)}</p>" for line in text.splitlines())
 
 
 def _place(described: dict[str, Any]) -> Any:

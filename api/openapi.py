@@ -1,6 +1,8 @@
 """The OpenAPI 3.1 description, made from the table of routes and the types of its requests and answers."""
 
+import tomllib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from types import UnionType
 from typing import Any, get_args
 
@@ -122,6 +124,10 @@ _ABOUT = """水、电、气、网报装和缴费“一件事联办”的接口�
 只有 `overloaded` 表示人太多，这次还没有办。"""
 
 
+AREAS: dict[str, str] = tomllib.loads((Path(__file__).parent / "areas.zh-CN.toml").read_text(encoding="utf-8"))
+"""Which call follows which, by area."""
+
+
 def document(routes: Sequence[Route]) -> dict[str, Any]:
     """The description of `routes`, always the same for the same table."""
     components = schemas(routes)
@@ -137,7 +143,10 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "联办", "version": VERSION, "description": _ABOUT},
         "servers": [{"url": "/"}],
-        "tags": [{"name": tag} for tag in dict.fromkeys(route.tag for route in routes)],
+        "tags": [
+            {"name": tag, "description": AREAS[tag]} if tag in AREAS else {"name": tag}
+            for tag in dict.fromkeys(route.tag for route in routes)
+        ],
         "paths": paths,
         "components": {
             "schemas": components,

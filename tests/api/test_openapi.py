@@ -17,7 +17,7 @@ from openapi_spec_validator import validate
 from api.docs import render
 from api.errors import STATUS, WORDS
 from api.fields import FIELDS, placeholders
-from api.openapi import document, problems
+from api.openapi import AREAS, document, problems
 from api.routes import ROUTES
 from tests.harness.contract import Contract
 from tests.harness.edge import Edge
@@ -128,6 +128,13 @@ def test_every_member_is_explained_in_chinese_and_no_explanation_is_left_over() 
     parameters = {one["name"] for _, _, operation in OPERATIONS.values() for one in operation["parameters"]}
     used = {name for _, name in members} | {f"{owner}.{name}" for owner, name in members} | parameters
     assert set(FIELDS) - used == set()
+
+
+def test_an_area_says_which_call_follows_which_and_names_only_calls_there_are() -> None:
+    assert {*AREAS} <= {route.tag for route in ROUTES}
+    paths = {route.path for route in ROUTES}
+    named = {path for text in AREAS.values() for path in re.findall(r"/(?:staff/)?v1/[a-z0-9{}_/-]+[a-z0-9}]", text)}
+    assert named - paths == set()
 
 
 def test_times_have_their_format_and_patterns_are_those_of_json_schema() -> None:
