@@ -5,7 +5,7 @@ import gc
 import os
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -38,6 +38,7 @@ DRAIN_S = 10.0
 LAST_REQUESTS_S = 0.3
 """How long a connection without a request is kept when we stop: what its client has just sent is still read and answered."""
 _PUBLISH_EVERY = 10
+_CANCEL_AGAIN_S = 1.0
 
 
 def prepare_process(settings: Settings, *, stream: TextIO | None = None) -> None:
@@ -89,9 +90,7 @@ async def running_api(services: Services, *sockets: socket.socket) -> AsyncItera
         try:
             yield app
         finally:
-            for watcher in watchers:
-                watcher.cancel()
-            await asyncio.wait(watchers)
+            await ended(*watchers)
 
 
 @asynccontextmanager
@@ -132,13 +131,13 @@ async def running_worker(services: Services) -> AsyncIterator[None]:
     # The queue's library is a tenth of a slow start, and processes that only serve the API need none of it.
     from jobs import worker
 
-    task = asyncio.create_task(worker.run(services))  # noqa: TID251 -- outside any transaction
+    stop = asyncio.Event()
+    task = asyncio.create_task(worker.run(services, stop))  # noqa: TID251 -- outside any transaction
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        stop.set()
+        await ended(task, within_s=worker.STOP_WITHIN_S)
 
 
 @asynccontextmanager
@@ -163,6 +162,20 @@ def listen(host: str, port: int) -> socket.socket:
     sock.listen(BACKLOG)
     sock.setblocking(False)
     return sock
+
+
+async def ended(*tasks: asyncio.Task[None], within_s: float = 0.0) -> None:
+    """Wait for their own end, and cancel what is left after `within_s`: again and again, since one cancellation may be lost.
+
+    On Python 3.11 ``asyncio.wait_for``, which the queue's connections wait by, forgets a cancellation that comes with its result.
+    """
+    left = set(tasks)
+    if within_s:
+        _, left = await asyncio.wait(left, timeout=within_s)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=_CANCEL_AGAIN_S)
 
 
 async def _watch_ended_sessions(services: Services) -> None:
