@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from cities.checks import check_days, unique
+from cities.companies import Company
 from cities.errors import CityPackInvalid
-from cities.schema import Code, Company, Duration, Rule, Shape, Text, Title, in_force
+from cities.shapes import Code, Duration, Rule, Shape, Text, Title, in_force
 
 Stage = Literal["acceptance", "survey"]
 

@@ -8,22 +8,11 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from itertools import pairwise
 
+from cities.companies import AccountFormat, CompaniesFile, Company, Proof
 from cities.errors import CityPackInvalid
-from cities.schema import (
-    AccountFormat,
-    AreasFile,
-    BillFileRule,
-    CityFile,
-    CompaniesFile,
-    Company,
-    Duration,
-    MandateRule,
-    MessageRule,
-    OrderRule,
-    PaymentsFile,
-    Proof,
-    Rule,
-)
+from cities.paying import BillFileRule, MandateRule, MessageRule, OrderRule, PaymentsFile
+from cities.schema import AreasFile, CityFile
+from cities.shapes import Duration, Rule
 
 SHORTEST_QUOTE = timedelta(minutes=2)
 """The company gateway protocol allows a quote to live 2 to 30 minutes."""

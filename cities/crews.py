@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from cities.checks import check_days
 from cities.errors import CityPackInvalid
-from cities.schema import Duration, Rule, Shape, in_force
+from cities.shapes import Duration, Rule, Shape, in_force
 
 
 class SurveyRule(Rule, frozen=True, kw_only=True):

@@ -15,7 +15,8 @@ from msgspec import Meta
 
 from cities.errors import CityPackInvalid
 from cities.loader import DEMO_FILE, read
-from cities.schema import City, Code, Shape, Text
+from cities.schema import City
+from cities.shapes import Code, Shape, Text
 
 Fen = Annotated[int, Meta(ge=0, le=9_999_999_999)]
 Quantity = Annotated[str, Meta(pattern=r"\A[0-9]{1,9}(\.[0-9]{1,6})?\Z")]

@@ -8,9 +8,10 @@ from itertools import pairwise
 from typing import get_args
 
 from cities.checks import check_days, unique
+from cities.companies import CompaniesFile
 from cities.errors import CityPackInvalid
 from cities.fees import FeesFile
-from cities.schema import CompaniesFile, Service
+from cities.shapes import Service
 
 
 def check_fees(file: str, companies: CompaniesFile, found: FeesFile) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta
 
-from cities.schema import Code, Rule, Service, Shape, Text, Title, in_force
+from cities.shapes import Code, Rule, Service, Shape, Text, Title, in_force
 
 Payer = Literal["company", "government", "by_rule"]
 """``by_rule``: the plan does not say; the company tells the applicant in writing, and nobody is told 0."""

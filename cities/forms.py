@@ -17,7 +17,7 @@ import jsonschema_rs
 import msgspec
 from msgspec import Meta
 
-from cities.schema import Code, Rule, Shape, Text, Title
+from cities.shapes import Code, Rule, Shape, Text, Title
 from core import clock
 from core.numbers import is_credit_code, is_id_number, is_mobile
 

@@ -28,24 +28,18 @@ from cities import (
     tariff_checks,
 )
 from cities.applications import ApplicationsFile, check_applications
+from cities.companies import CompaniesFile
 from cities.crews import CrewsFile, check_crews
 from cities.errors import CityPackInvalid
 from cities.fees import FeesFile
 from cities.forms import Form, FormFile
 from cities.materials import MaterialsFile
+from cities.message_texts import Message, MessagesFile
+from cities.paying import PaymentsFile
 from cities.promises import PromisesFile
 from cities.retention import RetentionFile, check_retention
-from cities.schema import (
-    AreasFile,
-    City,
-    CityFile,
-    CompaniesFile,
-    Duration,
-    Message,
-    MessagesFile,
-    PaymentsFile,
-    TimeOfDay,
-)
+from cities.schema import AreasFile, City, CityFile
+from cities.shapes import Duration, TimeOfDay
 from cities.staff import StaffFile
 from cities.tariffs import Tariff, TariffsFile
 

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from cities.forms import Answers, Pointer, at
-from cities.schema import Code, Duration, Rule, Service, Shape, Text, Title, in_force
+from cities.shapes import Code, Duration, Rule, Service, Shape, Text, Title, in_force
 
 Source = Literal["real_name", "organization_login", "mandate", "former_case", "sharing"]
 """What may stand for a paper: the real name a login proved, the organization's own login, the agent's mandate, the same paper of a case

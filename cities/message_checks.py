@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from cities import messages
 from cities.checks import check_days, unique
 from cities.errors import CityPackInvalid, MessageValuesInvalid
-from cities.schema import (
+from cities.message_texts import (
     AccountNumberValue,
     ChoiceValue,
     DateTimeValue,

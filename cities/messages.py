@@ -15,10 +15,9 @@ from urllib.parse import quote
 import msgspec
 
 from cities.errors import MessageValuesInvalid, UnknownMessageKind
-from cities.schema import (
+from cities.message_texts import (
     AccountNumberValue,
     ChoiceValue,
-    City,
     DateTimeValue,
     DateValue,
     FenValue,
@@ -27,8 +26,9 @@ from cities.schema import (
     ReferenceValue,
     TemplateData,
     TextValue,
-    in_force,
 )
+from cities.schema import City
+from cities.shapes import in_force
 from cities.wechat_keys import THING_MAX, fault_of, kind_of, units
 from core.clock import SHANGHAI
 

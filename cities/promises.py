@@ -9,7 +9,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta
 
-from cities.schema import Code, Duration, Rule, Shape, Text, TimeOfDay, Title, in_force
+from cities.shapes import Code, Duration, Rule, Shape, Text, TimeOfDay, Title, in_force
 
 PauseReason = Literal["correction", "permit", "applicant", "force_majeure"]
 PAUSE_REASONS: tuple[PauseReason, ...] = ("correction", "permit", "applicant", "force_majeure")

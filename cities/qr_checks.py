@@ -9,8 +9,8 @@ import re
 import time
 from collections.abc import Iterator
 
+from cities.companies import CompaniesFile, Company, QrPattern
 from cities.errors import CityPackInvalid
-from cities.schema import CompaniesFile, Company, QrPattern
 
 MAX_TEXT = 200
 """No longer text is looked at; the pages of a phone send no longer one."""

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from cities.checks import check_days
 from cities.errors import CityPackInvalid
-from cities.schema import Duration, Rule, Shape, in_force
+from cities.shapes import Duration, Rule, Shape, in_force
 
 LEAST_OF_LOGS = timedelta(days=183)
 """网络安全法 article 21 (3): logs of what happened on the network, six months at least."""

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from cities.schema import Code, Duration, Shape, Text, Title
+from cities.shapes import Code, Duration, Shape, Text, Title
 
 UnitKind = Literal["city", "company", "hall", "bureau"]
 Duty = Literal["manage", "work", "audit"]

@@ -3,8 +3,9 @@
 from datetime import timedelta
 
 from cities.checks import unique
+from cities.companies import CompaniesFile
 from cities.errors import CityPackInvalid
-from cities.schema import AreasFile, CompaniesFile
+from cities.schema import AreasFile
 from cities.staff import StaffFile, StaffRole
 
 LONGEST_CODE = timedelta(minutes=5)

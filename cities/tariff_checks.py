@@ -9,8 +9,8 @@ from decimal import Decimal
 from itertools import pairwise
 
 from cities.checks import check_days, unique
+from cities.companies import CompaniesFile
 from cities.errors import CityPackInvalid
-from cities.schema import CompaniesFile
 from cities.tariffs import LateFeeRule, Line, Tariff, TariffsFile, TieredLine, TimeOfUseLine, hours_of
 
 HIGHEST_PER_MILLE = Decimal(10)

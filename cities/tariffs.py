@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from cities.schema import Code, Rule, Shape, Text, Title
+from cities.shapes import Code, Rule, Shape, Text, Title
 
 Price = Annotated[str, Meta(pattern=r"\A[0-9]{1,6}(\.[0-9]{1,6})?\Z")]
 Amount = Annotated[str, Meta(pattern=r"\A[0-9]{1,9}(\.[0-9]{1,2})?\Z")]
