@@ -33,12 +33,16 @@ class ApplicationRule(Rule, frozen=True, kw_only=True):
 
 
 class RefusalReason(Shape, frozen=True, kw_only=True):
-    """Why a company may refuse. `not_taken`: it is none of its business (不受理), else it may not (不予受理, 不通过)."""
+    """Why a company may refuse. `not_taken`: it is none of its business (不受理), else it may not (不予受理, 不通过).
+
+    `untrue`: what was handed in is not true, which the office for credit may hold for deceit (弄虚作假).
+    """
 
     code: Code
     name: Title
     stages: Annotated[tuple[Stage, ...], Meta(min_length=1)]
     not_taken: bool = False
+    untrue: bool = False
     source: Text
 
 
@@ -83,6 +87,10 @@ class ApplicationsFile(Shape, frozen=True, kw_only=True):
     def refusal(self, code: str, stage: Stage) -> RefusalReason | None:
         """The reason of that code, if it stands in the list for this stage."""
         return next((one for one in self.refusals if one.code == code and stage in one.stages), None)
+
+    def untrue(self) -> list[str]:
+        """The reasons that say that what was handed in is not true."""
+        return [one.code for one in self.refusals if one.untrue]
 
 
 def check_applications(file: str, found: ApplicationsFile, companies: Mapping[str, Company]) -> None:

@@ -96,6 +96,11 @@ ROUTES: tuple[Route, ...] = (
         example={"decision": "dismiss_objection", "reason": "快递单号查无此件"}, tag="信用", shed="filing",
     ),
     Route(
+        "POST", "/staff/v1/service-orders/{order_id}/credit-record", staff_credit.note_deceit, STAFF_CREDIT,
+        "查实是弄虚作假，拟记入信用档案（先告知，可以申诉）", credit.CreditView, 201, body=staff_credit.DeceitFinding, errors=(NotFound,),
+        example={"reason": "向不动产登记部门查实，证号不存在"}, tag="信用", shed="filing",
+    ),
+    Route(
         "GET", "/staff/v1/service-orders/{order_id}/materials", staff_papers.list_papers, STAFF_REVEAL, "这个子单能看的材料",
         staff_papers.OrderMaterials, errors=(NotFound,), tag="材料", shed="search",
     ),

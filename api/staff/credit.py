@@ -40,6 +40,12 @@ class CreditDecision(Input, frozen=True):
     reason: Annotated[str, Meta(min_length=4, max_length=200)]
 
 
+class DeceitFinding(Input, frozen=True):
+    """What was found out about the paper that the company has refused as untrue; it stands in the journal."""
+
+    reason: Annotated[str, Meta(min_length=4, max_length=200)]
+
+
 async def list_records(call: Call) -> Answer:
     query: Page = call.query
     rows = await call.services.credit.waiting(call.staff, query.after, query.limit)
@@ -63,3 +69,8 @@ async def decide(call: Call) -> Answer:
     body: CreditDecision = call.body
     row = await call.services.credit.decide(call.staff, call.path["record_id"], body.decision, body.reason)
     return Answer(view(row))
+
+
+async def note_deceit(call: Call) -> Answer:
+    body: DeceitFinding = call.body
+    return Answer(view(await call.services.credit.deceit(call.staff, call.path["order_id"], body.reason)), 201)

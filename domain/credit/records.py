@@ -1,6 +1,7 @@
 """Credit records: written from a fact, told to the subject, open to objection for some working days, and only then counting.
 
-A broken promise of a paper is such a fact (``tolerance.overdue``); so is a paper that staff found to be untrue.
+A broken promise of a paper is such a fact (``tolerance.overdue``); so is deceit, which staff of the city have found where a company refused
+an order because what was handed in is not true.
 """
 
 from collections.abc import Awaitable, Callable
@@ -10,7 +11,7 @@ from uuid import UUID
 from cities.schema import City
 from core import clock, ids
 from core.crypto import Vault
-from core.database import fetch, transaction
+from core.database import fetch, fetch_one, transaction
 from core.errors import NotFound
 from core.workdays import Calendar
 from domain.identity.staff_sessions import StaffCaller
@@ -22,6 +23,10 @@ from models.tolerance import Tolerance
 
 _OBJECTION = "credit_record.objection"
 _MOST_AT_ONCE = 200
+_REFUSED = """
+select a.person_id, a.organization_id from service_order o join application a on a.id = o.application_id
+where o.id = $1 and o.status in ('refused', 'failed') and o.reason = any($2::text[]) for update of o
+"""
 
 
 class Credit:
@@ -56,6 +61,31 @@ class Credit:
                 **subject,
             )
             await born(CREDIT_RECORD, record, SYSTEM, announces="credit_record.noticed")
+
+    async def deceit(self, staff: StaffCaller, order_id: UUID, reason: str) -> CreditRecord:
+        """Staff of the city hold for deceit (弄虚作假, 鄂州工改办〔2023〕11号 四、（四）) what a company has refused as untrue; `reason` is their finding.
+
+        The subject is told first and may object, as always. Again: the same record.
+
+        Raises:
+            NotFound: no order that was refused for such a reason, or not the city's staff.
+        """
+        days = self._city.materials.credit_rule(clock.today()).objection_days
+        until = (await self._calendar()).after(clock.today(), days)
+        async with transaction():
+            row = await fetch_one(_REFUSED, order_id, self._city.applications.untrue())
+            if row is None or staff.unit.kind != "city":
+                raise NotFound("service_order")
+            evidence = {"event": "false_material", "evidence_kind": "service_order", "evidence_id": order_id}
+            known = await CreditRecord.get_or_none(**evidence)
+            if known is not None:
+                return known
+            record = await CreditRecord.create(
+                id=ids.new_id(), status=CreditStatus.NOTICED.value, noticed_at=clock.now(), objection_until=until,
+                person_id=row["person_id"], organization_id=row["organization_id"], **evidence,
+            )  # fmt: skip
+            await born(CREDIT_RECORD, record, staff.actor, announces="credit_record.noticed", reason=reason)
+        return record
 
     async def of(self, principal: Principal) -> list[CreditRecord]:
         """The principal's own records, newest first."""

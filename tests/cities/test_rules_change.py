@@ -242,6 +242,7 @@ CHANGES = (
     Change(M, "tolerance.0.statement", STATEMENT, lambda city: "您看过" in signed(city), False, True),
     Change(A, "refusals.6.stages", ["acceptance"], refuses("cannot_supply"), ["survey"], ["acceptance"]),
     Change(A, "refusals.0.not_taken", False, code_of("outside_area"), 4, 5),
+    Change(A, "refusals.2.untrue", False, lambda city: city.applications.untrue(), ["papers_not_true"], []),
     Change(A, "notices.0.version", "2026-01", lambda city: city.applications.notice(ON).version, "2023-03", "2026-01"),
     *(Change(A, f"notices.0.{words}", "另一句话", consented, True, False) for words in ("title", "paragraphs.0")),
     *(

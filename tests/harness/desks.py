@@ -20,6 +20,7 @@ STANDING = {
     "sign_survey": "accepted", "commit_days": "surveyed", "reply_plan": "surveyed", "construct": "contracted", "inspect": "constructing",
     "rectify": "rectifying", "connect": "inspected", "archive": "connected", "ask_extension": "accepted", "pause": "accepted",
     "resume": "paused", "agree_withdrawal": "withdrawal_asked", "redispatch": "returned", "decide_extension": "extension_asked",
+    "staff_credit_note_deceit": "untrue",
 }  # fmt: skip
 """Handler of a verb → where the order stands before it; received, where it is not named."""
 
@@ -59,6 +60,8 @@ async def standing(spine: Spine, status: str = "received") -> ServiceOrder:
             await spine.services.order_answers.withdraw(citizen.caller, order.id)
         case "returned":
             await orders.hand_back(order.id, by, "这个小区由另一家供水")
+        case "untrue":
+            await orders.refuse(order.id, by, "papers_not_true", "产权证查无此证")
         case "extension_asked":
             await cases.brought_to(spine, citizen.caller, order, "accepted")
             await orders.ask_extension(order.id, by, 2, "管沟遇岩石")

@@ -178,6 +178,24 @@ async def test_a_broken_promise_goes_on_record_after_it_was_told_and_objected_to
     }
 
 
+async def test_deceit_goes_on_record_where_a_company_refused_what_is_untrue_and_the_city_has_found_so(
+    spine: Spine,
+) -> None:
+    citizen, _ = await spine.resident()
+    credit, clerk = spine.services.credit, await _city_clerk(spine)
+    refused = await cases.standing(spine, citizen.caller, "water", "received")
+    with pytest.raises(NotFound):
+        await credit.deceit(clerk, refused.id, "还没有哪家说它不真实")
+    await spine.services.orders.refuse(refused.id, cases.of("water"), "papers_not_true", "产权证查无此证")
+    made = [await credit.deceit(clerk, refused.id, "向不动产登记部门查实") for _ in range(2)]
+    await spine.jobs.run()
+    assert [(one.id, one.status, one.event) for one in made] == [(made[0].id, "noticed", "false_material")] * 2
+    assert [record.id for record in await credit.of(citizen.principal)] == [made[0].id]
+    assert (await spine.told(citizen)).count("credit_record.noticed") == 1
+    (row,) = await fetch("select actor_kind, reason from journal where subject = 'credit_record'")
+    assert tuple(row) == ("staff", "向不动产登记部门查实")
+
+
 async def test_the_database_itself_bars_who_has_a_confirmed_fault(spine: Spine) -> None:
     citizen = await spine.citizen()
     made = await _sign(spine, citizen, uuid4(), clock.today() + timedelta(days=2), "planning")
