@@ -200,6 +200,10 @@ class PromisesFile(Shape, frozen=True, kw_only=True):
         """How long the job that warns may be silent; raises :class:`NotInForce`."""
         return in_force(self.escalation, on, "escalation").watch
 
+    def city_unit(self, on: date) -> str:
+        """The unit that co-ordinates; raises :class:`NotInForce`."""
+        return in_force(self.escalation, on, "escalation").city_unit
+
     def timelines(self) -> Iterator[tuple[str, tuple[Rule, ...]]]:
         """Every rule with its versions, by the name it has in the file."""
         for name in ("counting", "distance", "commitment", "push", "extension", "warning", "escalation"):

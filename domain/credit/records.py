@@ -68,13 +68,13 @@ class Credit:
         The subject is told first and may object, as always. Again: the same record.
 
         Raises:
-            NotFound: no order that was refused for such a reason, or not the city's staff.
+            NotFound: no order that was refused for such a reason, or none of those who decide.
         """
         days = self._city.materials.credit_rule(clock.today()).objection_days
         until = (await self._calendar()).after(clock.today(), days)
         async with transaction():
             row = await fetch_one(_REFUSED, order_id, self._city.applications.untrue())
-            if row is None or staff.unit.kind != "city":
+            if row is None or not self._decides(staff):
                 raise NotFound("service_order")
             evidence = {"event": "false_material", "evidence_kind": "service_order", "evidence_id": order_id}
             known = await CreditRecord.get_or_none(**evidence)
@@ -110,8 +110,8 @@ class Credit:
     async def waiting(
         self, staff: StaffCaller, after: UUID | None, limit: int
     ) -> list[tuple[CreditRecord, str | None]]:
-        """The records that are not over, oldest first, with the words of an objection: for the city's staff, who decide."""
-        if staff.unit.kind != "city":
+        """The records that are not over, oldest first, with the words of an objection: for those who decide."""
+        if not self._decides(staff):
             return []
         query = CreditRecord.filter(status__in=("noticed", "objected", "confirmed"))
         rows = await (query.filter(id__gt=after) if after else query).order_by("id").limit(limit)
@@ -127,19 +127,23 @@ class Credit:
         decision: Literal["uphold_objection", "dismiss_objection", "repair"],
         reason: str,
     ) -> CreditRecord:
-        """Staff of the city decide an objection, or repair a record; with the reason in the journal.
+        """Decide an objection, or repair a record, with the reason in the journal.
 
         Raises:
-            NotFound: no such record, or not the city's staff. IllegalMove.
+            NotFound: no such record, or none of those who decide. IllegalMove.
         """
         async with transaction():
             record = await CreditRecord.filter(id=record_id).select_for_update().get_or_none()
-            if record is None or staff.unit.kind != "city":
+            if record is None or not self._decides(staff):
                 raise NotFound("credit_record")
             now = clock.now()
             columns = {"ended_at" if decision != "dismiss_objection" else "decided_at": now}
             await move(CREDIT_RECORD, record, decision, staff.actor, reason=reason, columns=columns)
         return record
+
+    def _decides(self, staff: StaffCaller) -> bool:
+        """The platform's own staff, and the office that co-ordinates (鄂州工改办〔2023〕11号 四、（一）): no other bureau."""
+        return staff.unit.kind == "city" or staff.unit.code == self._city.promises.city_unit(clock.today())
 
     async def confirm_due(self) -> None:
         """By the clock: what nobody objected to in time counts from now on."""

@@ -50,9 +50,8 @@ async def _fulfil(spine: Spine, citizen: Citizen, application_id: UUID, requirem
         return await spine.services.tolerances.fulfil(application_id, requirement, material_id, citizen.caller.actor)
 
 
-async def _city_clerk(spine: Spine) -> StaffCaller:
-    role = next(role for role in spine.services.city.staff.roles if "city" in role.units)
-    member = await staff.member(spine.services, "city", role.code)
+async def _city_clerk(spine: Spine, unit: str = "city") -> StaffCaller:
+    member = await staff.member(spine.services, unit, "credit_officer")
     return await spine.services.staff_sessions.check(member.token)
 
 
@@ -187,6 +186,9 @@ async def test_deceit_goes_on_record_where_a_company_refused_what_is_untrue_and_
     with pytest.raises(NotFound):
         await credit.deceit(clerk, refused.id, "还没有哪家说它不真实")
     await spine.services.orders.refuse(refused.id, cases.of("water"), "papers_not_true", "产权证查无此证")
+    with pytest.raises(NotFound):
+        await credit.deceit(await _city_clerk(spine, "approval_420704"), refused.id, "区里不管")
+    clerk = await _city_clerk(spine, "optimization")
     made = [await credit.deceit(clerk, refused.id, "向不动产登记部门查实") for _ in range(2)]
     await spine.jobs.run()
     assert [(one.id, one.status, one.event) for one in made] == [(made[0].id, "noticed", "false_material")] * 2
