@@ -77,8 +77,13 @@ async def drop_cost(services: Services, event: Event) -> None:
     await services.order_costs.drop(event.subject_id)
 
 
+async def release_papers(services: Services, event: Event) -> None:
+    """An order comes to nothing: a paper that was promised for it alone is not owed."""
+    await services.tolerances.release_unneeded(UUID(event.data["application_id"]))
+
+
 async def drop_permits(services: Services, event: Event) -> None:
-    """An order comes to nothing: its bureaus need not answer."""
+    """An order has ended: its bureaus need not answer."""
     await services.permits.drop(event.subject_id)
 
 
@@ -138,10 +143,15 @@ LISTENERS: dict[str, dict[str, Listener]] = {
     },
     "service_order.accepted": {"telling.order_accepted": tell_order, "costs.record_accepted": record_cost},
     "service_order.sent_back": {"telling.order_sent_back": tell_order},
-    "service_order.refused": {"telling.order_refused": tell_order, "surveys.follow_order_refused": survey_follows},
+    "service_order.refused": {
+        "telling.order_refused": tell_order,
+        "materials.release_refused": release_papers,
+        "surveys.follow_order_refused": survey_follows,
+    },
     "service_order.failed": {
         "telling.order_failed": tell_order,
         "costs.drop_failed": drop_cost,
+        "materials.release_failed": release_papers,
         "permits.drop_failed": drop_permits,
         "surveys.follow_order_failed": survey_follows,
     },
@@ -153,18 +163,22 @@ LISTENERS: dict[str, dict[str, Listener]] = {
     },
     "service_order.surveyed": {"telling.order_surveyed": tell_order, "surveys.follow_order_surveyed": survey_follows},
     "service_order.committed": {"telling.order_committed": tell_order},
-    "service_order.plan_replied": {"telling.order_plan_replied": tell_order},
+    "service_order.plan_replied": {
+        "telling.order_plan_replied": tell_order,
+        "surveys.follow_order_plan_replied": survey_follows,
+    },
     "service_order.constructing": {"telling.order_constructing": tell_order},
     "service_order.faulted": {"telling.order_faulted": tell_order},
     "service_order.rectified": {"telling.order_rectified": tell_order},
     "service_order.inspected": {"telling.order_inspected": tell_order},
-    "service_order.connected": {"telling.order_connected": tell_order},
+    "service_order.connected": {"telling.order_connected": tell_order, "permits.drop_connected": drop_permits},
     "service_order.extended": {"telling.order_extended": tell_order, "orders.tell_order_extended": tell_company},
     "service_order.paused": {"telling.order_paused": tell_order, "orders.tell_order_paused": tell_company},
     "service_order.resumed": {"telling.order_resumed": tell_order, "orders.tell_order_resumed": tell_company},
     "service_order.withdrawn": {
         "telling.order_withdrawn": tell_order,
         "costs.drop_withdrawn": drop_cost,
+        "materials.release_withdrawn": release_papers,
         "permits.drop_withdrawn": drop_permits,
         "applications.follow_withdrawn": follow_withdrawal,
         "orders.tell_order_withdrawn": tell_company,
@@ -173,6 +187,7 @@ LISTENERS: dict[str, dict[str, Listener]] = {
     "service_order.lapsed": {
         "telling.order_lapsed": tell_order,
         "costs.drop_lapsed": drop_cost,
+        "materials.release_lapsed": release_papers,
         "permits.drop_lapsed": drop_permits,
         "applications.follow_lapsed": follow_withdrawal,
         "orders.tell_order_lapsed": tell_company,

@@ -8,6 +8,7 @@ from core.database import fetch
 from core.log import get_logger
 from core.queue import defer_sql
 from domain.billing.posting import POST_TASK
+from domain.orders.delivery import TELL_TASK
 from models.inbox import PROCESS_TASK
 from models.lifecycle import DISPATCH_TASK
 from models.payment import LIVE_STATUSES
@@ -70,6 +71,12 @@ KINDS = (
     Waiting(
         "message", DELIVER_TASK, "message_id", _LATER,
         "select id, created_at as since from message where status in ('pending', 'sending') and channel <> 'inbox'",
+    ),
+    Waiting(
+        "order telling", TELL_TASK, "telling_id", _LATER,
+        "select t.id, t.created_at as since from order_telling t where t.status not in ('told', 'refused', 'at_desk') and not exists ("
+        "select from order_telling b where b.order_id = t.order_id and b.number < t.number and b.status not in ('told', 'refused', 'at_desk'))",
+        stepwise=True,
     ),
     Waiting(
         "payment without posting", "billing.open_posting", "event_id", _LATER,

@@ -153,6 +153,14 @@ class Tolerances:
                 await move(TOLERANCE, tolerance, "release", actor, columns={"ended_at": clock.now()})
         return len(rows)
 
+    async def release_unneeded(self, application_id: UUID) -> None:
+        """An order came to nothing: what was promised for services that nobody supplies any more is not owed. May be repeated."""
+        async with transaction():
+            rows = await fetch(_UNNEEDED, application_id)
+            unneeded = Tolerance.filter(id__in=[row["id"] for row in rows], status__in=OPEN)
+            for tolerance in await unneeded.order_by("id").select_for_update():
+                await move(TOLERANCE, tolerance, "release", SYSTEM, columns={"ended_at": clock.now()})
+
     async def release_all(self, application_id: UUID) -> None:
         """The same, for a listener."""
         await self.release(application_id)
@@ -190,6 +198,12 @@ async def may_turn_on_gas(application_id: UUID) -> bool:
 OPEN = (ToleranceStatus.PROMISED.value, ToleranceStatus.OVERDUE.value)
 _OWED = """
 select requirement from tolerance where application_id = $1 and status in ('promised', 'overdue') and $2 = any(services) order by due_on, id
+"""
+_UNNEEDED = """
+select t.id from tolerance t where t.application_id = $1 and t.status in ('promised', 'overdue')
+  and exists (select from service_order o where o.application_id = $1 and o.service = any(t.services))
+  and not exists (select from service_order o where o.application_id = $1 and o.service = any(t.services)
+                  and o.status not in ('refused', 'failed', 'withdrawn', 'reassigned'))
 """
 _SOON = """
 select id from tolerance where status = 'promised' and due_on between $1 and $2 and reminded_at is null order by due_on limit $3

@@ -29,7 +29,7 @@ from models.application import Application
 from models.consent import Consent
 from models.lifecycle import SYSTEM, Actor, Event, StaleState, born, move
 from models.order_telling import ORDER_TELLING, OrderTelling, TellingStatus
-from models.service_order import ServiceOrder
+from models.service_order import OrderStatus, ServiceOrder
 
 log = get_logger(__name__)
 
@@ -69,6 +69,7 @@ select 1 from order_telling where order_id = $1 and number < $2 and status not i
 _FOLLOWING = """
 select id from order_telling where order_id = $1 and number > $2 and status = 'pending' order by number limit 1
 """
+_LOCK_ORDER = "select 1 from service_order o join order_telling t on t.order_id = o.id where t.id = $1 for update of o"
 _BOOKED = """
 select b.order_id, s.code from survey_booking b join survey_slot s on s.id = b.slot_id
 where b.survey_id = $1 and b.round = $2 order by b.company
@@ -158,6 +159,8 @@ class OrderDelivery:
             async with transaction():
                 order = await ServiceOrder.filter(id=order_id).select_for_update().get()
                 if await OrderTelling.exists(order_id=order_id, cause_id=cause_id):
+                    return
+                if await _is_of_no_use(order, kind):
                     return
                 row = await fetch_one(_NEXT, order_id)
                 assert row is not None
@@ -258,6 +261,8 @@ class OrderDelivery:
     async def _end(self, telling_id: UUID, event: str, actor: Actor, columns: Mapping[str, Any] | None = None) -> None:
         """End a telling; an order that the company has is received; what waited behind it may go."""
         async with transaction():
+            # The order's lock first: a telling that is being written meanwhile is then seen below, or sees that this one is over.
+            await fetch(_LOCK_ORDER, telling_id)
             telling = await _locked(telling_id)
             await move(ORDER_TELLING, telling, event, actor, columns={**(columns or {}), "ended_at": clock.now()})
             if telling.kind == "order" and event != "refused":
@@ -278,6 +283,13 @@ class OrderDelivery:
         except CompanyNotJoined:
             return None
         return gateway if isinstance(gateway, CompanyGateway) else None
+
+
+async def _is_of_no_use(order: ServiceOrder, kind: str) -> bool:
+    """Events may be heard in another order than they happened: what was withdrawn is not sent after it, nor taken back unsent."""
+    if kind == "order":
+        return order.status in (OrderStatus.WITHDRAWN, OrderStatus.REASSIGNED)
+    return kind == "withdrawal" and not await OrderTelling.exists(order_id=order.id, kind="order")
 
 
 async def _locked(telling_id: UUID) -> OrderTelling:

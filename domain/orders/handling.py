@@ -227,8 +227,7 @@ class Orders:
             if owed and order.service == "gas":
                 raise PapersMissing(missing=owed)
             now = clock.now()
-            columns = {"connected_at": now, "ended_at": now, "paused_reason": None, "paused_at": None}
-            columns["tolerated"] = bool(owed)
+            columns = {"connected_at": now, "ended_at": now, "tolerated": bool(owed)}
             await self._moved(order, "connect", by.actor, columns=columns)
             await self._clock.ended(order)
             await self._papers.write(order.id, "connection", {"account_number": account_number}, by.actor)

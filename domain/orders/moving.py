@@ -78,11 +78,13 @@ async def moved(
     approver: str | None = None,
     columns: Mapping[str, Any] | None = None,
 ) -> ServiceOrder:
-    """Move a locked order; the event names its application and company.
+    """Move a locked order; the event names its application and company. What has ended (`ended_at`) does not stand still any more.
 
     Raises:
         IllegalMove: not from where it stands.
     """
+    if columns is not None and "ended_at" in columns:
+        columns = {**columns, "paused_reason": None, "paused_at": None}
     await move(
         SERVICE_ORDER, order, event, actor, reason=reason, approver=approver, columns=columns, data=event_data(order)
     )

@@ -123,6 +123,17 @@ async def test_no_company_turns_gas_on_before_its_papers_are_there(spine: Spine)
     assert (await spine.services.orders.connect(gas.id, by)).status == "connected"
 
 
+async def test_a_paper_that_was_promised_for_gas_alone_is_not_owed_once_gas_is_withdrawn(spine: Spine) -> None:
+    citizen, _ = await spine.resident()
+    filed = await cases.file(spine, citizen.caller, await cases.answers_of(spine, citizen.caller, ["water", "gas"]))
+    due_on = clock.today() + timedelta(days=5)
+    water, gas = await _sign(spine, citizen, filed.application_id, due_on, "water_drawings", "plan_of_site")
+    await Tolerance.filter(id=gas.id).update(services=["gas"])
+    await spine.services.order_answers.withdraw(citizen.caller, (await cases.order_of(filed, "gas")).id)
+    await spine.jobs.run()
+    assert [(await Tolerance.get(id=one.id)).status for one in (water, gas)] == ["promised", "released"]
+
+
 async def test_a_broken_promise_goes_on_record_after_it_was_told_and_objected_to(spine: Spine) -> None:
     citizen, application_id = await spine.citizen(), uuid4()
     services, due_on = spine.services, clock.today() + timedelta(days=4)

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from core import clock
+from core.database import fetch
+from jobs.orphans import sweep
 from models.lifecycle import Event
 from models.order_telling import OrderTelling
 from models.service_order import ServiceOrder
@@ -107,4 +110,23 @@ async def test_an_order_heard_of_twice_is_told_once(spine: Spine, citizen: Citiz
     order = (await filed(spine, citizen, "water"))["water"]
     await spine.jobs.run()
     await spine.services.order_delivery.heard(await Event.get(subject_id=order.id, kind="service_order.created"))
+    assert await statuses(order) == ["told"]
+
+
+async def test_events_heard_the_wrong_way_round_send_nothing_that_is_over(spine: Spine, citizen: Citizen) -> None:
+    order = (await filed(spine, citizen, "water"))["water"]
+    await spine.services.order_answers.withdraw(citizen.caller, order.id)
+    for kind in ("withdrawn", "created"):
+        await spine.services.order_delivery.heard(await Event.get(subject_id=order.id, kind=f"service_order.{kind}"))
+    await spine.jobs.run()
+    assert (await statuses(order), await sent(spine, "water")) == ([], [])
+
+
+async def test_a_telling_without_a_job_is_found(spine: Spine, citizen: Citizen) -> None:
+    order = (await filed(spine, citizen, "water"))["water"]
+    await spine.services.order_delivery.heard(await Event.get(subject_id=order.id, kind="service_order.created"))
+    await fetch("update procrastinate_jobs set status = 'failed' where status = 'todo'")
+    await fetch("update event set dispatched_at = at")
+    assert await sweep(clock.now() + 31 * MINUTE) == 1
+    await spine.jobs.run()
     assert await statuses(order) == ["told"]

@@ -9,6 +9,7 @@ from cities.loader import load
 from core.errors import NotFound
 from domain.deadlines.clocks import DeadlinePaused, Explanation, Subject
 from domain.orders.permits import PermitKindUnknown, PermitOpen
+from jobs.events import LISTENERS
 from models.deadline import Deadline
 from models.lifecycle import Actor, IllegalMove
 from models.permit import Permit
@@ -85,6 +86,17 @@ async def test_an_order_that_comes_to_nothing_needs_no_permits(spine: Spine) -> 
     (permit,) = await Permit.all()
     (row,) = await Deadline.filter(subject_kind="permit")
     assert (permit.status, row.outcome) == ("dropped", "void")
+
+
+async def test_what_has_ended_neither_waits_for_bureaus_nor_stands_still(spine: Spine) -> None:
+    permits, order = spine.services.permits, await _working(spine)
+    (asked,) = await permits.ask(order.id, WATER, ["traffic"], EVIDENCE)
+    await spine.services.orders.refuse(order.id, WATER, "site_not_ready")
+    await permits.answer(asked["id"], "traffic_police", POLICE, True, "来晚了")
+    await spine.jobs.run()
+    order = await ServiceOrder.get(id=order.id)
+    assert (order.status, order.paused_reason, order.resumed_at) == ("failed", None, None)
+    assert "permits.drop_connected" in LISTENERS["service_order.connected"]
 
 
 def test_whose_a_permit_is_and_how_long_it_takes_is_the_citys_to_say(tmp_path: Path) -> None:
