@@ -70,9 +70,10 @@ lint: $(DEV) ## style, types, layers
 docs: $(READY) ## write the generated pages of docs/ anew
 	@$(IN) lianban.lifecycles
 
-bench: $(DEV) ## the workloads beside the raw comparator, then the city's burst, overload and notices (15 min)
+bench: $(DEV) ## the workloads beside the raw comparator, the city's burst, overload and notices (15 min), then a year of applications
 	@$(IN) bench $(ARGS)
 	@$(IN) bench.city $(CITY)
+	@$(IN) bench.cases $(CASES)
 
 locks: $(BOOT) ## resolve the dependencies anew and write the three lock files
 	@set -e; lock="./.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade"; \

@@ -53,7 +53,9 @@ class OrderAnswers:
         async with transaction():
             order, actor = await self._own(caller, order_id, "sign", "application.plan_confirmed")
             _same_plan(order, plan_version)
-            return await self._moved(order, "confirm_plan", actor)
+            await self._moved(order, "confirm_plan", actor)
+        failpoint("order.plan_confirmed_committed")
+        return order
 
     async def question_plan(self, caller: Caller, order_id: UUID, plan_version: int, note: str) -> ServiceOrder:
         """He has a question, or wants another: it is the company's turn again.

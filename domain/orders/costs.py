@@ -7,6 +7,7 @@ import msgspec
 
 from core.crypto import Vault
 from core.database import transaction
+from core.failpoint import failpoint
 from domain.fees.bearing import Fees
 from domain.fees.units import Kilowatts
 from domain.orders.content import corrected
@@ -37,6 +38,7 @@ class OrderCosts:
             kw = await self._kilowatts(order, application)
             area = application.area[:6] if application.area else None
             await self._fees.claim(KIND, order.id, order.company, area, kw, SYSTEM)
+        failpoint("order.cost_recorded_committed")
 
     async def drop(self, order_id: UUID) -> None:
         """The order comes to nothing: nobody bears anything."""

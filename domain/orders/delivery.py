@@ -182,6 +182,8 @@ class OrderDelivery:
         except Exception as error:
             if violated_constraint(error) != "order_telling_cause_once":
                 raise
+            return
+        failpoint("order_telling.written_committed")
 
     async def _step(self, telling: OrderTelling) -> None:
         gateway = self._gateway(telling.company)

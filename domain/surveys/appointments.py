@@ -14,6 +14,7 @@ from cities.schema import City
 from core import clock, ids
 from core.database import fetch, transaction, violated_constraint
 from core.errors import LianbanError, NotFound
+from core.failpoint import failpoint
 from core.log import get_logger
 from core.queue import enqueue
 from domain.identity.tokens import Caller
@@ -71,6 +72,7 @@ class Surveys:
             application = await Application.filter(id=application_id).select_for_update().get()
             if application.status == ApplicationStatus.FILED and not await _live(application_id):
                 await _opened(application_id)
+        failpoint("survey.opened_committed")
 
     async def shown(self, caller: Caller, application_id: UUID) -> Appointment:
         """The applicant's appointment.
