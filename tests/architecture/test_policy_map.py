@@ -46,6 +46,8 @@ ELSEWHERE = (
     "staff.toml#acting",
     "staff.toml#roles.duty",
     "crews.toml#deliveries",
+    "applications.toml#pushes",
+    "promises.toml#push.services",
 )
 """Rules that tests of their own rooms change, or hold to their values."""
 RULE_FILES = ("promises", "fees", "materials", "applications", "crews", "retention", "staff")
@@ -119,7 +121,7 @@ def test_every_clause_has_its_row() -> None:
 
 def test_no_rule_is_left_out_and_each_is_changed_by_a_test() -> None:
     changed = {change.rule for change in CHANGES} | set(changed_keys())
-    missing = [rule for rule in RULES if not any(covers(name, rule) for name in NAMES)]
+    missing = [rule for rule in RULES if not any(covers(name, rule) for name in (*NAMES, *ELSEWHERE))]
     unchanged = [
         rule
         for rule in RULES - changed

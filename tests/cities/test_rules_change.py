@@ -205,7 +205,7 @@ def refused(verb: Callable[[], object]) -> bool:
 
 
 AGREED = CITY.applications.notice(ON).sha256(CITY.company("water"))
-WAIVERS = ("organization_login", "former_case", "sharing")
+WAIVERS = next(rule.waived_by for rule in CITY.materials.requirements if rule.code == "licence")
 P, F, M, A = "promises.toml", "fees.toml", "materials.toml", "applications.toml"
 _FORM = "forms/application-1.json"
 STATEMENT = ["您看过：{papers}，{due_on}，{consequence}"]
@@ -235,7 +235,7 @@ CHANGES = (
     Change(M, "requirements.0.when", {"/applicant/kind": ["enterprise"]}, asked("applicant_id", PERSON), True, False),
     Change(M, "requirements.3.present", ["/project"], asked("agent_id", {**FACTORY, "agent": None}), False, True),
     Change(M, "requirements.5.deferrable", False, may_promise("property", 5), True, False),
-    Change(M, "requirements.1.waived_by", ["sharing"], guide_paper("business_licence"), WAIVERS, WAIVERS[2:]),
+    Change(M, "requirements.1.waived_by", ["sharing"], guide_paper("business_licence"), WAIVERS, ("sharing",)),
     Change(M, "tolerance.0.longest_days", 10, may_promise("property", 11), True, False),
     Change(M, "tolerance.0.consequence", "不再受理。", lambda city: "不再受理" in signed(city), False, True),
     Change(M, "papers.5.name", "房产证", lambda city: "房产证" in signed(city), False, True),
