@@ -108,7 +108,7 @@ def _endpoint(services: Services, route: Route, shedder: Shedder, uploads: Uploa
                 raise
             except Exception as error:
                 response = _failure(error, request_id)
-        if route.access.who == "company":
+        if route.access.who == "company" or route.signed_answer:
             pairs = list(request.headers.items())
             response.headers.update(
                 answer_signature(services, pairs, response.status, response.content_type or "", response.body or b"")

@@ -149,6 +149,8 @@ class Route:
     """Takes a file, larger than other bodies: raw, or as the one part of a form; ``call.raw`` holds it."""
     raw: bool = False
     """The handler verifies and reads the bytes itself."""
+    signed_answer: bool = False
+    """Its answers are signed as those to companies are (docs/company-gateway.md §1)."""
     tag: str = ""
     others: tuple[tuple[int, type[msgspec.Struct]], ...] = ()
     """Answers of other statuses that are not problem details: (status, type)."""

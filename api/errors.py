@@ -17,8 +17,10 @@ from core.redis import LimiterAway, RateLimited
 from domain.applications.cases import ProgressRefused
 from domain.applications.company_work import DistanceMissing, NotYourOwnRequest
 from domain.applications.correcting import CorrectionOutside
+from domain.applications.demand import PeriodTooLong
 from domain.applications.drafts import AnswersUnreadable, DraftChanged, NoDraft, TooManyDrafts
 from domain.applications.filing import AnswersIncomplete, ConsentMissing, FormOutdated, NoticeChanged, SubjectNotYours
+from domain.applications.pushes import PushDiffers
 from domain.billing.accounts import AccountNumberMalformed, AccountOrProofWrong, CompanyAway, ProofMalformed
 from domain.billing.paying import (
     ActingEndsSoon,
@@ -204,6 +206,7 @@ STATUS: dict[type[LianbanError], int] = {
     RequestTimedOut: 408,
     AccountNotPayable: 409,
     DraftChanged: 409,
+    PushDiffers: 409,
     FormOutdated: 409,
     NoDraft: 409,
     NoticeChanged: 409,
@@ -256,6 +259,7 @@ STATUS: dict[type[LianbanError], int] = {
     MediaTypeUnsupported: 415,
     AccountNumberMalformed: 422,
     DistanceMissing: 422,
+    PeriodTooLong: 422,
     PauseNotListed: 422,
     ReasonNotListed: 422,
     SlotUnsuitable: 422,

@@ -11,7 +11,7 @@ from api.texts import Input, Output
 from domain.materials.needs import Need
 
 PaperCode = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]{0,39}\Z")]
-EvidenceSource = Literal["real_name", "organization_login", "mandate", "former_case", "sharing"]
+EvidenceSource = Literal["real_name", "organization_login", "mandate", "former_case", "sharing", "platform_push"]
 
 
 class EvidenceView(Output, frozen=True):

@@ -32,6 +32,18 @@ class ApplicationRule(Rule, frozen=True, kw_only=True):
     progress_life: Duration
 
 
+class PushRule(Rule, frozen=True, kw_only=True):
+    """How the construction platform is dealt with.
+
+    A status that it has not taken is returned again after `retry_after`, one wait after the other, the last for ever; `late_after` is
+    an alarm. Each night its lists of the last `look_back` are compared with what has come.
+    """
+
+    retry_after: Annotated[tuple[Duration, ...], Meta(min_length=1, max_length=10)]
+    late_after: Duration
+    look_back: Duration
+
+
 class RefusalReason(Shape, frozen=True, kw_only=True):
     """Why a company may refuse. `not_taken`: it is none of its business (不受理), else it may not (不予受理, 不通过).
 
@@ -73,12 +85,17 @@ class Notice(Rule, frozen=True, kw_only=True):
 
 class ApplicationsFile(Shape, frozen=True, kw_only=True):
     rules: Annotated[tuple[ApplicationRule, ...], Meta(min_length=1)]
+    pushes: Annotated[tuple[PushRule, ...], Meta(min_length=1)]
     refusals: Annotated[tuple[RefusalReason, ...], Meta(min_length=1)]
     notices: Annotated[tuple[Notice, ...], Meta(min_length=1)]
 
     def rule(self, on: date) -> ApplicationRule:
         """Raises :class:`cities.errors.NotInForce` for a day before the first."""
         return in_force(self.rules, on, "application")
+
+    def push_rule(self, on: date) -> PushRule:
+        """How the construction platform is dealt with on that day; raises :class:`cities.errors.NotInForce`."""
+        return in_force(self.pushes, on, "push")
 
     def notice(self, on: date) -> Notice:
         """The notice to show on that day."""
@@ -96,6 +113,7 @@ class ApplicationsFile(Shape, frozen=True, kw_only=True):
 def check_applications(file: str, found: ApplicationsFile, companies: Mapping[str, Company]) -> None:
     """One version a day; every joined company stands in every notice, none that does not exist."""
     check_days(file, "$.rules", found.rules)
+    check_days(file, "$.pushes", found.pushes)
     check_days(file, "$.notices", found.notices)
     unique(file, "$.refusals[{}].code", [one.code for one in found.refusals])
     unique(file, "$.notices[{}].version", [one.version for one in found.notices])

@@ -10,9 +10,9 @@ from msgspec import Meta
 from cities.forms import Answers, Pointer, at
 from cities.shapes import Code, Duration, Rule, Service, Shape, Text, Title, in_force
 
-Source = Literal["real_name", "organization_login", "mandate", "former_case", "sharing"]
+Source = Literal["real_name", "organization_login", "mandate", "former_case", "sharing", "platform_push"]
 """What may stand for a paper: the real name a login proved, the organization's own login, the agent's mandate, the same paper of a case
-filed before, or a register that shares its data."""
+filed before, a register that shares its data, or the construction platform, which has entered it with the project it pushed."""
 
 
 class UploadRule(Rule, frozen=True, kw_only=True):

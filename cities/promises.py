@@ -9,7 +9,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta
 
-from cities.shapes import Code, Duration, Rule, Shape, Text, TimeOfDay, Title, in_force
+from cities.shapes import Code, Duration, Rule, Service, Shape, Text, TimeOfDay, Title, in_force
 
 PauseReason = Literal["correction", "permit", "applicant", "force_majeure"]
 PAUSE_REASONS: tuple[PauseReason, ...] = ("correction", "permit", "applicant", "force_majeure")
@@ -63,10 +63,14 @@ class CommitmentRule(Rule, frozen=True, kw_only=True):
 
 
 class PushRule(Rule, frozen=True, kw_only=True):
-    """A project pushed by the construction platform, its main laid beforehand: so many working days, 0 is the same day."""
+    """A project pushed by the construction platform, its main laid beforehand: so many working days, 0 is the same day.
+
+    `services`: for which the policy says so.
+    """
 
     code: Code
     days: Days
+    services: Annotated[tuple[Service, ...], Meta(min_length=1)]
 
 
 class PauseRule(Rule, frozen=True, kw_only=True):
@@ -186,6 +190,10 @@ class PromisesFile(Shape, frozen=True, kw_only=True):
             if distance_m <= band.up_to_m:
                 return Promise(band.days, band.code, distance.source)
         return None
+
+    def is_same_day(self, service: str, on: date) -> bool:
+        """True when the rule for mains laid beforehand speaks of this service; raises :class:`NotInForce`."""
+        return service in in_force(self.push, on, "push").services
 
     def bands(self, on: date) -> tuple[tuple[Band, ...], str]:
         """The bands of that day, nearest first, and the clause they stand on; raises :class:`NotInForce`."""

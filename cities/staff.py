@@ -37,6 +37,8 @@ Permission = Literal[
     "permits.ask",
     "permits.read",
     "permits.answer",
+    "pushes.work",
+    "demand.read",
 ]
 
 

@@ -122,6 +122,13 @@ class CompanyKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """None: this company cannot be paid through Alipay."""
 
 
+class ConstructionPlatform(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The construction-approval platform (工改平台): where it takes our calls, and its public keys (at most two live)."""
+
+    base_url: str
+    public_keys: list[Key]
+
+
 class IdentitySource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A door of the province's unified identity at which people and organizations log in, and our number there.
 
@@ -188,6 +195,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wechat: WeChatApp
     wechat_pay: WeChatPay
     companies: dict[str, CompanyKeys]
+    construction_platform: ConstructionPlatform | None = None
+    """None: nothing is pushed to us, and the door for it is shut."""
     alipay: Alipay | None = None
     """None: nobody is paid through Alipay."""
     official_account: OfficialAccount | None = None
@@ -283,9 +292,7 @@ def check(settings: Settings) -> None:
     if len(settings.wechat_pay.api_v3_key.encode()) != 32:
         raise SettingsInvalid("wechat_pay.api_v3_key: 32 characters are needed")
     _check_push_keys(settings)
-    for code, company in settings.companies.items():
-        if not 1 <= len(company.public_keys) <= 2:
-            raise SettingsInvalid(f"companies.{code}.public_keys: one or two keys are live at once")
+    _check_live_keys(settings)
     if (settings.materials.folder is None) == (settings.materials.bucket is None):
         raise SettingsInvalid("materials: a folder or a bucket is needed, and not both")
     if settings.alipay is not None:
@@ -299,6 +306,15 @@ def _check_push_keys(settings: Settings) -> None:
     for name, app in (("wechat", settings.wechat), ("official_account", settings.official_account)):
         if app is not None and len(app.push_encoding_aes_key) != 43:
             raise SettingsInvalid(f"{name}.push_encoding_aes_key: 43 characters are needed")
+
+
+def _check_live_keys(settings: Settings) -> None:
+    signers = {f"companies.{code}": company.public_keys for code, company in settings.companies.items()}
+    if settings.construction_platform is not None:
+        signers["construction_platform"] = settings.construction_platform.public_keys
+    for name, keys in signers.items():
+        if not 1 <= len(keys) <= 2:
+            raise SettingsInvalid(f"{name}.public_keys: one or two keys are live at once")
 
 
 def _check_alipay(alipay: Alipay, companies: Mapping[str, CompanyKeys]) -> None:
@@ -380,6 +396,7 @@ def _check_open_world(settings: Settings) -> None:
     addresses += [bucket.endpoint] if bucket else []
     addresses += [url for source in settings.identity_sources.values() for url in (source.login_url, source.api_url)]
     addresses += [company.base_url for company in settings.companies.values()]
+    addresses += [platform.base_url] if (platform := settings.construction_platform) else []
     if settings.alipay is not None:
         addresses += [settings.endpoints.alipay, settings.endpoints.alipay_bills, settings.alipay.notify_url]
     for address in addresses:

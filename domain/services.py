@@ -14,9 +14,14 @@ from core.settings import Settings
 from domain.applications.cases import Cases
 from domain.applications.company_work import CompanyWork
 from domain.applications.correcting import Correcting
+from domain.applications.demand import Demand
 from domain.applications.drafts import Drafts
 from domain.applications.filing import Filing
 from domain.applications.order_desk import OrderDesk
+from domain.applications.push_desk import PushDesk
+from domain.applications.push_reconciling import PushReconciling
+from domain.applications.push_reports import PushReports
+from domain.applications.pushes import Pushes
 from domain.applications.survey_telling import SurveyTelling
 from domain.applications.telling import ApplicationTelling
 from domain.applications.withdrawing import Withdrawing
@@ -118,6 +123,8 @@ class Outside(Area):
     official_push: PushReceiver | None
     gateway_key: SigningKey
     company_keys: Mapping[str, Mapping[str, Ed25519PublicKey]]
+    platform_keys: Mapping[str, Ed25519PublicKey]
+    """The construction platform's; none: nobody pushes."""
     counterparts: tuple[Counterpart, ...]
 
 
@@ -239,6 +246,17 @@ class Applications(Area):
 
 
 @dataclass(frozen=True)
+class Pushed(Area):
+    """Projects of the construction platform."""
+
+    pushes: Pushes
+    push_desk: PushDesk
+    push_reports: PushReports
+    push_reconciling: PushReconciling
+    demand: Demand
+
+
+@dataclass(frozen=True)
 class Messages(Area):
     """How a message leaves."""
 
@@ -246,5 +264,7 @@ class Messages(Area):
 
 
 @dataclass(frozen=True)
-class Services(Ground, Outside, Money, Identity, Billing, Promises, Rules, Keeping, Work, Applications, Messages):
+class Services(
+    Ground, Outside, Money, Identity, Billing, Promises, Rules, Keeping, Work, Applications, Pushed, Messages
+):
     """What a process works with: all areas. Everything outside comes in here; nothing below builds its own."""

@@ -38,6 +38,14 @@ class OrderMaterial(msgspec.Struct, frozen=True, omit_defaults=True):
     promised_on: date | None = None
 
 
+class Lead(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Of a pushed project: the company goes to the enterprise by itself (主动上门), before these days."""
+
+    planned_start: str | None = None
+    planned_on: str | None = None
+    main_laid: bool = False
+
+
 class SentOrder(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A service order for its company: the part all companies get, and its own part; never another's.
 
@@ -58,6 +66,8 @@ class SentOrder(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     part: dict[str, Any]
     materials: tuple[OrderMaterial, ...] = ()
     source: Literal["applicant", "platform_push"] = "applicant"
+    lead: Lead | None = None
+    """With the source ``platform_push`` only."""
 
 
 class OrderReceipt(msgspec.Struct, frozen=True):

@@ -87,6 +87,11 @@ async def drop_permits(services: Services, event: Event) -> None:
     await services.permits.drop(event.subject_id)
 
 
+async def return_status(services: Services, event: Event) -> None:
+    """Something became of a pushed project, or of an order of one: the platform is to hear."""
+    await services.push_reports.heard(event)
+
+
 LISTENERS: dict[str, dict[str, Listener]] = {
     "payment.succeeded": {
         "billing.open_posting": open_posting,
@@ -137,10 +142,14 @@ LISTENERS: dict[str, dict[str, Listener]] = {
     "application.withdrawn": {
         "materials.release_promises": lambda services, event: services.tolerances.release_all(event.subject_id)
     },
+    "platform_push.filed": {"platform.return_push_filed": return_status},
+    "platform_push.stuck": {},
+    "platform_push.dismissed": {"platform.return_push_dismissed": return_status},
     "service_order.created": {
         "orders.tell_order_created": tell_company,
         "surveys.follow_order_created": survey_follows,
     },
+    "service_order.received": {},
     "service_order.accepted": {"telling.order_accepted": tell_order, "costs.record_accepted": record_cost},
     "service_order.sent_back": {"telling.order_sent_back": tell_order},
     "service_order.refused": {
@@ -242,6 +251,17 @@ LISTENERS: dict[str, dict[str, Listener]] = {
 """Event kind → {task name: listener}. An event without listeners stands here too, so that forgetting one is loud."""
 
 
+_RETURNED = (
+    "received", "accepted", "sent_back", "corrected", "refused", "failed", "returned", "redispatched", "reassigned", "surveyed",
+    "plan_replied", "plan_questioned", "plan_confirmed", "contracted", "constructing", "faulted", "rectified", "inspected", "connected",
+    "paused", "resumed", "withdrawn", "lapsed",
+)  # fmt: skip
+OF_PUSHED = frozenset(f"platform.return_order_{node}" for node in _RETURNED)
+"""Tasks that concern orders of pushed projects only: for any other they are not even enqueued."""
+for _node in _RETURNED:
+    LISTENERS[f"service_order.{_node}"][f"platform.return_order_{_node}"] = return_status
+
+
 async def dispatch(event_id: UUID) -> None:
     """Enqueue the listeners of an event, once.
 
@@ -253,6 +273,8 @@ async def dispatch(event_id: UUID) -> None:
         if event.dispatched_at is not None:
             return
         for task in LISTENERS[event.kind]:
+            if task in OF_PUSHED and not event.data.get("pushed"):
+                continue
             await enqueue(task, event_id=event.id)
         event.dispatched_at = clock.now()
         await event.save(update_fields=["dispatched_at"])

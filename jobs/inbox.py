@@ -9,6 +9,7 @@ from core.errors import LianbanError
 from core.failpoint import failpoint
 from core.log import get_logger
 from core.outbound import FailureKind
+from domain.applications import pushes
 from domain.billing.accounts import end_binding
 from domain.billing.refresh import AccountRefused
 from domain.services import Services
@@ -32,6 +33,7 @@ log = get_logger(__name__)
 WECHAT_PUSH = "wechat_push"
 OFFICIAL_ACCOUNT = "official_account"
 COMPANY = "company:"
+CONSTRUCTION = pushes.SOURCE
 RECEIPT_GRACE = timedelta(minutes=2)
 
 
@@ -59,6 +61,8 @@ async def process(services: Services, inbox_id: UUID) -> None:
         outcome = await _wechat_push(services, content)
     elif item.source == OFFICIAL_ACCOUNT:
         outcome = await _official_account(services, content)
+    elif item.source == CONSTRUCTION:
+        outcome = await services.pushes.take(content)
     elif item.source.startswith(COMPANY):
         outcome = await _company(services, item.source.removeprefix(COMPANY), content)
     else:

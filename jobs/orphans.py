@@ -7,6 +7,8 @@ from core import clock
 from core.database import fetch
 from core.log import get_logger
 from core.queue import defer_sql
+from domain.applications.push_reports import TELL_TASK as REPORT_TASK
+from domain.applications.pushes import WORK_TASK
 from domain.billing.posting import POST_TASK
 from domain.orders.delivery import TELL_TASK
 from models.inbox import PROCESS_TASK
@@ -76,6 +78,15 @@ KINDS = (
         "order telling", TELL_TASK, "telling_id", _LATER,
         "select t.id, t.created_at as since from order_telling t where t.status not in ('told', 'refused', 'at_desk') and not exists ("
         "select from order_telling b where b.order_id = t.order_id and b.number < t.number and b.status not in ('told', 'refused', 'at_desk'))",
+        stepwise=True,
+    ),
+    Waiting(
+        "push", WORK_TASK, "push_id", _SOON,
+        "select id, received_at as since from platform_push where status = 'received'",
+    ),
+    Waiting(
+        "platform report", REPORT_TASK, "report_id", _LATER,
+        "select id, created_at as since from platform_report where status not in ('told', 'refused')",
         stepwise=True,
     ),
     Waiting(

@@ -11,6 +11,8 @@ from procrastinate.jobs import Job
 from core.database import is_away
 from core.failpoint import failpoint
 from core.log import bound, get_logger
+from domain.applications.push_reports import TELL_TASK as REPORT_TASK
+from domain.applications.pushes import WORK_TASK
 from domain.billing.overview import CATCH_UP_TASK
 from domain.billing.posting import POST_TASK
 from domain.deadlines.calendars import RECOUNT_TASK
@@ -68,6 +70,8 @@ def tasks(services: Services) -> dict[str, Callable[..., Awaitable[None]]]:
         RECOUNT_TASK: services.recounting.recount,
         POST_TASK: lambda posting_id, step: services.posting.post(UUID(posting_id), step),
         TELL_TASK: lambda telling_id, step: services.order_delivery.tell(UUID(telling_id), step),
+        WORK_TASK: lambda push_id: _work_push(services, UUID(push_id)),
+        REPORT_TASK: lambda report_id, step: services.push_reports.tell(UUID(report_id), step),
         PLAN_TASK: lambda survey_id: _plan_survey(services, UUID(survey_id)),
         LOOK_TASK: lambda survey_id, held: services.surveys.look(UUID(survey_id), held),
         SETTLE_TASK: lambda join_id: services.joining.settle(UUID(join_id)),
@@ -91,6 +95,11 @@ def build(services: Services, connector: procrastinate.BaseConnector) -> procras
         app.task(name=name, retry=Patience())(_bound(name, work))
     timetable.register(app, services)
     return app
+
+
+async def _work_push(services: Services, push_id: UUID) -> None:
+    outcome = await services.pushes.work(push_id)
+    log.info("push.worked", push_id=str(push_id), outcome=outcome)
 
 
 async def _plan_survey(services: Services, survey_id: UUID) -> None:

@@ -159,6 +159,8 @@ def register(app: procrastinate.App, services: Services) -> None:
         ("billing.report_delayed", "20 1 * * * 13", _timed(services.posting.report_delayed)),
         ("bills.daily_file", "10,40 * * * * 5", run_files),
         ("orders.report_late", "*/30 * * * * 37", _timed(services.order_delivery.report_late)),
+        ("pushes.reconcile", "20 1 * * * 41", _timed(services.push_reconciling.nightly)),
+        ("pushes.report_late", "*/30 * * * * 47", _timed(services.push_reports.report_late)),
         ("orders.ask_for_missing", "*/10 * * * * 53", run_ask_for_missing),
         ("orders.ask_about_all", "40 3 * * * 29", run_ask_about_all),
         ("companies.files", "*/5 * * * * 47", _timed(services.exchange.tick)),

@@ -13,11 +13,13 @@ from core.crypto import Vault
 from core.outbound import CircuitSettings, Counterpart
 from core.settings import Alipay as AlipaySettings
 from core.settings import CompanyKeys, Settings
+from core.settings import ConstructionPlatform as ConstructionSettings
 from core.settings import IdentitySource as IdentitySourceSettings
 from domain.companies import JoinedCompany
 from domain.companies.filed import FiledCompany
 from gateways.companies import CompanyGateway, SigningKey, load_public_key, load_signing_key
 from gateways.company_files import CompanyFiles
+from gateways.construction_platform import ConstructionPlatform
 from gateways.object_storage import Bucket
 from gateways.sms import SmsGateway
 from gateways.unified_code import CodeSource
@@ -50,6 +52,7 @@ class Clients:
     web_login: WebLogin | None
     identity_sources: tuple[IdentitySource, ...]
     sms: SmsGateway | None
+    construction: ConstructionPlatform | None
     bucket: Bucket | None
     joined: Mapping[str, JoinedCompany]
     wechat_pay: WeChatPay
@@ -70,6 +73,8 @@ def connect(settings: Settings, city: City, vault: Vault, redis: Redis) -> Clien
     companies = _company_sides(settings, city)
     sms = Counterpart("sms", to.sms, timeout=timedelta(seconds=8)) if settings.sms else None
     store = Counterpart("material_store", asked.endpoint) if asked else None
+    pushing = settings.construction_platform
+    construction = Counterpart("construction", pushing.base_url) if pushing else None
     config = _wechat_pay(settings)
     client = WeChatPay(config, wechat_pay)
     pay = settings.wechat_pay
@@ -90,6 +95,7 @@ def connect(settings: Settings, city: City, vault: Vault, redis: Redis) -> Clien
         ),
         sms=_sms(settings, sms),
         bucket=_bucket(settings, store),
+        construction=_construction(settings, construction),
         joined=_joined(settings, city, companies, vault),
         wechat_pay=client,
         connected=tuple(connected),
@@ -103,6 +109,7 @@ def connect(settings: Settings, city: City, vault: Vault, redis: Redis) -> Clien
             *companies.values(),
             *([sms] if sms else []),
             *([store] if store else []),
+            *([construction] if construction else []),
         ),
     )
 
@@ -112,8 +119,8 @@ def signing_key(settings: Settings) -> SigningKey:
     return load_signing_key(settings.gateway_keys[0].keyid, settings.gateway_keys[0].key)
 
 
-def public_keys(keys: CompanyKeys) -> dict[str, Ed25519PublicKey]:
-    """The keys a company signs with, by their names."""
+def public_keys(keys: CompanyKeys | ConstructionSettings) -> dict[str, Ed25519PublicKey]:
+    """The keys a company, or the construction platform, signs with, by their names."""
     return {key.keyid: load_public_key(key.key) for key in keys.public_keys}
 
 
@@ -143,6 +150,13 @@ def _sms(settings: Settings, side: Counterpart | None) -> SmsGateway | None:
     return SmsGateway(
         side, settings.sms.secret_id, settings.sms.secret_key, settings.sms.app_id, settings.sms.sign_name
     )
+
+
+def _construction(settings: Settings, side: Counterpart | None) -> ConstructionPlatform | None:
+    platform = settings.construction_platform
+    if platform is None or side is None:
+        return None
+    return ConstructionPlatform(side, urlsplit(platform.base_url).netloc, signing_key(settings), public_keys(platform))
 
 
 def _bucket(settings: Settings, side: Counterpart | None) -> Bucket | None:

@@ -14,9 +14,14 @@ from core.settings import Settings
 from domain.applications.cases import Cases
 from domain.applications.company_work import CompanyWork
 from domain.applications.correcting import Correcting
+from domain.applications.demand import Demand
 from domain.applications.drafts import Drafts
 from domain.applications.filing import Filing
 from domain.applications.order_desk import OrderDesk
+from domain.applications.push_desk import PushDesk
+from domain.applications.push_reconciling import PushReconciling
+from domain.applications.push_reports import PushReports
+from domain.applications.pushes import Pushes
 from domain.applications.survey_telling import SurveyTelling
 from domain.applications.telling import ApplicationTelling
 from domain.applications.withdrawing import Withdrawing
@@ -89,6 +94,7 @@ from domain.services import (
     Money,
     Outside,
     Promises,
+    Pushed,
     Rules,
     Services,
     Work,
@@ -130,8 +136,11 @@ def compose(settings: Settings) -> Services:
     keeping = _keeping(settings, ground, clients)
     work = _work(ground, outside, promises, rules)
     applications = _applications(ground, identity, work)
+    pushed = _pushed(ground, applications, clients)
     messages = _messages(settings, ground, outside, clients)
-    return _joined(ground, outside, identity, money, billing, promises, rules, keeping, work, applications, messages)
+    return _joined(
+        ground, outside, identity, money, billing, promises, rules, keeping, work, applications, pushed, messages
+    )
 
 
 def _joined(*areas: Area) -> Services:
@@ -169,6 +178,7 @@ def _outside(settings: Settings, ground: Ground, clients: Clients) -> Outside:
         ),
         gateway_key=signing_key(settings),
         company_keys={code: public_keys(keys) for code, keys in settings.companies.items()},
+        platform_keys=public_keys(settings.construction_platform) if settings.construction_platform else {},
         counterparts=clients.counterparts,
     )
 
@@ -345,6 +355,18 @@ def _applications(ground: Ground, identity: Identity, work: Work) -> Application
         order_desk=OrderDesk(vault, drafts, papers, parts),
         application_telling=ApplicationTelling(city, papers, intents),
         survey_telling=SurveyTelling(intents),
+    )
+
+
+def _pushed(ground: Ground, applications: Applications, clients: Clients) -> Pushed:
+    city, vault, platform = ground.city, ground.vault, clients.construction
+    pushes = Pushes(city, vault, applications.drafts)
+    return Pushed(
+        pushes=pushes,
+        push_desk=PushDesk(vault, pushes),
+        push_reports=PushReports(city, platform),
+        push_reconciling=PushReconciling(city, platform),
+        demand=Demand(city, applications.drafts),
     )
 
 

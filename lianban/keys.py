@@ -151,6 +151,10 @@ def _settings(
             )
             for company in pack.joined_companies()
         },
+        construction_platform=settings.ConstructionPlatform(
+            base_url=f"http://127.0.0.1:{ports.sandbox}/construction/v1",
+            public_keys=[settings.Key(key["keyid"], key["public"]) for key in ring.signers("construction")],
+        ),
         alipay=alipay,
         endpoints=settings.Endpoints(
             wechat=f"http://127.0.0.1:{ports.sandbox}",
@@ -211,6 +215,11 @@ def _sandbox(ring: _Ring, pack: City, ports: Ports, var_dir: Path) -> dict[str, 
         "readers": {"platform_url": public_url},
         "sms": _sandbox_sms(_sms(ring, pack), pack),
         "unified_identity": _sandbox_identity(ring, pack, ports),
+        "construction": {
+            "callback_url": f"{public_url}/callbacks/construction-platform",
+            "private_keys": [{"keyid": key["keyid"], "key": key["private"]} for key in ring.signers("construction")],
+            "lianban_public_keys": [{"keyid": key["keyid"], "key": key["public"]} for key in ring.signers("lianban")],
+        },
         "companies": [_sandbox_company(ring, company, public_url, demo.get(company.code, {})) for company in companies],
     }
 

@@ -13,6 +13,7 @@ MODULES = (
     "models.service_order",
     "models.order_telling",
     "models.order_report",
+    "models.platform_push",
     "models.order_request",
     "models.survey",
     "models.bill",

@@ -137,7 +137,8 @@ class Disclosure(Model):
         table = "disclosure"
         constraints = (
             CheckConstraint(
-                name="disclosure_subject_known", check="subject in ('utility_account', 'person', 'service_order')"
+                name="disclosure_subject_known",
+                check="subject in ('utility_account', 'person', 'service_order', 'platform_push')",
             ),
         )
         indexes = (("subject", "subject_id", "at"), ("unit", "id"))

@@ -62,7 +62,8 @@ class Application(Model):
         "models.Organization", related_name="applications", on_delete=fields.RESTRICT, null=True
     )
     organization_id: Any
-    actor_user_id = fields.UUIDField()
+    actor_user_id = fields.UUIDField(null=True)
+    """Null of a pushed project: nobody has logged in for it."""
     access_point = fields.CharField(max_length=20)
     form_version = fields.SmallIntField()
     answers = fields.BinaryField(null=True)
@@ -86,6 +87,11 @@ class Application(Model):
         table = "application"
         constraints = (
             CheckConstraint(name="application_one_owner", check="num_nonnulls(person_id, organization_id) = 1"),
+            CheckConstraint(
+                name="application_has_actor_or_was_pushed",
+                check="(actor_user_id is null) = (access_point = 'platform_push')"
+                " and (access_point <> 'platform_push' or organization_id is not null)",
+            ),
             CheckConstraint(name="application_version_counts", check="version >= 1"),
             CheckConstraint(
                 name="application_filed_whole",

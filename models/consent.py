@@ -21,8 +21,12 @@ class Consent(Model):
     notice_version = fields.CharField(max_length=40)
     notice_sha256 = fields.CharField(max_length=64)
     """Of the very words that were shown for this company."""
-    person_id = fields.UUIDField()
-    """Who agreed, then; an agent where the applicant is an organization."""
+    basis = fields.CharField(max_length=20, default="applicant")
+    """``applicant``; or ``platform_push``: given to the housing bureau with the construction permit, which fills in the form for the
+    enterprise (鄂州工改办〔2023〕11号 二、1), and vouched for by the push that names the company."""
+    person_id = fields.UUIDField(null=True)
+    """Who agreed, then; an agent where the applicant is an organization. Of a push: nobody known here."""
+    push_id = fields.UUIDField(null=True)
     given_at = fields.DatetimeField()
     withdrawn_at = fields.DatetimeField(null=True)
 
@@ -30,5 +34,10 @@ class Consent(Model):
         table = "consent"
         constraints = (
             UniqueConstraint(name="consent_once", fields=("application_id", "company")),
+            CheckConstraint(
+                name="consent_basis_whole",
+                check="basis in ('applicant', 'platform_push') and (basis = 'applicant') = (person_id is not null)"
+                " and (basis = 'platform_push') = (push_id is not null)",
+            ),
             CheckConstraint(name="consent_withdrawn_later", check="withdrawn_at >= given_at"),
         )

@@ -29,6 +29,8 @@ GRANTS: dict[str, frozenset[str]] = {
         _KEEP,
     ),
     **dict.fromkeys(("application", "consent", "service_order"), _KEEP),
+    **dict.fromkeys(("platform_push", "platform_report"), _KEEP),
+    "push_amendment": _APPEND,
     **dict.fromkeys(("order_telling", "order_report", "order_request", "survey", "survey_slot", "survey_booking"), _KEEP),
     "survey_part": _APPEND,
     "survey_window": _TIDY,

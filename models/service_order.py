@@ -170,6 +170,10 @@ class ServiceOrder(Model):
     extended_days = fields.SmallIntField(null=True)
     withdrawal_asked_at = fields.DatetimeField(null=True)
     tolerated = fields.BooleanField(default=False)
+    pushed = fields.BooleanField(default=False)
+    """Of a project that the construction platform has pushed: its company comes by itself (主动上门)."""
+    main_laid = fields.BooleanField(default=False)
+    """Its main was laid beforehand, so that it is promised for the same day."""
     created_at = fields.DatetimeField()
     connected_at = fields.DatetimeField(null=True)
     ended_at = fields.DatetimeField(null=True)
@@ -184,6 +188,7 @@ class ServiceOrder(Model):
                 check="(distance_m is null) = (distance_source is null) and distance_m >= 0"
                 " and distance_source in ('declared', 'gis', 'surveyed')",
             ),
+            CheckConstraint(name="service_order_laid_was_pushed", check="pushed or not main_laid"),
             CheckConstraint(name="service_order_pause_whole", check="(paused_reason is null) = (paused_at is null)"),
             CheckConstraint(
                 name="service_order_counts_sane",

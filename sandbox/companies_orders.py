@@ -189,4 +189,5 @@ def _content(body: dict[str, Any]) -> dict[str, Any]:
         isinstance(one, dict) and one.get("requirement") for one in materials
     ):
         raise wrong("materials")
-    return content | {"materials": materials, "source": body.get("source", "applicant")}
+    lead = {"lead": body["lead"]} if isinstance(body.get("lead"), dict) else {}
+    return content | {"materials": materials, "source": body.get("source", "applicant")} | lead

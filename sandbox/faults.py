@@ -54,9 +54,10 @@ OPERATIONS: Final = {
         "web_token",
     },
     "sms": {"send", "pull"},
+    "construction": {"status_report", "pushed_list", "push"},
 }
 """What can go wrong at each kind of counterpart; ``company`` stands for every ``company:{code}``."""
-OUTGOING_OPERATIONS: Final = frozenset({"message_push", "notice", "event"})
+OUTGOING_OPERATIONS: Final = frozenset({"message_push", "notice", "event", "push"})
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS fault (

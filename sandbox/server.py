@@ -13,7 +13,7 @@ from sanic import Request, Sanic
 from sanic.exceptions import SanicException
 from sanic.server import AsyncioServer
 
-from sandbox import alipay, companies, control, readers, sms, unified, wechat, wechat_pay
+from sandbox import alipay, companies, construction, control, readers, sms, unified, wechat, wechat_pay
 from sandbox.context import Context, ControlError
 from sandbox.replies import Reply, json_reply
 from sandbox.wechat_people import People
@@ -123,6 +123,7 @@ def _mount(apps: list[Sanic], context: Context) -> None:
     wechat.mount(wechat_app, context, people)
     sms.mount(wechat_app, context)
     readers.mount(wechat_app, context)
+    construction.mount(wechat_app, context)
     if "wechat_pay" in context.config:
         wechat_pay.mount(wechat_pay_app, wechat_app, context, people)
     if "alipay" in context.config:

@@ -160,7 +160,7 @@ class CompanyWork:
             )
             await self._ask(order_id, by, COMMITMENT, commitment)
             return ASKED
-        promised = self._clock.days_for(report.distance_m)
+        promised = await self._clock.days_for(order_id, report.distance_m)
         if promised is None or promised > runs.deadline.days:
             await self._ask(order_id, by, LONGER, report)
             return ASKED

@@ -150,7 +150,7 @@ class Filing:
         assert facts.area is not None
         assert facts.mobile is not None
         now, code, actor = clock.now(), ids.new_code(), Actor("person", str(caller.person_id))
-        number = await self._number(facts.area, draft.access_point)
+        number = await new_number(facts.area, draft.access_point)
         columns = {
             "area": facts.area,
             "number": number,
@@ -182,12 +182,13 @@ class Filing:
             await note_use(way, caller.person_id, "application.filed", None, draft.id)
         return Filed(draft.id, number, code, now, tuple(orders))
 
-    async def _number(self, area: str, access_point: str) -> str:
-        """``EZ``, day, district, access point, five digits of a sequence, check digit: the number of the whole case."""
-        row = await fetch_one("select nextval('application_number') as next")
-        assert row is not None
-        digits = f"{clock.today():%Y%m%d}{area[:6]}{ACCESS_POINTS.index(access_point) + 1}{row['next']:05}"
-        return f"EZ{digits}{check_digit(digits)}"
+
+async def new_number(area: str, access_point: str) -> str:
+    """``EZ``, day, district, access point, five digits of a sequence, check digit: the number of the whole case."""
+    row = await fetch_one("select nextval('application_number') as next")
+    assert row is not None
+    digits = f"{clock.today():%Y%m%d}{area[:6]}{ACCESS_POINTS.index(access_point) + 1}{row['next']:05}"
+    return f"EZ{digits}{check_digit(digits)}"
 
 
 def progress_index(vault: Vault, code: str) -> bytes:

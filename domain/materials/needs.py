@@ -205,6 +205,8 @@ class Needs:
         agent = self._index("person.id_number", at(answers, "/agent/id_number"))
         code = self._index("organization.credit_code", at(answers, "/applicant/credit_code"))
         found: dict[tuple[str, str], datetime] = {}
+        if application.access_point == "platform_push" and application.filed_at is not None:
+            found |= {(paper, "platform_push"): application.filed_at for paper in papers}
         identity = await fetch_one(
             _KNOWN,
             application.person_id,

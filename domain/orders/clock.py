@@ -65,7 +65,7 @@ class OrderClock:
         Where he did not know it, by the longest that is promised; beyond that nothing is promised before the survey.
         """
         assert order.accepted_at is not None
-        promise = self._promise(order.distance_m)
+        promise = self._promise_of(order)
         if promise is not None:
             await self._open(order, promise)
 
@@ -76,7 +76,7 @@ class OrderClock:
 
         Beyond the last band the company commits itself to days, with approval, or has a working day for it.
         """
-        promise = self._promise(order.distance_m)
+        promise = self._promise_of(order)
         if promise is None and committed_days is not None and approver is not None:
             promise = self._deadlines.committed(committed_days, clock.today())
         runs = await self._deadlines.explain(_subject(order))
@@ -147,9 +147,10 @@ class OrderClock:
         """The promise with everything that makes its due date; None while nothing is promised."""
         return await self._deadlines.explain(Subject(KIND, order_id))
 
-    def days_for(self, distance_m: int | None) -> int | None:
-        """The days promised for a distance; None beyond the last band."""
-        promise = self._promise(distance_m)
+    async def days_for(self, order_id: UUID, distance_m: int | None) -> int | None:
+        """The days promised to an order for a distance; None beyond the last band. A main laid beforehand is near whatever was measured."""
+        order = await ServiceOrder.get(id=order_id)
+        promise = self._promise_of(order) if order.main_laid else self._promise(distance_m)
         return None if promise is None else promise.days
 
     async def is_over(self, order: ServiceOrder) -> bool:
@@ -162,6 +163,11 @@ class OrderClock:
         assert order.received_at is not None
         calendar = await self._calendars.current()
         return calendar.between(order.received_at.astimezone(clock.SHANGHAI).date(), clock.today()) > days
+
+    def _promise_of(self, order: ServiceOrder) -> Promise | None:
+        if order.main_laid:
+            return self._deadlines.promise(0, clock.today(), main_laid=True)
+        return self._promise(order.distance_m)
 
     def _promise(self, distance_m: int | None) -> Promise | None:
         if distance_m is None:

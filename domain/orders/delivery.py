@@ -24,7 +24,7 @@ from domain.orders.content import common_part, corrected, own_part
 from domain.orders.handling import Orders
 from domain.orders.papers import Papers
 from gateways.companies import CompanyGateway, CompanyRefusal
-from gateways.company_order_types import OrderNotice, OrderStanding, SentOrder
+from gateways.company_order_types import Lead, OrderNotice, OrderStanding, SentOrder
 from models.application import Application
 from models.consent import Consent
 from models.lifecycle import SYSTEM, Actor, Event, StaleState, born, move
@@ -257,7 +257,8 @@ class OrderDelivery:
             consented_at=consent.given_at,
             common=common_part(answers),
             part=own_part(answers, order.service),
-            source="platform_push" if application.access_point == "platform_push" else "applicant",
+            source="platform_push" if order.pushed else "applicant",
+            lead=_lead(order, answers) if order.pushed else None,
         )
 
     async def _end(self, telling_id: UUID, event: str, actor: Actor, columns: Mapping[str, Any] | None = None) -> None:
@@ -292,6 +293,11 @@ async def _is_of_no_use(order: ServiceOrder, kind: str) -> bool:
     if kind == "order":
         return order.status in (OrderStatus.WITHDRAWN, OrderStatus.REASSIGNED)
     return kind == "withdrawal" and not await OrderTelling.exists(order_id=order.id, kind="order")
+
+
+def _lead(order: ServiceOrder, answers: Mapping[str, Any]) -> Lead:
+    site = answers.get("site", {})
+    return Lead(site.get("planned_start"), site.get("planned_on"), order.main_laid)
 
 
 async def _locked(telling_id: UUID) -> OrderTelling:

@@ -334,6 +334,8 @@ class Orders:
     async def _received(self, order: ServiceOrder, actor: Actor) -> None:
         if order.status == _S.CREATED:
             await self._moved(order, "receive", actor, columns={"received_at": clock.now()})
+            if order.pushed:  # the platform is told of every node; nobody else of this one
+                await announce("service_order.received", "order_receipt", order.id, actor, event_data(order))
 
     async def _moved(self, order: ServiceOrder, event: str, actor: Actor, **more: Any) -> ServiceOrder:
         """Move a locked order, and the clock of its step with it."""

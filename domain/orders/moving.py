@@ -101,4 +101,7 @@ async def take_consent_back(order: ServiceOrder) -> None:
 
 def event_data(order: ServiceOrder) -> dict[str, Any]:
     """What listeners need to know without asking."""
-    return {"order_id": str(order.id), "application_id": str(order.application_id), "company": order.company}
+    data: dict[str, Any] = {
+        "order_id": str(order.id), "application_id": str(order.application_id), "company": order.company,
+    }  # fmt: skip
+    return data | {"pushed": True} if order.pushed else data

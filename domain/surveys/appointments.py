@@ -67,9 +67,14 @@ class Surveys:
         self._areas = set(city.areas)
 
     async def open(self, application_id: UUID) -> None:
-        """A filed application needs an appointment: once; may be repeated."""
+        """A filed application needs an appointment: once; may be repeated.
+
+        Not that of a pushed project: the companies survey beforehand by themselves (鄂州工改办〔2023〕11号 二、1), nobody has to ask for it.
+        """
         async with transaction():
             application = await Application.filter(id=application_id).select_for_update().get()
+            if application.access_point == "platform_push":
+                return
             if application.status == ApplicationStatus.FILED and not await _live(application_id):
                 await _opened(application_id)
         failpoint("survey.opened_committed")
