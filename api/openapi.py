@@ -45,6 +45,7 @@ _PLATFORM_SCHEMES = {
     "api.callbacks.alipay": "alipay",
     "api.callbacks.wechat_pay": "wechatPay",
     "api.callbacks.wechat": "wechatPush",
+    "api.callbacks.construction_platform": "constructionPlatform",
 }
 _SECURITY_SCHEMES = {
     "person": {
@@ -73,6 +74,10 @@ _SECURITY_SCHEMES = {
     "alipay": {
         "type": "http", "scheme": "RSA2",
         "description": "支付宝异步通知的签名（RSA2）：表单里除 sign、sign_type 以外的字段按名称排序后验签，sign 是表单的一项，不在请求头里。",
+    },
+    "constructionPlatform": {
+        "type": "apiKey", "in": "header", "name": "Signature",
+        "description": "工改平台的 HTTP 消息签名，写法和收费单位的一样（RFC 9421，ed25519，标签 sig1），用工改平台自己的密钥。详见工改推送接口文档。",
     },
     "wechatPush": {
         "type": "apiKey", "in": "query", "name": "msg_signature",

@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from api.calls import Answer, Call
 from api.texts import Input, Output, Page
+from core.errors import NotFound
 from domain.applications.order_desk import scope_of
 from domain.applications.push_desk import DeskPush
 
@@ -117,6 +118,7 @@ class DemandPeriod(Input, frozen=True):
 
 
 async def list_pushes(call: Call) -> Answer:
+    _of_the_whole_city(call)
     query: PushPage = call.query
     rows = await call.services.push_desk.listed(query.state, query.after, query.limit)
     views = [_row(row) for row in rows]
@@ -124,10 +126,12 @@ async def list_pushes(call: Call) -> Answer:
 
 
 async def show(call: Call) -> Answer:
+    _of_the_whole_city(call)
     return await _shown(call)
 
 
 async def reveal(call: Call) -> Answer:
+    _of_the_whole_city(call)
     body: PushReveal = call.body
     seen = await call.services.push_desk.reveal(
         call.staff, call.path["push_id"], body.push_purpose, body.note, call.request_id
@@ -136,24 +140,28 @@ async def reveal(call: Call) -> Answer:
 
 
 async def amend(call: Call) -> Answer:
+    _of_the_whole_city(call)
     body: PushAmend = call.body
     await call.services.pushes.amend(call.path["push_id"], body.content, call.staff.staff_id, body.reason)
     return await _shown(call)
 
 
 async def replay(call: Call) -> Answer:
+    _of_the_whole_city(call)
     body: PushReason = call.body
     await call.services.pushes.replay(call.path["push_id"], call.staff.actor, body.reason)
     return await _shown(call)
 
 
 async def dismiss(call: Call) -> Answer:
+    _of_the_whole_city(call)
     body: PushReason = call.body
     await call.services.pushes.dismiss(call.path["push_id"], call.staff.actor, body.reason)
     return await _shown(call)
 
 
 async def explain(call: Call) -> Answer:
+    _of_the_whole_city(call)
     body: PushReason = call.body
     await call.services.push_desk.explain(call.staff, call.path["push_id"], body.reason)
     return await _shown(call)
@@ -165,6 +173,17 @@ async def export_demand(call: Call) -> Answer:
     name = f"demand-{query.first:%Y%m%d}-{query.last:%Y%m%d}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Answer(text.encode(), media_type="text/csv", headers=headers)
+
+
+def _of_the_whole_city(call: Call) -> None:
+    """A push that cannot be read belongs to no district yet: staff of a district's unit find none.
+
+    Raises:
+        NotFound.
+    """
+    unit = call.staff.unit
+    if unit.kind != "city" and unit.area != call.services.city.area_code:
+        raise NotFound("platform_push")
 
 
 async def _shown(call: Call) -> Answer:

@@ -63,7 +63,7 @@ def test_what_takes_money_is_idempotent_and_what_asks_for_a_secret_is_limited_an
     assert closed == {
         "sessions_login_by_wechat", "me_prove_phone", "staff_sessions_enrol", "staff_sessions_confirm", "staff_sessions_log_in",
         "staff_sessions_change_password", "staff_desk_reveal_account", "staff_desk_reveal_payer", "staff_acting_open_session",
-        "staff_service_orders_reveal",
+        "staff_service_orders_reveal", "staff_pushes_reveal",
         "me_request_phone_code", "me_prove_phone_by_code",
         "card_reads_take", "staff_acting_prove_real_name",
         "unified_start", "unified_come_back", "unified_finish",

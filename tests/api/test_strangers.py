@@ -303,6 +303,7 @@ SEES_NOTHING = {
     "staff_devices_list_devices": "devices are of halls: tests/domain/identity/test_cards.py",
     "staff_files_list_files": "no file is overdue here; tests/domain/billing/test_exchange.py asks for another company's",
     "staff_deadlines_show_figures": "counts, no ids; tests/domain/deadlines/test_watching.py looks at whose",
+    "staff_pushes_export_demand": "counts, no ids; tests/domain/applications/test_push_reports.py looks at whose",
     "staff_desk_list_unresolved": "nothing hangs here; tests/domain/billing/test_desk.py lets something hang",
 }
 """Lists in which this owner has nothing that a stranger could see, and where else it is looked at."""
@@ -333,12 +334,13 @@ async def test_a_list_holds_nothing_of_another_s(edge: Edge, folk: Folk, rich: P
         owner, stranger = [await _of_company(edge, route, company) for company in ("water", "gas")]
     today = clock.today().isoformat()
     query = {"day": today} if route.name in ("staff_desk_list_payments", "staff_deadlines_show_fees") else None
-    if route.name == "staff_deadlines_show_figures":
+    if route.name in ("staff_deadlines_show_figures", "staff_pushes_export_demand"):
         query = {"first": today, "last": today}
     if route.name in (
         "mandates_list_agents",
         "staff_credit_list_records",
-    ):  # one office of the city decides all records
+        "staff_pushes_list_pushes",
+    ):  # one office of the city decides all records, one reads all pushes
         return
     seen = [
         set(_ID.findall((await edge.call("GET", route.path, by=by, params=query)).text)) for by in (owner, stranger)

@@ -23,7 +23,7 @@ from models.permit import Permit
 from models.person import Person as Row
 from models.supervision import DeadlineWarning, Supervision
 from payments.reconciliation import items
-from tests.harness import cases, desks, devices, staff
+from tests.harness import cases, desks, devices, pushes, staff
 from tests.harness.differences import differing
 from tests.harness.edge import Caller, Edge, Person
 from tests.harness.senders import Signed
@@ -116,7 +116,7 @@ class Operations:
         key = uuid4().hex if route.idempotent else None
         by = member if route.access.who == "staff" else None
         query = {"day": clock.today().isoformat()} if route.name in _OF_A_DAY else None
-        if route.name == "staff_deadlines_show_figures":
+        if route.name in ("staff_deadlines_show_figures", "staff_pushes_export_demand"):
             query = {"first": "2026-11-01", "last": "2026-11-30"}
         return await edge.call(route.method, path, filled(route.example, values), by=by, key=key, params=query)
 
@@ -180,6 +180,8 @@ class Operations:
                 return edge.senders.wechat_pay("TRANSACTION.SUCCESS", await self._trade())
             case "callbacks_alipay_receive":
                 return edge.senders.alipay({"trade_status": "WAIT_BUYER_PAY"})
+            case "callbacks_construction_platform_receive":
+                return edge.senders.construction(route.path, route.example)
             case "callbacks_wechat_verify_address":
                 return edge.senders.wechat_address_check("8123456789")
             case "callbacks_wechat_receive":
@@ -622,6 +624,14 @@ async def surveyed_order(edge: Edge) -> UUID:
     return order.id
 
 
+async def _push(edge: Edge) -> str:
+    """A push that waits for staff, and differs from the platform's list."""
+    push = await pushes.stuck(edge.spine)
+    push.difference = "unlisted"
+    await push.save(update_fields=["difference"])
+    return str(push.id)
+
+
 async def _permit(edge: Edge, member: Member) -> str:
     """A permit that this member's unit has to answer."""
     permits = edge.spine.services.permits
@@ -643,6 +653,7 @@ STAFF_OBJECTS: dict[str, Callable[[Edge, Member], Awaitable[str]]] = {
     "warning_id": _warning,
     "record_id": lambda edge, _member: _objected(edge),
     "permit_id": _permit,
+    "push_id": lambda edge, _member: _push(edge),
     "account_id": _account_of_company,
     "payment_id": _payment_to_company,
 }

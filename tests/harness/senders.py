@@ -32,6 +32,16 @@ class Senders:
         added = http_signatures.sign_request(request, key, int(clock.timestamp()), http_signatures.new_nonce())
         return {}, dict([*fields, *added]), content
 
+    def construction(self, path: str, body: Any) -> Signed:
+        """A push of the construction platform under its first key."""
+        key = self._known["construction"]["private_keys"][0]
+        content = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
+        fields = [("Content-Type", "application/json")]
+        request = Request("POST", self._authority, path, fields, content)
+        signer = PrivateKey.load(key["keyid"], key["key"])
+        added = http_signatures.sign_request(request, signer, int(clock.timestamp()), http_signatures.new_nonce())
+        return {}, dict([*fields, *added]), content
+
     def wechat_pay(self, event_type: str, resource: dict[str, Any]) -> Signed:
         """A notice of WeChat Pay."""
         pay = self._known["wechat_pay"]

@@ -78,7 +78,10 @@ async def test_mains_laid_beforehand_are_promised_for_the_same_day_and_power_by_
     }  # fmt: skip
     water = promised["water"]
     assert water is not None
-    assert (water.due.due_on, water.deadline.basis) == (water.deadline.accepted_at.astimezone(clock.SHANGHAI).date(), "main_laid")
+    assert (water.due.due_on, water.deadline.basis) == (
+        water.deadline.accepted_at.astimezone(clock.SHANGHAI).date(),
+        "main_laid",
+    )
 
 
 async def test_nobody_of_the_enterprise_pays_and_180_kw_are_the_government_s(spine: Spine) -> None:
