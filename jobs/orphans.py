@@ -7,7 +7,7 @@ from core import clock
 from core.database import fetch
 from core.log import get_logger
 from core.queue import defer_sql
-from domain.applications.push_reports import TELL_TASK as REPORT_TASK
+from domain.applications.push_reports import REPORT_TASK
 from domain.applications.pushes import WORK_TASK
 from domain.billing.posting import POST_TASK
 from domain.orders.delivery import TELL_TASK

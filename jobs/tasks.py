@@ -11,7 +11,7 @@ from procrastinate.jobs import Job
 from core.database import is_away
 from core.failpoint import failpoint
 from core.log import bound, get_logger
-from domain.applications.push_reports import TELL_TASK as REPORT_TASK
+from domain.applications.push_reports import REPORT_TASK
 from domain.applications.pushes import WORK_TASK
 from domain.billing.overview import CATCH_UP_TASK
 from domain.billing.posting import POST_TASK

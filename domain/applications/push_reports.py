@@ -25,7 +25,7 @@ from models.service_order import OFFICIAL_NAMES, OrderStatus, ServiceOrder, offi
 
 log = get_logger(__name__)
 
-TELL_TASK = "platform.report"
+REPORT_TASK = "platform.report"
 _PLATFORM = Actor("platform", "construction")
 PUSH_CODES = {"file": 1, "dismiss": 4}
 """A push that became a case is 已接件, one that does not is 不受理."""
@@ -115,7 +115,7 @@ class PushReports:
                     node=node.node, cause_id=node.cause_id, happened_at=node.at, created_at=clock.now(),
                 )  # fmt: skip
                 await born(PLATFORM_REPORT, report, SYSTEM)
-                await enqueue(TELL_TASK, report_id=report.id, step=0)
+                await enqueue(REPORT_TASK, report_id=report.id, step=0)
         return len(fresh)
 
     async def tell(self, report_id: UUID, step: int) -> None:
@@ -143,7 +143,7 @@ class PushReports:
             waits = self.city.applications.push_rule(clock.today()).retry_after
             async with transaction():
                 at = clock.now() + waits[min(step, len(waits) - 1)]
-                await enqueue(TELL_TASK, at=at, report_id=report_id, step=step + 1)
+                await enqueue(REPORT_TASK, at=at, report_id=report_id, step=step + 1)
 
     async def report_late(self) -> int:
         """Say as an error how many statuses the platform has not taken in time."""
@@ -219,7 +219,7 @@ class PushReports:
                 return
             await move(PLATFORM_REPORT, report, event, _PLATFORM, columns={**columns, "ended_at": clock.now()})
             for row in await fetch(_FOLLOWING, report.push_id, report.number):
-                await enqueue(TELL_TASK, report_id=row["id"], step=0)
+                await enqueue(REPORT_TASK, report_id=row["id"], step=0)
 
 
 def _code(step: Step, was_accepted: bool, tolerated: bool, not_taken: bool) -> int | None:
