@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from lianban.application import application
+from lianban.pushed import pushed
 from lianban.story import Teller, World
 
 
@@ -15,7 +16,8 @@ class Chapter(NamedTuple):
 
 
 CONNECTED = Chapter("一家企业报四样，一张表，一次踏勘，按时接通", application)
-APPLICATION: tuple[Chapter, ...] = (CONNECTED,)
+PUSHED = Chapter("工改平台推送的项目，管线先到，样样是零", pushed)
+APPLICATION: tuple[Chapter, ...] = (CONNECTED, PUSHED)
 
 
 async def application_in_turn(world: World, tell: Teller) -> None:

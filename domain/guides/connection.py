@@ -102,7 +102,7 @@ class Guides:
         return ServiceGuide(
             service,
             companies,
-            tuple(self._terms(asked, on)),
+            tuple(self._terms(service, asked, on)),
             tuple(self._cost(borne, companies) for borne in shown),
             tuple(charge for charge in fees.published(on) if charge.company in codes),
             () if asked.pushed else tuple(self._papers(service, asked.applicant, on)),
@@ -122,9 +122,9 @@ class Guides:
                 paper.code, paper.name, paper.hint, not is_sure, rule.deferrable, tuple(rule.waived_by), rule.source
             )
 
-    def _terms(self, asked: Asked, on: date) -> list[Term]:
+    def _terms(self, service: Service, asked: Asked, on: date) -> list[Term]:
         rules = self._city.promises
-        if asked.pushed:
+        if asked.pushed and rules.is_same_day(service, on):
             promise = rules.by_distance(0, on, main_laid=True)
             assert promise is not None
             return [Term(promise.basis, None, promise.days, self._days(promise.days), promise.clause)]
