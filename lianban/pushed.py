@@ -114,7 +114,7 @@ async def _seen(world: World, device: Phone, project: Project, tell: Teller) -> 
     promised = {one["company"]: one["promise"]["promised_days"] for one in case["orders"]}
     if any(promised[company] != 0 for company in _LAID):
         raise StoryFailed(f"管线到位的没有承诺当天：{promised}")
-    needs = (await device.call("GET", f"/v1/applications/{application_id}/papers"))["needs"]
+    needs = (await device.call("GET", f"/v1/applications/{application_id}/papers"))["papers"]
     missing = [need["paper_name"] for need in needs if need["state"] != "waived"]
     if missing:
         raise StoryFailed(f"还要材料：{missing}")

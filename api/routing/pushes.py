@@ -28,7 +28,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "GET", "/staff/v1/pushes", pushes.list_pushes, STAFF_PUSHES, "等人处理的推送，或者某一种状态的", pushes.PushList, query=pushes.PushPage,
-        errors=(NotFound,), tag=_TAG, shed="search",
+        tag=_TAG, shed="search",
     ),
     Route("GET", _PUSH, pushes.show, STAFF_PUSHES, "一次推送，哪里看不懂，做过什么", pushes.PushView, errors=(NotFound,), tag=_TAG, shed="search"),
     Route(

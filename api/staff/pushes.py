@@ -118,8 +118,9 @@ class DemandPeriod(Input, frozen=True):
 
 
 async def list_pushes(call: Call) -> Answer:
-    _of_the_whole_city(call)
     query: PushPage = call.query
+    if not _is_of_the_whole_city(call):
+        return Answer(PushList([], None))
     rows = await call.services.push_desk.listed(query.state, query.after, query.limit)
     views = [_row(row) for row in rows]
     return Answer(PushList(views, views[-1].push_id if len(rows) == query.limit else None))
@@ -181,9 +182,13 @@ def _of_the_whole_city(call: Call) -> None:
     Raises:
         NotFound.
     """
-    unit = call.staff.unit
-    if unit.kind != "city" and unit.area != call.services.city.area_code:
+    if not _is_of_the_whole_city(call):
         raise NotFound("platform_push")
+
+
+def _is_of_the_whole_city(call: Call) -> bool:
+    unit = call.staff.unit
+    return unit.kind == "city" or unit.area == call.services.city.area_code
 
 
 async def _shown(call: Call) -> Answer:
