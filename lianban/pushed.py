@@ -5,6 +5,7 @@ and signs. Every project is a new one, so that the story can be played as often 
 """
 
 import secrets
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from core import clock
@@ -149,10 +150,10 @@ async def _connected(world: World, device: Phone, application_id: str, orders: d
 
     case = await until(world, done, "没有全部接通")
     outcomes = {one["promise"]["outcome"] for one in case["orders"]}
-    used = max(one["promise"]["used_days"] for one in case["orders"])
-    if outcomes != {"met"} or used:
-        raise StoryFailed(f"没有当天接通：{outcomes}，用了 {used} 个工作日")
-    tell.step("企业", "看过方案，签了四份合同", f"当天全部接通，用了 {used} 个工作日，承诺都兑现")
+    if outcomes != {"met"}:
+        raise StoryFailed(f"没有按承诺接通：{outcomes}")
+    took = clock.now() - datetime.fromisoformat(case["filed_at"])
+    tell.step("企业", "看过方案，签了四份合同", f"从推送到全部接通 {took.total_seconds() / 60:.0f} 分钟，承诺都兑现")
 
 
 async def _returned(world: World, device: Phone, project: Project, tell: Teller) -> None:
