@@ -125,8 +125,14 @@ async def test_an_enterprise_is_connected_to_four_companies_by_one_form(
     assert "1 家已通，阶段 partly_connected" in said
     assert "全部接通，都按时" in said
     assert "（progress_refused）\n       ← connected，4 家的日期" in said
-    orders = await fetch("select status, corrections, distance_source from service_order order by company")
+    orders = await fetch(
+        "select status, corrections, distance_source from service_order where not pushed order by company"
+    )
     assert [tuple(row) for row in orders] == [("connected", int(place == 0), "surveyed") for place in range(4)]
+    assert "0 材料：" in said
+    assert "供水：1 已接件 → 3 已受理 → 8 部门开始办理" in said
+    pushed = await fetch("select distinct status, main_laid from service_order where pushed order by main_laid")
+    assert [tuple(row) for row in pushed] == [("connected", False), ("connected", True)]
     told_kinds = {row["kind"] for row in await fetch("select kind from message where channel = 'inbox'")}
     assert told_kinds >= {
         "application.filed", "application.accepted", "application.sent_back", "application.surveyed", "application.plan_replied",
