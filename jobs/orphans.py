@@ -86,7 +86,8 @@ KINDS = (
     ),
     Waiting(
         "platform report", REPORT_TASK, "report_id", _LATER,
-        "select id, created_at as since from platform_report where status not in ('told', 'refused')",
+        "select r.id, r.created_at as since from platform_report r where r.status not in ('told', 'refused') and not exists ("
+        "select from platform_report b where b.push_id = r.push_id and b.number < r.number and b.status not in ('told', 'refused'))",
         stepwise=True,
     ),
     Waiting(
