@@ -4,9 +4,10 @@ import random
 from typing import Any
 from uuid import uuid4
 
+from core import clock
 from core.database import fetch_one
 from lianban.phone import CallFailed
-from tests.cities.answers import PERSON, changed
+from tests.cities.answers import FACTORY, PERSON, changed
 from tests.faults.customer import COMPANY, Customer
 from tests.faults.journeys import Outcome
 from tests.harness.spine import id_check
@@ -20,6 +21,11 @@ _END = (
     ("constructing", {"report": "construction_started"}),
     ("inspected", {"report": "inspected", "passed": True}),
     ("connected", {"report": "connected"}),
+)
+
+
+_OF_PUSH = (
+    "select o.id from platform_push p join service_order o on o.application_id = p.application_id where p.number = $1"
 )
 
 
@@ -41,6 +47,39 @@ async def is_connected(customer: Customer) -> Outcome:
         row = await fetch_one("select count(*) from service_order where application_id = $1", draft["draft_id"])
         assert row is not None
         assert row["count"] == 1
+    return Outcome()
+
+
+async def is_pushed(customer: Customer) -> Outcome:
+    """The construction platform pushes a project; it becomes one case, and every node of its order comes back to the platform, in order."""
+    await customer.enter()
+    number, code = f"GG-{uuid4().hex[:12]}", f"2301-420703-04-01-{random.randrange(10**6):06}"
+    answers = changed(changed(FACTORY, "/agent", ...), "/project/code", code)
+    answers["site"]["address"] = f"创业大道{random.randrange(10**6)}号"
+    answers["services"] = [COMPANY]
+    for service in ("power", "gas", "network"):
+        del answers[service]
+    notice = (await customer.call("GET", "/v1/notices/application"))["notice_version"]
+    said = {"given_at": clock.now().isoformat(), "notice_version": notice, "companies": [COMPANY]}
+    content = {"form_version": 1, "answers": answers, "mains": [COMPANY], "authorization": said}
+    await customer.control("POST", "/construction/pushes", {"push_id": number, "content": content})
+
+    async def filed() -> Any:
+        return await fetch_one(_OF_PUSH, number)
+
+    order = await customer.until(filed, "a case of the pushed project")
+    await _works(customer, str(order["id"]), _WAY[:1])
+
+    async def returned() -> bool:
+        reports = (await customer.control("GET", "/construction/reports"))["reports"]
+        return [one["code"] for one in reports if one["push_id"] == number] == [1, 1, 3]
+
+    await customer.until(returned, "the statuses at the platform, each once, in order")
+    row = await fetch_one(
+        "select count(*) from platform_push p join consent c on c.push_id = p.id where p.number = $1", number
+    )
+    assert row is not None
+    assert row["count"] == 1
     return Outcome()
 
 
