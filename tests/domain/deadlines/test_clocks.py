@@ -250,3 +250,11 @@ async def test_two_promises_of_one_subject_never_run_at_once(deadlines: Deadline
         async with transaction():
             await deadlines.open_deadline(subject, deadlines.promise(1, ON), clock.now())
     assert violated_constraint(refused.value) == "deadline_live_once"
+
+
+async def test_a_machine_whose_clock_is_behind_ends_what_another_has_just_begun(deadlines: Deadlines) -> None:
+    subject = await begun(deadlines, "2026-11-23 09:00:01")
+    travel("2026-11-23 09:00:00")
+    assert await deadlines.close(subject) == "met"
+    row = await row_of(subject)
+    assert row.closed_at == row.opened_at
