@@ -58,18 +58,20 @@ def start(home: Path, migrated: Path, ports: Ports) -> Generator[Start]:
             process.kill()
 
 
-def test_it_serves_and_sigterm_ends_all_of_it(start: Start, home: Path, ports: Ports) -> None:
-    process = start()
+def test_it_holds_its_folder_survives_kill_9_with_the_data_whole_and_ends_clean(
+    start: Start, home: Path, ports: Ports
+) -> None:
+    first = start()
     assert _get(ports.api, "/livez").status_code == 200
     assert _get(ports.sandbox, "/control/health").json()["status"] == "ok"
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=90)
-    assert process.returncode == 0
-    assert _all_of(home) == []
 
+    # A second one in the same folder is refused and harms nothing.
+    refused = start(wait=False)
+    said, _ = refused.communicate(timeout=90)
+    assert refused.returncode == 1
+    assert str(first.pid) in said
+    assert _get(ports.api, "/livez").status_code == 200
 
-def test_after_kill_9_the_next_start_has_the_same_data_and_keys(start: Start, home: Path) -> None:
-    first = start()
     keys = (home / "keys" / "keys.json").read_bytes()
     with psycopg.connect(_database(home)) as connection:
         connection.execute("create table note as select 'whole' as text")
@@ -83,15 +85,6 @@ def test_after_kill_9_the_next_start_has_the_same_data_and_keys(start: Start, ho
     second.communicate(timeout=90)
     assert second.returncode == 0
     assert _all_of(home) == []
-
-
-def test_a_second_one_in_the_same_folder_is_refused_and_harms_nothing(start: Start, ports: Ports) -> None:
-    first = start()
-    second = start(wait=False)
-    said, _ = second.communicate(timeout=90)
-    assert second.returncode == 1
-    assert str(first.pid) in said
-    assert _get(ports.api, "/livez").status_code == 200
 
 
 def test_a_signal_in_the_middle_of_the_start_ends_all_of_it(start: Start, home: Path) -> None:
