@@ -206,6 +206,7 @@ def refused(verb: Callable[[], object]) -> bool:
 
 AGREED = CITY.applications.notice(ON).sha256(CITY.company("water"))
 WAIVERS = next(rule.waived_by for rule in CITY.materials.requirements if rule.code == "licence")
+SUPERVISOR = [role.code for role in CITY.staff.roles].index("supervisor")
 P, F, M, A = "promises.toml", "fees.toml", "materials.toml", "applications.toml"
 _FORM = "forms/application-1.json"
 STATEMENT = ["您看过：{papers}，{due_on}，{consequence}"]
@@ -216,6 +217,7 @@ CHANGES = (
     Change(P, "distance.0.bands.0.up_to_m", 400, promised(420), 3, 5),
     Change(P, "distance.0.bands.1.days", 4, promised(501), 5, 4),
     Change(P, "push.0.days", 1, promised(5000, laid=True), 0, 1),
+    Change(P, "push.0.services", ["water"], lambda city: city.promises.is_same_day("gas", ON), True, False),
     Change(P, "commitment.0.within_days", 2, lambda city: told(city)[:9], "踏勘后1个工作日内", "踏勘后2个工作日内"),
     Change(P, "commitment.0.most_days", 20, commits(21), True, False),
     Change(P, "counting.0.hours", NINE_TO_FOUR, ends("2026-11-23T10:00"), "11-26 17:30", "11-26 16:00"),
@@ -250,8 +252,8 @@ CHANGES = (
         for words in ("gets", "purpose", "way")
     ),
     Change(_FORM, "schema.properties.services.maxItems", 1, problems, [], ["要接哪几样最多 1 项"]),
-    Change("staff.toml", "roles.9.permissions", ["orders.read"], may("bureau", "supervisor"), True, False),
-    Change("staff.toml", "roles.9.units", ["city"], may("bureau", "supervisor"), True, False),
+    Change("staff.toml", f"roles.{SUPERVISOR}.permissions", ["orders.read"], may("bureau", "supervisor"), True, False),
+    Change("staff.toml", f"roles.{SUPERVISOR}.units", ["city"], may("bureau", "supervisor"), True, False),
     Change("staff.toml", "roles.1.grants", ["reader"], grants("administrator", "handler"), True, False),
     Change("staff.toml", "roles.0.reach", "unit", grants("platform_administrator", "handler"), True, False),
     Change("staff.toml", "units.13.area", "420704", sees("optimization"), Scope(None, None), Scope(None, "420704")),
