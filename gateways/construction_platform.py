@@ -135,10 +135,9 @@ def push_number(content: bytes) -> str:
 def pushed_on(content: bytes) -> date | None:
     """The day the platform says it has pushed; None where it does not."""
     try:
-        moment = msgspec.convert(parse(content)["pushed_at"], Instant)
-    except (JsonRefused, msgspec.ValidationError, KeyError, TypeError):
+        return msgspec.convert(parse(content)["pushed_at"], Instant).astimezone(clock.SHANGHAI).date()
+    except (JsonRefused, msgspec.ValidationError, KeyError, TypeError, OverflowError):
         return None
-    return moment.astimezone(clock.SHANGHAI).date()
 
 
 def read_push(content: bytes) -> ProjectPush:
@@ -158,6 +157,8 @@ def read_push(content: bytes) -> ProjectPush:
     except msgspec.ValidationError as error:
         # msgspec names the expected type and the path, never the value.
         raise PushUnreadable("fields_wrong", str(error)) from None
+    except RecursionError:
+        raise PushUnreadable("fields_wrong", "too_deep") from None
 
 
 class ConstructionPlatform:

@@ -164,10 +164,10 @@ async def test_what_cannot_be_understood_waits_whole_and_says_where_without_a_va
         shown = await spine.services.push_desk.one(push.id)
         assert shown.problems
         assert "示范" not in str(shown)
-    for raw in (b"{", b"[1]", b'{"push_id": 7}', b'{"a": 1, "a": 2}'):
+    for raw in (b'{"pushed_at": "9999-12-31T23:59:59-12:00"}', b"{", b"[1]", b'{"push_id": 7}', b'{"a": 1, "a": 2}'):
         await spine.services.pushes.take(raw)
         assert await spine.services.pushes.take(raw) in ("stuck", "not_json", "schema_unknown"), "the same bytes, once"
-    assert await PlatformPush.all().count() == len(WRONG) + 4
+    assert await PlatformPush.all().count() == len(WRONG) + 5
     assert await Application.all().count() == before
 
 
