@@ -70,7 +70,7 @@ from domain.identity.staff_login import SetupRefused, StaffLoginRefused
 from domain.identity.tokens import TokenRefused
 from domain.materials.inspecting import MaterialRefused
 from domain.materials.materials import LinkRefused, MaterialInUse, MaterialWithheld, PaperUnknown
-from domain.materials.needs import NotADraft, RequirementUnknown
+from domain.materials.needs import NotADraft, PapersNeeded, RequirementUnknown
 from domain.materials.store import StoreAway
 from domain.materials.tolerances import (
     AlreadyPromised,
@@ -266,6 +266,7 @@ STATUS: dict[type[LianbanError], int] = {
     WindowsUnsuitable: 422,
     AccountOrProofWrong: 422,
     AnswersIncomplete: 422,
+    PapersNeeded: 422,
     AnswersUnreadable: 422,
     ConsentMissing: 422,
     CorrectionOutside: 422,

@@ -135,7 +135,7 @@ def compose(settings: Settings) -> Services:
     rules = _rules(ground, promises)
     keeping = _keeping(settings, ground, clients)
     work = _work(ground, outside, promises, rules)
-    applications = _applications(ground, identity, work)
+    applications = _applications(ground, identity, rules, work)
     pushed = _pushed(ground, applications, clients)
     messages = _messages(settings, ground, outside, clients)
     return _joined(
@@ -341,13 +341,13 @@ def _work(ground: Ground, outside: Outside, promises: Promises, rules: Rules) ->
     )
 
 
-def _applications(ground: Ground, identity: Identity, work: Work) -> Applications:
+def _applications(ground: Ground, identity: Identity, rules: Rules, work: Work) -> Applications:
     city, vault, intents = ground.city, ground.vault, ground.intents
     papers, parts = work.papers, work.survey_parts
     drafts = Drafts(city, vault, identity.mandates)
     return Applications(
         drafts=drafts,
-        filing=Filing(city, vault, drafts),
+        filing=Filing(city, vault, drafts, rules.needs),
         cases=Cases(city, vault, ground.limiter, drafts, papers, work.order_clock),
         correcting=Correcting(city, drafts, papers, work.order_answers),
         withdrawing=Withdrawing(city, work.order_answers),

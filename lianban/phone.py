@@ -57,6 +57,20 @@ class Phone:
             raise CallFailed(response)
         return response.json() if response.content else None
 
+    async def upload(self, paper: str, content: bytes) -> str:
+        """Upload a paper of this kind; the material's id.
+
+        Raises:
+            CallFailed.
+        """
+        headers = {"Authorization": f"Bearer {self.tokens['access_token']}"}
+        if self.organization_id is not None:
+            headers["On-Behalf-Of"] = self.organization_id
+        response = await self._api.post(f"/v1/materials?paper={paper}", content=content, headers=headers)
+        if not response.is_success:
+            raise CallFailed(response)
+        return response.json()["material_id"]
+
     async def control(self, method: str, path: str, body: Any = None) -> Any:
         """One control call of the sandbox."""
         response = await self.sandbox.request(method, f"/control{path}", json=body)

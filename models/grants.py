@@ -13,7 +13,8 @@ GRANTS: dict[str, frozenset[str]] = {
     **dict.fromkeys(("tortoise_migrations",), _READ),
     **dict.fromkeys(
         (
-            "journal", "audit", "person_join_row", "access_use", "disclosure", "order_paper", "acting_payment",
+            "journal", "audit", "person_join_row", "access_use", "disclosure", "order_paper", "asked_paper",
+            "acting_payment",
             "ledger_account", "ledger_transaction", "ledger_entry", "reconciliation_row",
         ),
         _APPEND,
@@ -53,9 +54,11 @@ GRANTS: dict[str, frozenset[str]] = {
 """Table → privileges of `lianban_app`; a table that is missing here has none."""
 
 COMPOSITE_KEYS = {
+    "material_use_application": ("material_use", "application_id", "application", "id"),
+    "tolerance_application": ("tolerance", "application_id", "application", "id"),
     "service_order_consent": ("service_order", "application_id, company", "consent", "application_id, company"),
 }
-"""Foreign keys of more than one column, which models cannot say: name → table, columns, other table, its columns."""
+"""Foreign keys of more than one column, which models cannot say, and of columns that were plain before: name → table, columns, other table, its columns."""
 
 APPEND_ONLY = tuple(table for table, privileges in GRANTS.items() if privileges == _APPEND)
 """Tables whose rows the application can neither change nor remove."""

@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import Any
 
 from tortoise import fields
+from tortoise.contrib.postgres.fields import ArrayField
 from tortoise.migrations.constraints import CheckConstraint, UniqueConstraint
 from tortoise.models import Model
 
@@ -123,6 +124,31 @@ class MaterialUse(Model):
             ),
         )
         indexes = (("material_id",), ("application_id", "requirement"))
+
+
+class AskedPaper(Model):
+    """What stood for a paper that an application needs when it was filed: written with the case, never changed.
+
+    `basis`: ``material`` (handed in), ``promise`` (容缺), or the source that stood for it (免交). What has become of it since is said
+    by the rows of the material, of the promise and of what was contested; the database's function ``papers_missing`` reads them all.
+    """
+
+    id = fields.UUIDField(primary_key=True)
+    application: Any = fields.ForeignKeyField(
+        "models.Application", related_name="asked_papers", on_delete=fields.RESTRICT
+    )
+    application_id: Any
+    requirement = fields.CharField(max_length=40)
+    paper = fields.CharField(max_length=40)
+    services: Any = ArrayField("text")
+    basis = fields.CharField(max_length=20)
+
+    class Meta:
+        table = "asked_paper"
+        constraints = (
+            UniqueConstraint(name="asked_paper_once", fields=("application_id", "requirement")),
+            CheckConstraint(name="asked_paper_is_for_a_service", check="cardinality(services) > 0"),
+        )
 
 
 class EvidenceContest(Model):

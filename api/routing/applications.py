@@ -17,6 +17,7 @@ from domain.applications.filing import (
     SubjectNotYours,
 )
 from domain.companies import CompanyNotJoined
+from domain.materials.needs import PapersNeeded
 from domain.orders.answering import PlanDiffers
 from domain.orders.moving import OncePerOrder
 from models.idempotency import KeyInFlight, KeyReused
@@ -56,8 +57,8 @@ ROUTES: tuple[Route, ...] = (
         "POST", "/v1/application-drafts/{draft_id}/filing", drafts.file, REAL_NAME_FILE, "提交报装申请", drafts.FiledView, 201,
         body=drafts.FilingRequest, idempotent=True,
         errors=(
-            NotFound, NoDraft, DraftChanged, FormOutdated, AnswersIncomplete, SubjectNotYours, ConsentMissing, NoticeChanged, KeyInFlight,
-            KeyReused,
+            NotFound, NoDraft, DraftChanged, FormOutdated, AnswersIncomplete, SubjectNotYours, ConsentMissing, NoticeChanged, PapersNeeded,
+            KeyInFlight, KeyReused,
         ),
         example={"version": 1, "consents": [{"company": "water", "notice_version": "2023-03"}]}, tag="报装", shed="filing",
     ),

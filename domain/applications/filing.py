@@ -1,6 +1,6 @@
 """Filing: one transaction makes of a draft the case, a consent per company, their orders, the journal, the events and the kept answer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,6 +16,7 @@ from core.failpoint import failpoint
 from domain.applications.drafts import FORM, Drafts, changed
 from domain.applications.facts import Facts, check_digit, company_letters, facts_of
 from domain.identity.tokens import Caller
+from domain.materials.needs import Need, Needs
 from models.application import ACCESS_POINTS, APPLICATION, Application, way_to_application
 from models.idempotency import Once
 from models.lifecycle import Actor, born_all, move
@@ -79,10 +80,11 @@ class Filed:
 class Filing:
     """Files drafts."""
 
-    def __init__(self, city: City, vault: Vault, drafts: Drafts) -> None:
+    def __init__(self, city: City, vault: Vault, drafts: Drafts, needs: Needs) -> None:
         self._city = city
         self._vault = vault
         self._drafts = drafts
+        self._needs = needs
         self._letters = company_letters(city)
 
     async def file(
@@ -98,7 +100,7 @@ class Filing:
 
         Raises:
             NotFound, NoDraft, DraftChanged, FormOutdated, AnswersIncomplete, SubjectNotYours, ConsentMissing, NoticeChanged,
-            KeyInFlight, KeyReused.
+            PapersNeeded, KeyInFlight, KeyReused.
         """
         async with transaction():
             if kept := await once.begin():
@@ -110,7 +112,7 @@ class Filing:
             await self._check_subject(caller, facts)
             notice = self._city.applications.notice(clock.today())
             _check_consents(facts, notice, consents)
-            filed = await self._insert(caller, draft, facts, notice)
+            filed = await self._insert(caller, draft, facts, notice, await self._needs.for_filing(draft))
             body = render(filed)
             await once.keep(201, body)
             failpoint("application.filed_before_commit")
@@ -146,7 +148,9 @@ class Filing:
         if mine is None:
             raise SubjectNotYours
 
-    async def _insert(self, caller: Caller, draft: Application, facts: Facts, notice: Notice) -> Filed:
+    async def _insert(
+        self, caller: Caller, draft: Application, facts: Facts, notice: Notice, needs: Sequence[Need]
+    ) -> Filed:
         assert facts.area is not None
         assert facts.mobile is not None
         now, code, actor = clock.now(), ids.new_code(), Actor("person", str(caller.person_id))
@@ -174,6 +178,7 @@ class Filing:
             [notice.sha256(self._city.company(company)) for company in companies], [order.id for order in orders],
             [order.service for order in orders], [order.number for order in orders], [order.distance_m for order in orders],
         )  # fmt: skip
+        await self._needs.write_down(draft.id, needs)
         await born_all(SERVICE_ORDER, orders, actor, announces="service_order.created", data=_event_data)
         if caller.organization_id is not None:
             way = await way_to_application(draft.id, caller.principal, "file")

@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from cities.forms import at
-from cities.materials import Requirement
+from cities.materials import Requirement, paper_names
 from cities.schema import City
 from core import clock, ids
 from core.crypto import Vault
@@ -34,6 +34,12 @@ class RequirementUnknown(LianbanError):
     """The application does not ask for this paper, or the material is of another kind. data: ``requirement``."""
 
     code = "requirement_unknown"
+
+
+class PapersNeeded(LianbanError):
+    """A case is filed with its papers. data: ``missing``: of each its requirement, its name, and whether it may be promised for later."""
+
+    code = "papers_needed"
 
 
 class NotADraft(LianbanError):
@@ -83,6 +89,39 @@ class Needs:
         uses, promised = await self._uses(application.id), await self._promised(application.id)
         evidence = await self._evidence(application, answers, {one.paper for one in asked})
         return [_need(one, uses, promised, evidence) for one in asked]
+
+    async def for_filing(self, draft: Application) -> list[Need]:
+        """What this draft asks for, when all of it is there: handed in, waived, or promised for a day that is still to come.
+
+        Raises:
+            PapersNeeded.
+        """
+        needs, today, names = await self.of(draft), clock.today(), paper_names(self._city.materials)
+        lacking = [
+            need
+            for need in needs
+            if need.state in ("missing", "overdue") or (need.state == "promised" and need.due_on < today)
+        ]
+        if lacking:
+            raise PapersNeeded(
+                missing=[
+                    {
+                        "requirement": need.requirement.code,
+                        "name": names[need.requirement.paper],
+                        "may_be_promised": need.requirement.deferrable and need.state == "missing",
+                    }
+                    for need in lacking
+                ]
+            )
+        return needs
+
+    async def write_down(self, application_id: UUID, needs: Sequence[Need]) -> None:
+        """What stood for each paper at filing, in the caller's transaction: from now on one can say what is missing."""
+        await fetch(
+            _ASKED, application_id, [ids.new_id() for _ in needs], [need.requirement.code for need in needs],
+            [need.requirement.paper for need in needs], [",".join(need.requirement.services) for need in needs],
+            [_basis(need) for need in needs],
+        )  # fmt: skip
 
     async def missing(self, application: Application, service: str | None = None) -> list[str]:
         """The codes of what is neither attached nor waived nor promised; of one service, what is neither attached nor waived."""
@@ -265,6 +304,17 @@ def _need(
     return Need(rule, "missing", evidence=best)
 
 
+def _basis(need: Need) -> str:
+    if need.state == "attached":
+        return "material"
+    return need.evidence.source if need.state == "waived" and need.evidence is not None else "promise"
+
+
+_ASKED = """
+insert into asked_paper (id, application_id, requirement, paper, services, basis)
+select id, $1, requirement, paper, string_to_array(services, ','), basis
+from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[]) as row (id, requirement, paper, services, basis)
+"""
 _USE = """
 insert into material_use (id, material_id, application_id, requirement, actor_user_id, created_at) values ($1, $2, $3, $4, $5, $6)
 on conflict (application_id, requirement, material_id) where ended_at is null do nothing

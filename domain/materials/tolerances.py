@@ -18,6 +18,7 @@ from core.crypto import Vault
 from core.database import fetch, fetch_one, transaction, violated_constraint
 from core.errors import LianbanError
 from domain.identity.tokens import Caller
+from models.application import ApplicationStatus
 from models.lifecycle import SYSTEM, Actor, announce, born, move
 from models.tolerance import TOLERANCE, Tolerance, ToleranceStatus
 
@@ -170,7 +171,10 @@ class Tolerances:
         return await Tolerance.filter(application_id=application_id, status__in=OPEN).order_by("due_on", "id")
 
     async def watch(self) -> None:
-        """By the clock: remind of what is due soon, once; what was due yesterday is overdue. May be repeated at any time."""
+        """By the clock: remind of what is due soon, once; what was due yesterday is overdue. May be repeated at any time.
+
+        A promise in a draft that was never filed is no promise to anybody: its day ends it.
+        """
         today = clock.today()
         soon = today + timedelta(days=self._city.materials.tolerance_rule(today).remind_days)
         for row in await fetch(_SOON, today, soon, _MOST_AT_ONCE):
@@ -181,24 +185,26 @@ class Tolerances:
         for row in await fetch(_PAST, today, _MOST_AT_ONCE):
             async with transaction():
                 tolerance = await Tolerance.filter(id=row["id"]).select_for_update().get()
-                if tolerance.status == ToleranceStatus.PROMISED and tolerance.due_on < today:
+                if tolerance.status != ToleranceStatus.PROMISED or tolerance.due_on >= today:
+                    continue
+                if row["case_status"] == ApplicationStatus.FILED:
                     await move(TOLERANCE, tolerance, "pass_due", SYSTEM)
+                else:  # nothing was ever taken on this word: it is no fault, and may be given anew
+                    await move(TOLERANCE, tolerance, "release", SYSTEM, columns={"ended_at": clock.now()})
 
 
 async def owed_papers(application_id: UUID, service: str) -> list[str]:
-    """The requirements of a service whose papers are only promised, overdue or not; the nearest day first."""
+    """The requirements of a service whose papers are not there: promised, withheld as harmful, or waived by what has been contested."""
     return [row["requirement"] for row in await fetch(_OWED, application_id, service)]
 
 
 async def may_turn_on_gas(application_id: UUID) -> bool:
-    """Gas is never turned on while a paper that it needs is only promised. The database's trigger says the same."""
+    """Gas is never turned on while a paper that it needs is not there. The database's trigger says the same."""
     return not await owed_papers(application_id, "gas")
 
 
 OPEN = (ToleranceStatus.PROMISED.value, ToleranceStatus.OVERDUE.value)
-_OWED = """
-select requirement from tolerance where application_id = $1 and status in ('promised', 'overdue') and $2 = any(services) order by due_on, id
-"""
+_OWED = "select papers_missing as requirement from papers_missing($1, $2) order by 1"
 _UNNEEDED = """
 select t.id from tolerance t where t.application_id = $1 and t.status in ('promised', 'overdue')
   and exists (select from service_order o where o.application_id = $1 and o.service = any(t.services))
@@ -206,12 +212,16 @@ select t.id from tolerance t where t.application_id = $1 and t.status in ('promi
                   and o.status not in ('refused', 'failed', 'withdrawn', 'reassigned'))
 """
 _SOON = """
-select id from tolerance where status = 'promised' and due_on between $1 and $2 and reminded_at is null order by due_on limit $3
+select t.id from tolerance t join application a on a.id = t.application_id
+where t.status = 'promised' and t.due_on between $1 and $2 and t.reminded_at is null and a.status = 'filed' order by t.due_on limit $3
 """
 _REMIND = (
     "update tolerance set reminded_at = $2 where id = $1 and reminded_at is null and status = 'promised' returning id"
 )
-_PAST = "select id from tolerance where status = 'promised' and due_on < $1 order by due_on limit $2"
+_PAST = """
+select t.id, a.status as case_status from tolerance t join application a on a.id = t.application_id
+where t.status = 'promised' and t.due_on < $1 order by t.due_on limit $2
+"""
 
 
 def _chosen(asked: Sequence[Requirement], codes: Sequence[str]) -> list[Requirement]:

@@ -216,7 +216,7 @@ class Orders:
         return order
 
     async def connect(self, order_id: UUID, by: Handler, account_number: str | None = None) -> ServiceOrder:
-        """接通: water, power, gas or line is on; gas never while a paper it needs is only promised.
+        """接通: water, power, gas or line is on; gas never while a paper it needs is not there.
 
         Raises:
             PapersMissing.

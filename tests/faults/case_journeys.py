@@ -2,7 +2,7 @@
 
 import random
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from core import clock
 from core.database import fetch_one
@@ -10,6 +10,7 @@ from lianban.phone import CallFailed
 from tests.cities.answers import FACTORY, PERSON, changed
 from tests.faults.customer import COMPANY, Customer
 from tests.faults.journeys import Outcome
+from tests.harness.cases import hand_in
 from tests.harness.spine import id_check
 
 _WAY = (
@@ -35,6 +36,7 @@ async def is_connected(customer: Customer) -> Outcome:
     async with Customer(customer.world) as applicant:
         answers = await _known(applicant)
         draft = await applicant.call("POST", "/v1/application-drafts", {"answers": answers, "access_point": "ehuiban"})
+        await hand_in(UUID(draft["draft_id"]))
         notice = (await applicant.call("GET", "/v1/notices/application"))["notice_version"]
         body = {"version": 1, "consents": [{"company": COMPANY, "notice_version": notice}]}
         path = f"/v1/application-drafts/{draft['draft_id']}/filing"

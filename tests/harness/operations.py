@@ -355,10 +355,17 @@ async def _draft(edge: Edge, person: Person) -> str:
     return (await edge.told("POST", "/v1/application-drafts", body, by=person))["draft_id"]
 
 
+async def _whole_draft(edge: Edge, person: Person) -> str:
+    """A draft whose papers are there."""
+    draft_id = await _draft(edge, person)
+    await cases.hand_in(UUID(draft_id))
+    return draft_id
+
+
 async def filed(edge: Edge, person: Person) -> dict[str, Any]:
     """An application of this person's for water, filed through the API."""
     body = {"version": 1, "consents": [{"company": "water", "notice_version": "2023-03"}]}
-    path = f"/v1/application-drafts/{await _draft(edge, person)}/filing"
+    path = f"/v1/application-drafts/{await _whole_draft(edge, person)}/filing"
     return await edge.told("POST", path, body, by=person, key=uuid4().hex)
 
 
@@ -366,6 +373,8 @@ async def _gone_far_enough(edge: Edge, person: Person, route: Route, path: str) 
     """The path with the order or the appointment of this person's that stands where the operation needs it."""
     if route.name in _STANDING:
         path = path.replace("{order_id}", await _order(edge, person, _STANDING[route.name]))
+    if route.name == "drafts_file":
+        path = path.replace("{draft_id}", await _whole_draft(edge, person))
     if route.name.startswith("surveys_"):
         found = await desks.appointment(edge.spine, person.citizen.caller, route.name)
         path = path.replace("{application_id}", found)

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 
 import asyncpg
 import msgspec
@@ -14,6 +15,7 @@ from domain.applications.drafts import DraftChanged, NoDraft
 from domain.applications.facts import check_digit
 from domain.applications.filing import AnswersIncomplete, ConsentMissing, Filed, NoticeChanged, SubjectNotYours
 from domain.identity.tokens import Caller
+from domain.materials.needs import PapersNeeded
 from models.application import Application
 from models.consent import Consent
 from models.idempotency import KeyReused
@@ -112,10 +114,50 @@ async def test_what_is_not_whole_not_consented_or_not_ones_own_is_not_filed(spin
         assert await fetch(f"select 1 from {table}") == []
 
 
+async def test_nothing_is_filed_while_a_paper_is_neither_there_nor_waived_nor_promised(
+    spine: Spine, citizen: Citizen
+) -> None:
+    caller, services = citizen.caller, spine.services
+    draft_id = await cases.begun(spine, caller, await cases.answers_of(spine, caller, ["water", "gas"]))
+    every: dict[str, str] = dict.fromkeys(("water", "gas"), NOTICE)
+
+    async def tried() -> object:
+        try:
+            return await services.filing.file(caller, draft_id, 1, every, cases.once(spine, caller), _number)
+        except PapersNeeded as refused:
+            return refused.data["missing"]
+
+    lacking = [{"requirement": "property", "name": "不动产权证或购房合同", "may_be_promised": True}]
+    assert await tried() == lacking
+    assert (await Application.get(id=draft_id)).status == "draft"
+    assert (
+        await fetch("select 1 from consent union all select 1 from service_order union all select 1 from asked_paper")
+        == []
+    )
+    asked, due_on = await services.needs.asked_of(caller, draft_id), clock.today() + timedelta(days=2)
+    statement = services.tolerances.statement(asked, ["property"], due_on)
+    await services.tolerances.sign(caller, draft_id, asked, ["property"], due_on, statement.sha256)
+    await spine.travel(timedelta(days=3))
+    assert await tried() == [lacking[0] | {"may_be_promised": False}], "its day is over before anything was filed"
+    await services.tolerances.watch()
+    await services.tolerances.sign(
+        caller, draft_id, asked, ["property"], due_on + timedelta(days=3),
+        services.tolerances.statement(asked, ["property"], due_on + timedelta(days=3)).sha256,
+    )  # fmt: skip
+    assert isinstance(await tried(), bytes)
+    rows = await fetch("select requirement, basis, services from asked_paper order by requirement")
+    assert [tuple(row) for row in rows] == [
+        ("applicant_id", "real_name", ["water", "power", "gas", "network"]), ("property", "promise", ["water", "power", "gas"]),
+    ]  # fmt: skip
+    missing = await fetch("select papers_missing($1, 'gas') as one", draft_id)
+    assert [row["one"] for row in missing] == ["property"]
+
+
 async def test_the_same_key_files_once_and_what_was_filed_is_no_draft(spine: Spine, citizen: Citizen) -> None:
     caller, filing = citizen.caller, spine.services.filing
     answers = await cases.answers_of(spine, caller, ["water"])
     draft_id = await cases.begun(spine, caller, answers)
+    await cases.hand_in(draft_id)
     first = await filing.file(caller, draft_id, 1, {"water": NOTICE}, cases.once(spine, caller, "one"), _number)
     again = await filing.file(caller, draft_id, 1, {"water": NOTICE}, cases.once(spine, caller, "one"), _number)
     assert first == again
@@ -129,6 +171,7 @@ async def test_the_same_key_files_once_and_what_was_filed_is_no_draft(spine: Spi
 async def test_of_two_who_file_at_once_one_wins(spine: Spine, citizen: Citizen) -> None:
     caller, filing = citizen.caller, spine.services.filing
     draft_id = await cases.begun(spine, caller, await cases.answers_of(spine, caller, ["water"]))
+    await cases.hand_in(draft_id)
     tries = [filing.file(caller, draft_id, 1, {"water": NOTICE}, cases.once(spine, caller), _number) for _ in range(2)]
     results = await asyncio.gather(*tries, return_exceptions=True)
     assert sorted(type(one).__name__ for one in results) == ["NoDraft", "bytes"]
