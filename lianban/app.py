@@ -129,13 +129,16 @@ async def serving(
 async def running_worker(services: Services) -> AsyncIterator[None]:
     """Work jobs until the end of the block; those in flight get five seconds."""
     # The queue's library is a tenth of a slow start, and processes that only serve the API need none of it.
-    from jobs import worker
+    from jobs import leaps, worker
 
     stop = asyncio.Event()
     task = asyncio.create_task(worker.run(services, stop))  # noqa: TID251 -- outside any transaction
+    leaping = asyncio.create_task(leaps.follow()) if services.settings.clock_file else None  # noqa: TID251 -- outside any transaction
     try:
         yield
     finally:
+        if leaping is not None:
+            leaping.cancel()
         stop.set()
         await ended(task, within_s=worker.STOP_WITHIN_S)
 

@@ -1,11 +1,13 @@
-"""The story of an enterprise that connects: one form, four companies, each its own part, one promise, to the last connection.
+"""The story of an enterprise that connects: one form, four companies, each its own part, one visit, one promise, to the last connection.
 
-180 kilowatts, 420 metres from the mains. The gas company asks for a correction, so that one hears whose turn it is; two working days
-later everything is connected. Every enterprise is a new one, so that the story can be played as often as one likes.
+180 kilowatts, 420 metres from the mains: three working days. It is played in October 2024, over a Saturday on which the official
+calendar has people work. The gas company asks for a correction, so that one hears whose turn it is; the time of the visit is found
+among the crews' free hours; on the third counted day everything is connected. Every enterprise is a new one, so that the story can be
+played as often as one likes.
 """
 
 import io
-from datetime import datetime, time, timedelta
+from datetime import datetime, time
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -20,6 +22,19 @@ from lianban.story import StoryFailed, Teller, World, refused, until
 PORTAL = "hubei_portal"
 _NAMES = {"water": "水务集团", "power": "供电公司", "gas": "安泰天然气", "telecom_ct": "中国电信"}
 _DISTANCE_M = 420
+FRIDAY = datetime(2024, 10, 11, 8, 45, tzinfo=clock.SHANGHAI)
+"""The day after it is a Saturday on which people work for the National Day holiday (国办发明电〔2023〕7号)."""
+_WHY = {
+    "workday": "工作日", "make_up": "调休上班，", "weekend": "周末", "holiday": "放假，", "accepted": "受理当天", "off_accepted": "非工作日提交",
+    "after_hours": "下班后提交", "paused": "计时暂停，",
+}  # fmt: skip
+_FREE = {
+    "water": (("11T14:00", "11T16:00"), ("12T09:00", "12T11:00")),
+    "power": (("12T08:30", "12T11:30"),),
+    "gas": (("11T15:00", "11T17:00"), ("12T09:30", "12T12:00")),
+    "telecom_ct": (("12T09:00", "12T12:00"),),
+}
+"""When the crews are free in October 2024."""
 
 
 class Enterprise(NamedTuple):
@@ -44,12 +59,15 @@ class Filed(NamedTuple):
 
 async def application(world: World, tell: Teller) -> None:
     """From the notice of privacy to the fourth connection."""
+    await world.go_back_to(FRIDAY)
+    tell.step("联办", "把时钟拨回一个星期五", "第二天星期六，按国务院办公厅的通知，国庆节调休上班")
     async with world.device() as device, world.device() as passer_by:
         firm = await _founded(device, tell)
         await _logged_in(world, device, firm)
         filed = await _filed(device, firm, tell)
         await _delivered(world, device, filed, tell)
         await _corrected(world, device, filed, tell)
+        await _visited(world, device, firm, filed, tell)
         await _planned(world, device, filed, tell)
         await _connected(world, device, firm, filed, tell)
         await _looked_up(device, passer_by, firm, filed, tell)
@@ -150,13 +168,13 @@ async def _delivered(world: World, device: Phone, filed: Filed, tell: Teller) ->
 async def _corrected(world: World, device: Phone, filed: Filed, tell: Teller) -> None:
     """Three accept; the gas company says once what is missing."""
     for company in ("water", "power", "telecom_ct"):
-        await _report(device, filed, company, {"report": "accepted"})
+        await report(device, filed, company, {"report": "accepted"})
     items = [{"subject": "/gas/devices/0/model", "note": "锅炉没有填型号"}]
-    await _report(device, filed, "gas", {"report": "correction_asked", "items": items})
-    await _stand(
+    await report(device, filed, "gas", {"report": "correction_asked", "items": items})
+    await stand(
         world, device, filed, {"water": "accepted", "power": "accepted", "telecom_ct": "accepted", "gas": "correcting"}
     )
-    case = await _case(device, filed)
+    case = await case_of(device, filed)
     tell.step(
         "安泰天然气",
         "一次说清缺什么",
@@ -164,51 +182,89 @@ async def _corrected(world: World, device: Phone, filed: Filed, tell: Teller) ->
     )
     body = {"changes": {"/gas/devices/0/model": "WNS2-1.0"}, "note": "型号补上了"}
     answered = await device.call("POST", f"/v1/service-orders/{filed.orders['gas']}/correction", body)
-    await _report(device, filed, "gas", {"report": "accepted"})
-    await _stand(world, device, filed, {"gas": "accepted"})
+    await report(device, filed, "gas", {"report": "accepted"})
+    await stand(world, device, filed, {"gas": "accepted"})
     tell.step("企业", "补上型号", f"{answered['status']}，安泰天然气随即受理")
 
 
+async def _visited(world: World, device: Phone, firm: Enterprise, filed: Filed, tell: Teller) -> None:
+    """The crews' free hours and the enterprise's own: the platform holds the first that suits all, and everybody confirms it."""
+    path = f"/v1/applications/{filed.application_id}/survey"
+    for company, free in _FREE.items():
+        slots = [
+            {
+                "slot_id": f"{filed.number}-{place}",
+                "area": "420703",
+                "starts_at": _moment(start),
+                "ends_at": _moment(end),
+            }
+            for place, (start, end) in enumerate(free)
+        ]
+        await device.control("POST", f"/companies/{company}/slots", {"slots": slots})
+    windows = [("11T14:00", "11T17:30"), ("12T08:30", "12T12:00")]
+    offered = {"windows": [{"starts_at": _moment(start), "ends_at": _moment(end)} for start, end in windows]}
+    await device.call("POST", f"{path}/windows", offered)
+
+    async def held() -> dict[str, Any] | None:
+        survey = await device.call("GET", path)
+        return survey if survey["status"] == "held" else None
+
+    survey = await until(world, held, "没有约到共同的时间")
+    said = f"{_when(survey['starts_at'])} 起一小时"
+    tell.step("联办", "四家的空档和企业方便的时间一对", f"第一个都行的时间：{said}，请各家和企业确认")
+    for company in _FREE:
+        word = {"survey_id": survey["survey_id"], "round": survey["round"], "answer": "confirmed"}
+        await device.control("POST", f"/companies/{company}/appointment", word)
+    await device.call("POST", f"{path}/confirmation", {"round": survey["round"]})
+
+    async def fixed() -> bool:
+        return (await device.call("GET", path))["status"] == "fixed"
+
+    await until(world, fixed, "没有都确认")
+    tell.step("企业", "确认在场", "四家都确认，一次上门")
+    await world.travel_to(datetime.fromisoformat(survey["ends_at"]))
+    await _logged_in(world, device, firm)
+
+
 async def _planned(world: World, device: Phone, filed: Filed, tell: Teller) -> None:
-    """The survey measures, the plans come, the enterprise confirms and signs."""
+    """Each company signs its own part, the plans come, the enterprise confirms and signs."""
     for company in filed.orders:
-        await _report(device, filed, company, {"report": "surveyed", "can_supply": True, "distance_m": _DISTANCE_M})
-        await _report(device, filed, company, {"report": "plan_replied", "plan": "从创业大道主管接入"})
-    await _stand(world, device, filed, dict.fromkeys(filed.orders, "plan_replied"))
+        await report(device, filed, company, {"report": "surveyed", "can_supply": True, "distance_m": _DISTANCE_M})
+        await report(device, filed, company, {"report": "plan_replied", "plan": "从创业大道主管接入"})
+    await stand(world, device, filed, dict.fromkeys(filed.orders, "plan_replied"))
     for order_id in filed.orders.values():
         for step in ("plan-confirmation", "contract"):
             await device.call("POST", f"/v1/service-orders/{order_id}/{step}", {"plan_version": 1})
-    case = await _case(device, filed)
-    promise = case["orders"][0]["promise"]
+    promise = (await case_of(device, filed))["orders"][0]["promise"]
     tell.step(
         "企业",
-        "四家方案都看过，同意并签约",
+        "四家各签各的踏勘结论，方案都看过，当场同意并签约",
         f"踏勘 {_DISTANCE_M} 米，承诺 {promise['promised_days']} 个工作日，{promise['due_on']} 前办结（{promise['clause'][:20]}…）",
-        *(
-            f"{day['day']} {'计入' if day['counted'] else '不计'}（{day['name'] or day['why']}）"
-            for day in promise["counted_days"]
-        ),
+        *counted(promise),
     )
 
 
 async def _connected(world: World, device: Phone, firm: Enterprise, filed: Filed, tell: Teller) -> None:
-    """On the second counted day they build and connect, one after another."""
-    promise = (await _case(device, filed))["orders"][0]["promise"]
-    days = [day["day"] for day in promise["counted_days"] if day["counted"]]
-    morning = datetime.combine(datetime.fromisoformat(days[1]).date(), time(9, 30), clock.SHANGHAI)
-    await world.travel_to(max(morning, clock.now() + timedelta(seconds=1)))
+    """They build, and on the third counted day they connect, one after another."""
+    promise = (await case_of(device, filed))["orders"][0]["promise"]
+    days = [datetime.fromisoformat(day["day"]) for day in promise["counted_days"] if day["counted"]]
+    if not any(day["why"] == "make_up" for day in promise["counted_days"] if day["counted"]):
+        raise StoryFailed("调休的星期六没有计入")
+    await world.travel_to(datetime.combine(days[1], time(9), clock.SHANGHAI))
+    for company in filed.orders:
+        await report(device, filed, company, {"report": "construction_started"})
     await _logged_in(world, device, firm)
-    case = await _case(device, filed)
+    await stand(world, device, filed, dict.fromkeys(filed.orders, "constructing"))
+    tell.step("四家", f"{days[1]:%m-%d}，第二个工作日，一起进场", "施工")
+    await world.travel_to(datetime.combine(days[2], time(9, 30), clock.SHANGHAI))
+    await _logged_in(world, device, firm)
+    case = await case_of(device, filed)
     for place, company in enumerate(filed.orders, 1):
-        for report in (
-            {"report": "construction_started"},
-            {"report": "inspected", "passed": True},
-            {"report": "connected"},
-        ):
-            await _report(device, filed, company, report)
-        await _stand(world, device, filed, {company: "connected"})
-        case = await _case(device, filed)
-        tell.step(_NAMES[company], "施工、验收、接通", f"{place} 家已通，阶段 {case['stage']}")
+        for said in ({"report": "inspected", "passed": True}, {"report": "connected"}):
+            await report(device, filed, company, said)
+        await stand(world, device, filed, {company: "connected"})
+        case = await case_of(device, filed)
+        tell.step(_NAMES[company], f"{days[2]:%m-%d}，验收、接通", f"{place} 家已通，阶段 {case['stage']}")
     outcomes = {one["promise"]["outcome"] for one in case["orders"]}
     if case["stage"] != "connected" or outcomes != {"met"}:
         raise StoryFailed(f"没有按时全部接通：{case['stage']} {outcomes}")
@@ -235,20 +291,44 @@ async def _looked_up(device: Phone, passer_by: Phone, firm: Enterprise, filed: F
     tell.step("企业", "翻消息", f"{len(titles)} 条：" + "、".join(dict.fromkeys(reversed(titles))))
 
 
-async def _report(device: Phone, filed: Filed, company: str, report: dict[str, Any]) -> None:
-    await device.control("POST", f"/companies/{company}/report", {"order_id": filed.orders[company], **report})
+async def report(device: Phone, filed: Filed, company: str, said: dict[str, Any]) -> None:
+    """What the company says of its order, by its own system."""
+    await device.control("POST", f"/companies/{company}/report", {"order_id": filed.orders[company], **said})
 
 
-async def _case(device: Phone, filed: Filed) -> dict[str, Any]:
+async def case_of(device: Phone, filed: Filed) -> dict[str, Any]:
+    """The case as its applicant sees it."""
     return await device.call("GET", f"/v1/applications/{filed.application_id}")
 
 
-async def _stand(world: World, device: Phone, filed: Filed, wanted: dict[str, str]) -> None:
+async def stand(world: World, device: Phone, filed: Filed, wanted: dict[str, str]) -> None:
+    """Wait until the orders of these companies stand there.
+
+    Raises:
+        StoryFailed.
+    """
+
     async def stands() -> bool:
-        case = await _case(device, filed)
+        case = await case_of(device, filed)
         return wanted.items() <= {one["company"]: one["status"] for one in case["orders"]}.items()
 
     await until(world, stands, f"没有走到 {wanted}")
+
+
+def counted(promise: dict[str, Any]) -> list[str]:
+    """Each day up to the due date, counted or not, and why."""
+    return [
+        f"{day['day']} {'计入' if day['counted'] else '不计'}：{_WHY[day['why']]}{day['name'] or ''}"
+        for day in promise["counted_days"]
+    ]
+
+
+def _moment(text: str) -> str:
+    return f"2024-10-{text}:00+08:00"
+
+
+def _when(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment).astimezone(clock.SHANGHAI):%m-%d %H:%M}"
 
 
 def _answers(firm: Enterprise) -> dict[str, Any]:

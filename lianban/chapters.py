@@ -24,4 +24,7 @@ async def application_in_turn(world: World, tell: Teller) -> None:
     """Every part, the steps counted on from one to the next."""
     for chapter in APPLICATION:
         print(f"\n  · {chapter.title}", flush=True)
-        await chapter.play(world, tell)
+        try:
+            await chapter.play(world, tell)
+        finally:
+            await world.come_home()

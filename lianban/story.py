@@ -16,6 +16,7 @@ T = TypeVar("T")
 
 _PATIENCE_S = 60.0
 _LOOK_EVERY_S = 0.2
+_SETTLED_S = 0.5
 
 
 class StoryFailed(Exception):
@@ -51,6 +52,14 @@ class World(Protocol):
         """Let the time until `moment` pass at once, here and outside."""
         ...
 
+    async def go_back_to(self, moment: datetime) -> None:
+        """Play what follows in another time, also an earlier one, until :meth:`come_home`."""
+        ...
+
+    async def come_home(self) -> None:
+        """Back to the time that the first :meth:`go_back_to` has left."""
+        ...
+
     async def reconcile(self, day: date) -> list[str]:
         """Reconcile a day that is over; the lines that ``lianban reconcile`` prints."""
         ...
@@ -63,6 +72,7 @@ class Running:
         self.settings = settings
         self._path = settings_path
         self._sandbox_url = sandbox_url
+        self._home_s: float | None = None
 
     def device(self) -> Phone:
         """Somebody's phone or browser, with nobody logged in."""
@@ -78,13 +88,37 @@ class Running:
         Raises:
             StoryFailed: the running system follows no clock.
         """
+        self._show(_offset_s() + max(0.0, (moment - clock.now()).total_seconds()))
+        await self._settle()
+
+    async def go_back_to(self, moment: datetime) -> None:
+        """Move the clock to an earlier time. What other people have is of a later one meanwhile, which hurts nobody in dev.
+
+        Raises:
+            StoryFailed: the running system follows no clock.
+        """
+        if self._home_s is None:
+            self._home_s = _offset_s()
+        self._show(_offset_s() + (moment - clock.now()).total_seconds())
+        await self._settle()
+
+    async def come_home(self) -> None:
+        """Take the offset again that was there before."""
+        if self._home_s is not None:
+            self._show(self._home_s)
+            self._home_s = None
+            await self._settle()
+
+    async def _settle(self) -> None:
+        """API, worker and sandbox look at the clock at each question; what hangs on a leap is begun within a second."""
+        await asyncio.sleep(_SETTLED_S)
+
+    def _show(self, offset_s: float) -> None:
         if self.settings.clock_file is None:
             raise StoryFailed("这个系统的时钟不能拨")
         path = Path(self.settings.clock_file)
-        offset_s = clock.timestamp() - clock.to_real(clock.now()).timestamp()
-        ahead_s = max(0.0, (moment - clock.now()).total_seconds())
         whole = path.with_name(f"{path.name}.new")
-        whole.write_text(f"{offset_s + ahead_s:.3f}")
+        whole.write_text(f"{offset_s:.3f}")
         os.replace(whole, path)
 
     async def reconcile(self, day: date) -> list[str]:
@@ -130,6 +164,10 @@ async def refused(device: Phone, method: str, path: str, body: Any = None, *, ke
     except CallFailed as error:
         return f"{error.status} {error.problem.get('title', '')}（{error.problem.get('code', '')}）"
     raise StoryFailed(f"{path} 应当被拒绝")
+
+
+def _offset_s() -> float:
+    return clock.timestamp() - clock.to_real(clock.now()).timestamp()
 
 
 def at(moment: str) -> str:

@@ -10,7 +10,7 @@ from cities.errors import CityPackInvalid
 from cities.loader import load
 from tests.cities.packs import Fault, again, change, drop, put, versions
 
-BEFORE = date(2025, 12, 31)
+BEFORE = date(2023, 3, 14)
 FAULTS: list[tuple[str, str, Fault, str, str]] = [
     # name, file, fault, path in the file, words
     ("unknown field", "city.toml", put("population", 1), "$", "unknown field `population`"),

@@ -37,6 +37,7 @@ class _Town:
     def __init__(self, spine: Spine) -> None:
         self.settings = spine.services.settings
         self._spine = spine
+        self._home: datetime | None = None
 
     def device(self) -> Phone:
         return _Device(self._spine, self.settings.endpoints.wechat)
@@ -47,6 +48,23 @@ class _Town:
     async def travel_to(self, moment: datetime) -> None:
         await self._spine.travel(moment - clock.now())
         await expire_mandates()  # as the timetable does, twice a minute
+
+        await self._strike()
+
+    async def go_back_to(self, moment: datetime) -> None:
+        self._home = self._home or clock.now()
+        await self._spine.travel(moment - clock.now())
+
+    async def come_home(self) -> None:
+        if self._home is not None:
+            await self._spine.travel(self._home - clock.now())
+
+    async def _strike(self) -> None:
+        """What the timetable does again and again."""
+        services = self._spine.services
+        for work in (services.tolerances.watch, services.credit.confirm_due, services.watch.run):
+            await work()
+            await self._spine.jobs.run()
 
     async def reconcile(self, day: date) -> list[str]:
         parser = argparse.ArgumentParser()
@@ -121,8 +139,13 @@ async def test_an_enterprise_is_connected_to_four_companies_by_one_form(
     assert "（consent_missing）" in said
     assert "4 个子单，两次是同一件" in said
     assert "阶段 your_turn，等企业的：安泰天然气" in said
-    assert "踏勘 420 米，承诺 3 个工作日" in said
+    assert "踏勘 420 米，承诺 3 个工作日，2024-10-15 前办结" in said
+    assert "（papers_needed）\n       ← 缺 建设工程规划许可证、总平面图、给排水和消防图纸" in said
+    assert "第一个都行的时间：10-12 09:30" in said
+    assert "2024-10-12 计入：调休上班，" in said
+    assert "2024-10-13 不计：周末" in said
     assert "1 家已通，阶段 partly_connected" in said
+    assert "10-15，验收、接通" in said
     assert "全部接通，都按时" in said
     assert "（progress_refused）\n       ← connected，4 家的日期" in said
     orders = await fetch(
