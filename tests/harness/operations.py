@@ -373,6 +373,8 @@ async def _gone_far_enough(edge: Edge, person: Person, route: Route, path: str) 
     """The path with the order or the appointment of this person's that stands where the operation needs it."""
     if route.name in _STANDING:
         path = path.replace("{order_id}", await _order(edge, person, _STANDING[route.name]))
+    if route.name in ("papers_state_promise", "papers_sign_promise"):
+        path = path.replace("{application_id}", await _draft(edge, person))
     if route.name == "drafts_file":
         path = path.replace("{draft_id}", await _whole_draft(edge, person))
     if route.name.startswith("surveys_"):
