@@ -41,7 +41,7 @@ end $$;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("models", "0034_permits")]
+    dependencies = [("models", "0035_platform_push")]
 
     initial = False
 
