@@ -5,6 +5,7 @@ from uuid import UUID
 
 from api.calls import Answer, Call
 from api.texts import Output, Page
+from cities.materials import paper_names
 
 
 class CounterCodeView(Output, frozen=True):
@@ -35,7 +36,10 @@ class ActingOfMineList(Output, frozen=True):
 
 
 class DisclosureOfMine(Output, frozen=True):
-    """Somebody has seen a value of the caller's, of an account he was bound to or of an order of his, in clear; `order_number`: which order."""
+    """Somebody has seen a value of the caller's, of an account he was bound to or of an order of his, in clear.
+
+    `order_number`: of which order; `by_system`: a company's system fetched it.
+    """
 
     disclosure_id: UUID
     at: datetime
@@ -44,6 +48,8 @@ class DisclosureOfMine(Output, frozen=True):
     field: str
     purpose: str
     order_number: str | None
+    paper_name: str | None
+    by_system: bool
 
 
 class DisclosureOfMineList(Output, frozen=True):
@@ -79,6 +85,7 @@ async def end_acting(call: Call) -> Answer:
 async def list_disclosures(call: Call) -> Answer:
     query: Page = call.query
     rows = await call.services.desk.disclosures_about(call.caller.person_id, query.after, query.limit)
+    names = paper_names(call.services.city.materials)
     views = [
         DisclosureOfMine(
             row["id"],
@@ -88,6 +95,8 @@ async def list_disclosures(call: Call) -> Answer:
             row["field"],
             row["purpose"],
             row["order_number"],
+            names.get(row["paper"], row["paper"]),
+            row["by_system"],
         )
         for row in rows
     ]

@@ -68,7 +68,7 @@ from domain.identity.staff_sessions import StaffSessions
 from domain.identity.tokens import AccessTokens, TokenKeys
 from domain.materials.materials import Materials
 from domain.materials.needs import Needs
-from domain.materials.reading import StaffReading
+from domain.materials.reading import CompanyReading, StaffReading
 from domain.materials.telling import MaterialTelling
 from domain.materials.tolerances import Tolerances
 from domain.orders.answering import OrderAnswers
@@ -212,6 +212,7 @@ class Keeping(Area):
 
     materials: Materials
     staff_reading: StaffReading
+    company_reading: CompanyReading
     material_telling: MaterialTelling
 
 

@@ -24,20 +24,6 @@ SlotId = Annotated[str, Meta(pattern=r"\A[0-9A-Za-z_-]{1,64}\Z")]
 MAX_REPORTS = 1000
 
 
-class OrderMaterial(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A material of the applicant's that this company may see: what it is for, and the bytes' own facts.
-
-    `promised_on`: still missing, and until when it is promised.
-    """
-
-    requirement: str
-    material_id: str | None = None
-    media_type: str | None = None
-    sha256: str | None = None
-    bytes: int | None = None
-    promised_on: date | None = None
-
-
 class Lead(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of a pushed project: the company goes to the enterprise by itself (主动上门), before these days."""
 
@@ -64,7 +50,6 @@ class SentOrder(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     consented_at: datetime
     common: dict[str, Any]
     part: dict[str, Any]
-    materials: tuple[OrderMaterial, ...] = ()
     source: Literal["applicant", "platform_push"] = "applicant"
     lead: Lead | None = None
     """With the source ``platform_push`` only."""
@@ -97,6 +82,7 @@ class OrderNotice(msgspec.Struct, frozen=True, omit_defaults=True):
         "request_refused",
         "paused",
         "resumed",
+        "material_added",
         "appointment_held",
         "appointment_fixed",
         "appointment_cancelled",

@@ -145,6 +145,7 @@ LISTENERS: dict[str, dict[str, Listener]] = {
     "platform_push.filed": {"platform.return_push_filed": return_status},
     "platform_push.stuck": {},
     "platform_push.dismissed": {"platform.return_push_dismissed": return_status},
+    "application.paper_added": {"orders.tell_paper_added": tell_company},
     "service_order.created": {
         "orders.tell_order_created": tell_company,
         "surveys.follow_order_created": survey_follows,

@@ -72,7 +72,7 @@ from domain.identity.tokens import AccessTokens, RefreshTokens, TokenKeys
 from domain.materials.apart import Inspector
 from domain.materials.materials import Materials
 from domain.materials.needs import Needs
-from domain.materials.reading import StaffReading
+from domain.materials.reading import CompanyReading, StaffReading
 from domain.materials.store import BucketStore, DiskStore, Store
 from domain.materials.telling import MaterialTelling
 from domain.materials.tolerances import Tolerances
@@ -133,7 +133,7 @@ def compose(settings: Settings) -> Services:
     billing = _billing(settings, ground, outside, money, clients)
     promises = _promises(ground)
     rules = _rules(ground, promises)
-    keeping = _keeping(settings, ground, clients)
+    keeping = _keeping(settings, ground, clients, rules)
     work = _work(ground, outside, promises, rules)
     applications = _applications(ground, identity, rules, work)
     pushed = _pushed(ground, applications, clients)
@@ -307,12 +307,13 @@ def _rules(ground: Ground, promises: Promises) -> Rules:
     )
 
 
-def _keeping(settings: Settings, ground: Ground, clients: Clients) -> Keeping:
+def _keeping(settings: Settings, ground: Ground, clients: Clients, rules: Rules) -> Keeping:
     city, vault = ground.city, ground.vault
     materials = Materials(city, vault, _store(settings, clients), ground.limiter, Inspector(), None)
     return Keeping(
         materials=materials,
-        staff_reading=StaffReading(city, vault, materials),
+        staff_reading=StaffReading(city, vault, materials, rules.needs),
+        company_reading=CompanyReading(city, vault, materials, rules.needs),
         material_telling=MaterialTelling(city, ground.intents),
     )
 

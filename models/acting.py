@@ -119,16 +119,24 @@ async def note_payment(acting_id: UUID, payment_id: UUID) -> bool:
 
 
 class Disclosure(Model):
-    """A member of staff has seen a personal value unmasked: who, whose, which, why. Never changed."""
+    """A member of staff has seen a personal value unmasked: who, whose, which, why. Never changed.
+
+    Or a company's system has, which signed with the key `keyid`; `unit` is where he works, or the company.
+    """
 
     id = fields.UUIDField(primary_key=True)
     at = fields.DatetimeField()
-    staff: Any = fields.ForeignKeyField("models.StaffUser", related_name="disclosures", on_delete=fields.RESTRICT)
+    staff: Any = fields.ForeignKeyField(
+        "models.StaffUser", related_name="disclosures", on_delete=fields.RESTRICT, null=True
+    )
     staff_id: Any
+    keyid = fields.CharField(max_length=64, null=True)
     unit = fields.CharField(max_length=40)
     subject = fields.CharField(max_length=20)
     subject_id = fields.UUIDField()
     field = fields.CharField(max_length=20)
+    material_id = fields.UUIDField(null=True)
+    """Which material, where one was read."""
     purpose = fields.CharField(max_length=20)
     note = fields.BinaryField()
     request_id = fields.CharField(max_length=40)
@@ -136,6 +144,7 @@ class Disclosure(Model):
     class Meta:
         table = "disclosure"
         constraints = (
+            CheckConstraint(name="disclosure_one_reader", check="num_nonnulls(staff_id, keyid) = 1"),
             CheckConstraint(
                 name="disclosure_subject_known",
                 check="subject in ('utility_account', 'person', 'service_order', 'platform_push')",
@@ -153,7 +162,8 @@ CONCERNS = {
 }
 """Subject of a disclosure → whom it concerns: the person, who was bound to the account then, who applied or filed as an agent."""
 _ABOUT = f"""
-select d.id, d.at, d.unit, d.subject, d.field, d.purpose,
+select d.id, d.at, d.unit, d.subject, d.field, d.purpose, (d.staff_id is null) as by_system,
+  (select m.kind from material m where m.id = d.material_id) as paper,
   (select o.number from service_order o where d.subject = 'service_order' and o.id = d.subject_id) as order_number
 from disclosure d
 where ({" or ".join(f"(d.subject = '{subject}' and {concerns})" for subject, concerns in CONCERNS.items())})

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 from sanic import HTTPResponse, Sanic
 from sanic import Request as HTTPRequest
 
-from sandbox import companies_control, companies_files, companies_orders, spoiling
+from sandbox import companies_control, companies_files, companies_materials, companies_orders, spoiling
 from sandbox.companies_book import SCHEMA, Book, Company
 from sandbox.companies_events import Outbox
 from sandbox.companies_http import Door
@@ -60,6 +60,7 @@ def _of(context: Context) -> _Companies:
     context.state.define(spoiling.SCHEMA)
     context.state.define(companies_files.SCHEMA)
     context.state.define(companies_orders.SCHEMA)
+    context.state.define(companies_materials.SCHEMA)
     configured = [Company.read(config) for config in context.config.get("companies", ())]
     books = {company.code: Book(company, context.state, context.clock) for company in configured}
     if len(books) != len(configured):

@@ -1,13 +1,14 @@
 """``/control/companies``: what the companies' own staff would do, without a signature and on loopback only."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sanic import Request, Sanic
 
 from sandbox import companies_crews as crews
 from sandbox import companies_files as files
+from sandbox import companies_materials as materials
 from sandbox import companies_orders as orders
 from sandbox import companies_posting_files as posting_files
 from sandbox import spoiling
@@ -51,6 +52,12 @@ def mount(app: Sanic, context: Context, books: Mapping[str, Book], outbox: Outbo
         except (KeyError, TypeError, ValueError) as error:
             raise ControlError(f"{type(error).__name__}: {error}") from error
 
+    _mount_asking(app, context, book_of, outbox)
+
+
+def _mount_asking(app: Sanic, context: Context, book_of: Callable[[str], Book], outbox: Outbox) -> None:
+    """What the company's system asks of the platform."""
+
     @app.post(f"{PREFIX}/<code:str>/qr-codes", name="control_company_qr_codes")
     async def qr_codes(request: Request, code: str) -> Reply:
         body = {"label": "账单"} | body_of(request)
@@ -65,6 +72,14 @@ def mount(app: Sanic, context: Context, books: Mapping[str, Book], outbox: Outbo
     async def revoke(request: Request, code: str) -> Reply:
         path = "/company/v1/qr-codes/revoke"
         return json_reply(await ask_platform(book_of(code), context.http, path, body_of(request)))
+
+    @app.post(f"{PREFIX}/<code:str>/materials", name="control_company_materials")
+    async def fetch_materials(request: Request, code: str) -> Reply:
+        order_id = body_of(request).get("order_id")
+        if not isinstance(order_id, str):
+            raise ControlError("order_id is text")
+        book = book_of(code)
+        return json_reply(await materials.collect(book, order_id, outbox.fetcher(book)))
 
 
 def _account(book: Book, _: Outbox, body: dict[str, Any]) -> dict[str, Any]:

@@ -8,13 +8,16 @@ from sandbox.clock import SHANGHAI
 from sandbox.companies_book import Book
 from sandbox.companies_codes import moment
 
-MANUAL: Final[dict[str, Any]] = {"mode": "manual", "step_s": 0.0, "survey": "joint", "facts": {}}
+MANUAL: Final[dict[str, Any]] = {"mode": "manual", "step_s": 0.0, "survey": "joint", "facts": {}, "materials": False}
 OVER: Final = frozenset({"refused", "failed", "handed_back", "withdrawal_agreed", "archived"})
 _AFTER_CONTRACT: Final = ("construction_started", "inspected", "connected", "archived")
 
 
 def mode(book: Book) -> dict[str, Any]:
-    """How the company works its orders: `mode` manual or auto, `step_s` between two reports, `survey` joint or alone, `facts` of each survey."""
+    """How the company works its orders: `mode` manual or auto, `step_s` between two reports, `survey` joint or alone, `facts` of each survey.
+
+    `materials`: the papers are fetched as well.
+    """
     return MANUAL | json.loads(book.setting("order_mode", "{}"))
 
 
@@ -24,8 +27,8 @@ def choose(book: Book, body: dict[str, Any]) -> dict[str, Any]:
     chosen["step_s"] = float(chosen["step_s"])
     if chosen["mode"] not in ("manual", "auto") or chosen["survey"] not in ("joint", "alone"):
         raise ValueError("mode is manual or auto, survey is joint or alone")
-    if chosen["step_s"] < 0 or not isinstance(chosen["facts"], dict):
-        raise ValueError("step_s is not negative, facts is an object")
+    if chosen["step_s"] < 0 or not isinstance(chosen["facts"], dict) or not isinstance(chosen["materials"], bool):
+        raise ValueError("step_s is not negative, facts is an object, materials is true or false")
     book.set("order_mode", json.dumps(chosen))
     return chosen
 

@@ -13,6 +13,7 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sandbox import companies_crews as crews
+from sandbox import companies_materials as materials
 from sandbox import companies_postings as postings
 from sandbox import http_signatures as signatures
 from sandbox.companies_book import Book
@@ -78,6 +79,8 @@ class Outbox:
                         self.add(book, "posting.answered", answered)
             if crews.is_at_work(book):
                 is_idle = False
+                for order_id in materials.due(book) if crews.mode(book)["materials"] else ():
+                    self._context.spawn(materials.collect(book, order_id, self.fetcher(book)))
                 with book.state.transaction():
                     for kind, data in crews.work(book):
                         self.add(book, kind, data)
@@ -89,6 +92,15 @@ class Outbox:
                     self._on_their_way.add(row["id"])
                     self._context.spawn(self._send(book, row))
         return is_idle
+
+    def fetcher(self, book: Book) -> materials.Fetch:
+        """The company's signed GETs."""
+
+        async def fetch(path: str) -> tuple[int, bytes, str]:
+            response = await get_signed(book, self._context.http, path)
+            return response.status_code, response.content, response.headers.get("content-type", "")
+
+        return fetch
 
     async def _send(self, book: Book, row: dict[str, Any]) -> None:
         last_answer = ""
@@ -170,6 +182,23 @@ async def ask_platform(book: Book, http: httpx.AsyncClient, path: str, body: Map
     except ValueError:
         answer = response.text
     return {"status": response.status_code, "answer": answer, "signature_error": signature_error}
+
+
+async def get_signed(book: Book, http: httpx.AsyncClient, path: str) -> httpx.Response:
+    """A signed GET at the platform whose answer has been proven.
+
+    Raises ``httpx.HTTPError``; :class:`SignatureError` when a signed status was not signed for this request.
+    """
+    address = httpx.URL(book.company.platform_url + path)
+    request = Request("GET", address.netloc.decode("ascii"), address.raw_path.decode("ascii"), [], b"", address.scheme)
+    added = signatures.sign_request(request, book.signing_key(), int(book.clock.timestamp()), signatures.new_nonce())
+    request = replace(request, fields=list(added))
+    response = await http.get(address, headers=list(added))
+    if response.status_code in (200, 404, 409, 422):
+        fields = [(name, value) for name, value in response.headers.multi_items()]
+        signed = Response(response.status_code, fields, response.content)
+        signatures.verify_response(signed, request, book.company.lianban_keys, book.clock.timestamp())
+    return response
 
 
 def due_s(row: Mapping[str, Any], pace: float) -> float:

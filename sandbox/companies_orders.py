@@ -9,6 +9,7 @@ from datetime import UTC
 from typing import Any, Final
 
 from sandbox import companies_codes as codes
+from sandbox import companies_materials as materials
 from sandbox.companies_book import Book
 from sandbox.companies_codes import Refusal, wrong
 
@@ -148,6 +149,7 @@ def orders(book: Book) -> list[dict[str, Any]]:
             "content": json.loads(row["content"]),
             "reports": reports(book, row["order_id"]),
             "notices": notices(book, row["order_id"]),
+            "materials": materials.kept(book, row["order_id"]),
         }
         for row in rows
     ]
@@ -184,10 +186,5 @@ def _content(body: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(body.get(name), dict):
             raise wrong(name)
         content[name] = body[name]
-    materials = body.get("materials", [])
-    if not isinstance(materials, list) or not all(
-        isinstance(one, dict) and one.get("requirement") for one in materials
-    ):
-        raise wrong("materials")
     lead = {"lead": body["lead"]} if isinstance(body.get("lead"), dict) else {}
-    return content | {"materials": materials, "source": body.get("source", "applicant")} | lead
+    return content | {"source": body.get("source", "applicant")} | lead

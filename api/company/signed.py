@@ -23,6 +23,30 @@ def verified_company(call: Call, company: str | None = None) -> str:
     Raises:
         SignatureWrong: nobody we know signed it, or not as agreed.
     """
+    return _verified(call, company)[0]
+
+
+async def joined_company(call: Call) -> JoinedCompany:
+    """The joined company that signed this request, which has no id of its own: its nonce serves once.
+
+    Raises:
+        SignatureWrong: also for a request that came before.
+    """
+    return (await signer(call))[0]
+
+
+async def signer(call: Call) -> tuple[JoinedCompany, str]:
+    """The same with the id of the key that signed. Raises SignatureWrong."""
+    code, keyid = _verified(call)
+    company = call.services.companies.get(code)
+    if not await nonce.use(company.code, request_nonce(call.header_pairs)):
+        log.warning("company.nonce_seen_before", company=company.code)
+        raise SignatureWrong
+    failpoint("company_nonce.committed")
+    return company, keyid
+
+
+def _verified(call: Call, company: str | None = None) -> tuple[str, str]:
     services = call.services
     authority = urlsplit(services.settings.public_url).netloc
     target = call.path_text + (f"?{call.query_text}" if call.query_text else "")
@@ -32,26 +56,13 @@ def verified_company(call: Call, company: str | None = None) -> str:
         if not keys:
             continue
         try:
-            verify_company_request(call.method, authority, target, call.header_pairs, call.raw, keys, clock.now())
-            return code
+            return code, verify_company_request(
+                call.method, authority, target, call.header_pairs, call.raw, keys, clock.now()
+            )
         except SignatureRefused as refused:
             reason = refused.reason if reason == "unknown_key" else reason
     log.warning("company.signature_refused", company=company, reason=reason)
     raise SignatureWrong
-
-
-async def joined_company(call: Call) -> JoinedCompany:
-    """The joined company that signed this request, which has no id of its own: its nonce serves once.
-
-    Raises:
-        SignatureWrong: also for a request that came before.
-    """
-    company = call.services.companies.get(verified_company(call))
-    if not await nonce.use(company.code, request_nonce(call.header_pairs)):
-        log.warning("company.nonce_seen_before", company=company.code)
-        raise SignatureWrong
-    failpoint("company_nonce.committed")
-    return company
 
 
 def answer_signature(

@@ -4,7 +4,7 @@ from api.access import COMPANY, PLATFORM
 from api.callbacks import alipay, wechat, wechat_pay
 from api.callbacks import companies as company_events
 from api.calls import Route
-from api.company import qr_codes
+from api.company import materials, qr_codes
 from api.errors import RequestMalformed, SignatureWrong
 from api.texts import Failure
 from core.errors import NotFound
@@ -12,6 +12,8 @@ from core.redis import RateLimited
 from domain.billing.accounts import CompanyAway
 from domain.billing.scene_codes import WeChatCodesAway
 from domain.companies import CompanyNotJoined
+from domain.materials.materials import LinkRefused, MaterialWithheld
+from domain.materials.store import StoreAway
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -58,5 +60,14 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST", "/company/v1/qr-codes/revoke", qr_codes.revoke, COMPANY, "收费单位作废二维码", None, 204, raw=True, body=qr_codes.QrCodeRevocation,
         errors=(SignatureWrong, RequestMalformed, NotFound, CompanyNotJoined), tag="收费单位", example={"token": "{qr_token}"},
+    ),
+    Route(
+        "GET", "/company/v1/service-orders/{order_id}/materials", materials.list_materials, COMPANY, "子单的材料，和没有交的靠什么免交",
+        materials.LinkedMaterials, raw=True, errors=(SignatureWrong, NotFound, CompanyNotJoined), tag="收费单位", shed="search",
+    ),
+    Route(
+        "GET", "/company/v1/service-orders/{order_id}/materials/{material_id}/{material_link}", materials.read, COMPANY, "领取子单的一份材料",
+        None, raw=True, media_type="application/octet-stream",
+        errors=(SignatureWrong, NotFound, CompanyNotJoined, MaterialWithheld, LinkRefused, StoreAway), tag="收费单位", shed="search",
     ),
 )  # fmt: skip

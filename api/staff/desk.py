@@ -123,17 +123,19 @@ class Revealed(Output, frozen=True):
 
 
 class DisclosureView(Output, frozen=True):
-    """Who saw which value, when and why."""
+    """Who saw which value, when and why: a member of staff, or a company's system by its key `keyid`."""
 
     disclosure_id: UUID
     at: datetime
-    staff_id: UUID
+    staff_id: UUID | None
+    keyid: str | None
     unit: str
     subject: str
     subject_id: UUID
     field: str
     purpose: str
     note: str
+    material_id: UUID | None
 
 
 class DisclosureList(Output, frozen=True):
@@ -200,7 +202,17 @@ async def list_disclosures(call: Call) -> Answer:
     rows = await call.services.desk.disclosures(call.staff, query.after, query.limit)
     views = [
         DisclosureView(
-            row.id, row.at, row.staff_id, row.unit, row.subject, row.subject_id, row.field, row.purpose, note
+            row.id,
+            row.at,
+            row.staff_id,
+            row.keyid,
+            row.unit,
+            row.subject,
+            row.subject_id,
+            row.field,
+            row.purpose,
+            note,
+            row.material_id,
         )
         for row, note in rows
     ]

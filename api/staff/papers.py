@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from api.calls import Answer, Call
+from api.company.materials import PaperStanding, standings
 from api.materials import LinkQuery, MaterialView, file, link_view, view
 from api.texts import Input, Output
 
@@ -17,9 +18,10 @@ class OrderMaterial(Output, frozen=True):
 
 
 class OrderMaterials(Output, frozen=True):
-    """What the company may read of the application's papers."""
+    """What the company may read of the application's papers, and what stands for those that were not handed in."""
 
     papers: list[OrderMaterial]
+    not_handed_in: list[PaperStanding]
 
 
 class MaterialReveal(Input, frozen=True):
@@ -30,8 +32,9 @@ class MaterialReveal(Input, frozen=True):
 
 
 async def list_papers(call: Call) -> Answer:
-    found = await call.services.staff_reading.of_order(call.staff, call.path["order_id"])
-    return Answer(OrderMaterials([OrderMaterial(one.requirement, view(call, one.material)) for one in found]))
+    found, needs = await call.services.staff_reading.of_order(call.staff, call.path["order_id"])
+    papers = [OrderMaterial(one.requirement, view(call, one.material)) for one in found]
+    return Answer(OrderMaterials(papers, standings(needs)))
 
 
 async def link(call: Call) -> Answer:

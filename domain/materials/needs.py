@@ -22,6 +22,7 @@ from domain.materials.materials import MaterialWithheld
 from domain.materials.tolerances import OPEN, Tolerances
 from models.access import Principal
 from models.application import Application, ApplicationStatus, way_to_application
+from models.lifecycle import announce
 from models.material import EvidenceContest, Material, MaterialStatus, MaterialUse
 from models.share import note_use
 from models.tolerance import Tolerance
@@ -151,7 +152,12 @@ class Needs:
                 raise MaterialWithheld
             if rule is None or rule.paper != material.kind:
                 raise RequirementUnknown(requirement=requirement)
-            await fetch(_USE, ids.new_id(), material_id, application_id, requirement, caller.user_id, clock.now())
+            added = await fetch(
+                _USE, ids.new_id(), material_id, application_id, requirement, caller.user_id, clock.now()
+            )
+            if added and application.status == ApplicationStatus.FILED:
+                data = {"requirement": requirement}
+                await announce("application.paper_added", "application", application_id, caller.actor, data)
             await self._tolerances.fulfil(application_id, requirement, material_id, caller.actor)
         return await self.of(application)
 
@@ -317,7 +323,7 @@ from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[]) as row (
 """
 _USE = """
 insert into material_use (id, material_id, application_id, requirement, actor_user_id, created_at) values ($1, $2, $3, $4, $5, $6)
-on conflict (application_id, requirement, material_id) where ended_at is null do nothing
+on conflict (application_id, requirement, material_id) where ended_at is null do nothing returning id
 """
 _END_USE = """
 update material_use u set ended_at = $3 from application a

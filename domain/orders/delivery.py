@@ -29,7 +29,7 @@ from models.application import Application
 from models.consent import Consent
 from models.lifecycle import SYSTEM, Actor, Event, StaleState, born, move
 from models.order_telling import ORDER_TELLING, OrderTelling, TellingStatus
-from models.service_order import OrderStatus, ServiceOrder
+from models.service_order import ENDS, OrderStatus, ServiceOrder
 
 log = get_logger(__name__)
 
@@ -61,6 +61,8 @@ APPOINTMENTS = {
     "survey.cancelled": "appointment_cancelled",
 }
 """Event → what its company is told of it. An event of a survey goes to every company that was booked for its round."""
+PAPER_ADDED = "application.paper_added"
+"""Goes to the companies whose service asks for the paper."""
 
 _NEXT = "select coalesce(max(number), 0) + 1 as number, coalesce(max(revision), 0) + 1 as revision from order_telling where order_id = $1"
 _EARLIER = """
@@ -73,6 +75,9 @@ _LOCK_ORDER = "select 1 from service_order o join order_telling t on t.order_id 
 _BOOKED = """
 select b.order_id, s.code from survey_booking b join survey_slot s on s.id = b.slot_id
 where b.survey_id = $1 and b.round = $2 order by b.company
+"""
+_OPEN = """
+select id from service_order where application_id = $1 and service = any($2::text[]) and status <> all($3::text[]) order by number
 """
 _LATE = """
 select company, count(*) as count, min(created_at) as since from order_telling
@@ -98,6 +103,9 @@ class OrderDelivery:
         """
         if event.kind in APPOINTMENTS:
             await self._appointment(event)
+            return
+        if event.kind == PAPER_ADDED:
+            await self._paper_added(event)
             return
         order_id = UUID(event.data.get("order_id") or str(event.subject_id))
         if event.kind in ORDERS:
@@ -153,6 +161,15 @@ class OrderDelivery:
         for row in await fetch(_BOOKED, event.subject_id, event.data["round"]):
             data = told | {"slot_id": row["code"]}
             await self._write(row["order_id"], event.id, "notice", APPOINTMENTS[event.kind], data)
+
+    async def _paper_added(self, event: Event) -> None:
+        requirement = event.data["requirement"]
+        services = {
+            service for one in self._city.materials.requirements if one.code == requirement for service in one.services
+        }
+        over = [status.value for status in ENDS]
+        for row in await fetch(_OPEN, event.subject_id, list(services), over):
+            await self._write(row["id"], event.id, "notice", "material_added", {"requirement": requirement})
 
     async def _write(self, order_id: UUID, cause_id: UUID, kind: str, notice: str | None, data: dict[str, Any]) -> None:
         try:

@@ -168,11 +168,22 @@ class Operations:
         return back.headers["location"].partition("#handover=")[2]
 
     async def _signed(self, route: Route) -> httpx.Response:
-        query, headers, body = await self.signed(route)
-        path = route.path.replace("{company}", "water")
+        path = await self._path_of_company(route.path)
+        query, headers, body = await self.signed(route, path)
         return await self.edge.http.request(route.method, path, params=query, headers=headers, content=body)
 
-    async def signed(self, route: Route) -> Signed:
+    async def _path_of_company(self, path: str) -> str:
+        """The path with an order of the water company's and a paper that serves it."""
+        path = path.replace("{company}", "water")
+        if "{order_id}" in path:
+            found = await _paper_of_order(self.edge, await staff.member(self.edge.spine.services, "water", "handler"))
+            made = self.edge.spine.services.materials.link_for(
+                UUID(found["material_id"]), "company:water", f"order:{found['order_id']}"
+            )
+            path = path.format(**found, material_link=made.text)
+        return path
+
+    async def signed(self, route: Route, path: str = "") -> Signed:
         """What the company, the platform or the device sends; a device about a card of its own choice."""
         edge = self.edge
         match route.name:
@@ -200,7 +211,7 @@ class Operations:
             route.example,
             {name: await edge.spine.qr(await edge.spine.account()) for name in placeholders(route.example)},
         )
-        return edge.senders.company("water", route.method, route.path.replace("{company}", "water"), body)
+        return edge.senders.company("water", route.method, path or made_up(route.path), body)
 
     async def _trade(self) -> dict[str, Any]:
         """A trade as WeChat Pay tells of it, of an order that is really paid."""
@@ -220,6 +231,12 @@ class Operations:
             "payer": {"sp_openid": person.citizen.openid},
             "amount": {"total": 4199, "payer_total": 4199, "currency": "CNY", "payer_currency": "CNY"},
         }  # fmt: skip
+
+
+def made_up(path: str) -> str:
+    """A path of the water company's, about nothing that there is."""
+    nothing = dict.fromkeys(("order_id", "material_id", "card_read_id"), UUID(int=7))
+    return path.format(company="water", material_link="1.somebody-s", **nothing)
 
 
 _OF_A_DAY = ("staff_desk_list_payments", "staff_deadlines_show_fees")

@@ -23,11 +23,11 @@ class Senders:
         self._authority = authority
 
     def company(self, code: str, method: str, path: str, body: Any) -> Signed:
-        """A company's call under its first key."""
+        """A company's call under its first key; a GET has no body."""
         company = next(company for company in self._known["companies"] if company["code"] == code)
         key = PrivateKey.load(company["private_keys"][0]["keyid"], company["private_keys"][0]["key"])
         content = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
-        fields = [("Content-Type", "application/json")]
+        content, fields = (b"", []) if method == "GET" else (content, [("Content-Type", "application/json")])
         request = Request(method, self._authority, path, fields, content)
         added = http_signatures.sign_request(request, key, int(clock.timestamp()), http_signatures.new_nonce())
         return {}, dict([*fields, *added]), content
