@@ -163,6 +163,18 @@ class Materials(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bucket: ObjectStore | None = None
 
 
+class Scanner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A clamd that looks at materials: `address` is ``unix:/run/clamav/clamd.ctl`` or ``tcp://127.0.0.1:3310``.
+
+    `most_bytes` is at most what clamd takes (its StreamMaxLength), `timeout_s` for the whole of a scan. It gets papers in clear, so where
+    real people are served it stands on the same machine.
+    """
+
+    address: str
+    timeout_s: float = 60.0
+    most_bytes: int = 25_000_000
+
+
 class Endpoints(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base addresses of the platforms; the sandbox stands in for them in dev."""
 
@@ -205,6 +217,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Without it no text messages leave, and phone numbers are proved by WeChat only."""
     materials: Materials = Materials()
     """Where one of several machines serves, it is a bucket, or a folder that all of them share."""
+    scanner: Scanner | None = None
+    """None: nobody looks for viruses, and materials stay ``unscanned``."""
     endpoints: Endpoints = Endpoints()
     identity_sources: dict[str, IdentitySource] = {}
     return_urls: list[str] = []
@@ -295,11 +309,28 @@ def check(settings: Settings) -> None:
     _check_live_keys(settings)
     if (settings.materials.folder is None) == (settings.materials.bucket is None):
         raise SettingsInvalid("materials: a folder or a bucket is needed, and not both")
+    _check_scanner(settings)
     if settings.alipay is not None:
         _check_alipay(settings.alipay, settings.companies)
     _check_identity_sources(settings)
     if settings.is_open_world:
         _check_open_world(settings)
+
+
+def _check_scanner(settings: Settings) -> None:
+    if settings.scanner is None:
+        return
+    address = urlsplit(settings.scanner.address)
+    try:
+        is_whole = bool(address.path) if address.scheme == "unix" else bool(address.hostname and address.port)
+    except ValueError:
+        is_whole = False
+    if address.scheme not in ("unix", "tcp") or not is_whole:
+        raise SettingsInvalid("scanner.address: unix:/path or tcp://host:port")
+    if settings.scanner.timeout_s <= 0 or settings.scanner.most_bytes <= 0:
+        raise SettingsInvalid("scanner: timeout_s and most_bytes are more than nothing")
+    if settings.is_open_world and address.scheme == "tcp" and address.hostname not in ("127.0.0.1", "::1", "localhost"):
+        raise SettingsInvalid("scanner.address: papers go there in clear, so it is on this machine")
 
 
 def _check_push_keys(settings: Settings) -> None:

@@ -154,6 +154,7 @@ def register(app: procrastinate.App, services: Services) -> None:
         ("tolerances.watch", "*/10 * * * * 35", _timed(services.tolerances.watch)),
         ("credit.confirm", "5 * * * * 43", _timed(services.credit.confirm_due)),
         ("materials.sweep", "25 4 * * * 29", _timed(services.materials.sweep)),
+        ("materials.scan_waiting", "50 4 * * * 17", _timed(services.materials.scan_waiting)),
         ("deadlines.watch", "* * * * * 37", _timed(services.watch.run)),
         ("notifications.expire", "*/10 * * * * 23", _timed(services.delivery.expire)),
         ("billing.report_delayed", "20 1 * * * 13", _timed(services.posting.report_delayed)),

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Mapping
 from dataclasses import fields
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,7 @@ from domain.services import (
 )
 from domain.surveys.appointments import Surveys
 from domain.surveys.parts import Parts
+from gateways.clamd import Clamd
 from lianban.clients import Clients, connect, public_keys, signing_key
 from models.reconciliation import COMPANY
 from notifications.channels import Channel
@@ -309,13 +311,18 @@ def _rules(ground: Ground, promises: Promises) -> Rules:
 
 def _keeping(settings: Settings, ground: Ground, clients: Clients, rules: Rules) -> Keeping:
     city, vault = ground.city, ground.vault
-    materials = Materials(city, vault, _store(settings, clients), ground.limiter, Inspector(), None)
+    materials = Materials(city, vault, _store(settings, clients), ground.limiter, Inspector(), _scanner(settings))
     return Keeping(
         materials=materials,
         staff_reading=StaffReading(city, vault, materials, rules.needs),
         company_reading=CompanyReading(city, vault, materials, rules.needs),
         material_telling=MaterialTelling(city, ground.intents),
     )
+
+
+def _scanner(settings: Settings) -> Clamd | None:
+    asked = settings.scanner
+    return Clamd(asked.address, timedelta(seconds=asked.timeout_s), asked.most_bytes) if asked else None
 
 
 def _store(settings: Settings, clients: Clients) -> Store:

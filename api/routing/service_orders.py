@@ -93,6 +93,7 @@ ROUTES: tuple[Route, ...] = (
     _verb("inspection", orders.inspect, "验收，通过或者要整改", orders.OrderInspection, {"passed": True}),
     _verb("rectification", orders.rectify, "整改做完了"),
     _verb("connection", orders.connect, "接通", orders.OrderConnection, {"account_number": "0209012345"}, (PapersMissing,)),
+    _verb("cost", orders.state_cost, "红线外的费用实际是多少", orders.OrderCost, {"amount_fen": 1250000}),
     _verb("archive", orders.archive, "归档", orders.OrderArchive, {"file_number": "2026-BZ-000017"}),
     _verb(
         "extension-request", orders.ask_extension, "到期前要求延期，由主管决定", orders.OrderDays, {"days": 2, "note": "管沟遇岩石"},

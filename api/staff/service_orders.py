@@ -229,6 +229,12 @@ class OrderDays(Input, frozen=True):
     note: Words
 
 
+class OrderCost(Input, frozen=True):
+    """What the connection outside the red line came to, in fen; who bears it is the city's rule."""
+
+    amount_fen: Annotated[int, Meta(ge=0, le=1_000_000_000_00)]
+
+
 class OrderPause(Input, frozen=True):
     """A reason of the closed list, and the evidence."""
 
@@ -356,6 +362,14 @@ async def resume(call: Call) -> Answer:
 
 async def agree_withdrawal(call: Call) -> Answer:
     return await _do(call, reports.WithdrawalAgreed)
+
+
+async def state_cost(call: Call) -> Answer:
+    """Whoever bears it by the rule: what it came to."""
+    await call.services.order_costs.state(
+        call.path["order_id"], call.staff.unit.company, call.body.amount_fen, call.staff.actor
+    )
+    return await _outcome(call, "done")
 
 
 async def redispatch(call: Call) -> Answer:

@@ -37,6 +37,8 @@ ERASE_TASK = "materials.erase"
 _DAY = timedelta(days=1)
 _CONTENT = "material.content"
 _ORPHAN_AFTER = timedelta(hours=6)
+_MOST_WAITING = 2000
+_WAITING = "select id from material where status = 'unscanned' and created_at < $1 order by id limit $2"
 _ONCE = ("material_once_per_person", "material_once_per_organization")
 
 
@@ -211,6 +213,16 @@ class Materials:
             if material.status == MaterialStatus.UNSCANNED:
                 event = "found_clean" if verdict == "clean" else "found_infected"
                 await move(MATERIAL, material, event, SYSTEM)
+
+    async def scan_waiting(self) -> int:
+        """Ask again for what nobody has looked at, so that a scanner that is connected later, or was away for long, sees everything; how many."""
+        if self._scanner is None:
+            return 0
+        rows = await fetch(_WAITING, clock.now() - _ORPHAN_AFTER, _MOST_WAITING)
+        for row in rows:
+            async with transaction():
+                await enqueue(SCAN_TASK, material_id=row["id"])
+        return len(rows)
 
     async def erase(self, material_id: UUID) -> None:
         """Remove the bytes of a removed material, and say when."""

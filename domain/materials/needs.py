@@ -157,7 +157,7 @@ class Needs:
             )
             if added and application.status == ApplicationStatus.FILED:
                 data = {"requirement": requirement}
-                await announce("application.paper_added", "application", application_id, caller.actor, data)
+                await announce("application.paper_added", "application_paper", application_id, caller.actor, data)
             await self._tolerances.fulfil(application_id, requirement, material_id, caller.actor)
         return await self.of(application)
 

@@ -7,13 +7,15 @@ import msgspec
 
 from core.crypto import Vault
 from core.database import transaction
+from core.errors import NotFound
 from core.failpoint import failpoint
 from domain.fees.bearing import Fees
 from domain.fees.units import Kilowatts
 from domain.orders.content import corrected
 from domain.orders.papers import Papers
+from models import audit
 from models.application import Application
-from models.lifecycle import SYSTEM
+from models.lifecycle import SYSTEM, Actor
 from models.service_order import OrderStatus, ServiceOrder
 
 KIND = "service_order"
@@ -39,6 +41,19 @@ class OrderCosts:
             area = application.area[:6] if application.area else None
             await self._fees.claim(KIND, order.id, order.company, area, kw, SYSTEM)
         failpoint("order.cost_recorded_committed")
+
+    async def state(self, order_id: UUID, company: str | None, amount_fen: int, actor: Actor) -> None:
+        """The company says what its order came to outside the red line; a later word takes the place of an earlier one, both are on record.
+
+        Raises:
+            NotFound: no order of this company that was accepted and has not come to nothing.
+        """
+        if not await ServiceOrder.exists(id=order_id, company=company):
+            raise NotFound("service_order")
+        await self.record(order_id)
+        async with transaction():
+            await self._fees.state_cost(KIND, order_id, amount_fen)
+            await audit.record(actor, "fee_claim.cost_stated", KIND, order_id, f"amount_fen={amount_fen}")
 
     async def drop(self, order_id: UUID) -> None:
         """The order comes to nothing: nobody bears anything."""

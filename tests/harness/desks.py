@@ -18,7 +18,7 @@ from tests.harness.spine import Spine
 
 STANDING = {
     "sign_survey": "accepted", "commit_days": "surveyed", "reply_plan": "surveyed", "construct": "contracted", "inspect": "constructing",
-    "rectify": "rectifying", "connect": "inspected", "archive": "connected", "ask_extension": "accepted", "pause": "accepted",
+    "rectify": "rectifying", "connect": "inspected", "archive": "connected", "state_cost": "accepted", "ask_extension": "accepted", "pause": "accepted",
     "resume": "paused", "agree_withdrawal": "withdrawal_asked", "redispatch": "returned", "decide_extension": "extension_asked",
     "staff_credit_note_deceit": "untrue",
 }  # fmt: skip
