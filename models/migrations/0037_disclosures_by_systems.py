@@ -7,7 +7,7 @@ from tortoise.migrations.constraints import CheckConstraint
 
 
 class Migration(migrations.Migration):
-    dependencies = [("models", "0034_permits")]
+    dependencies = [("models", "0036_asked_papers")]
 
     initial = False
 
