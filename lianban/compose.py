@@ -138,7 +138,7 @@ def compose(settings: Settings) -> Services:
     keeping = _keeping(settings, ground, clients, rules)
     work = _work(ground, outside, promises, rules)
     applications = _applications(ground, identity, rules, work)
-    pushed = _pushed(ground, applications, clients)
+    pushed = _pushed(ground, rules, applications, clients)
     messages = _messages(settings, ground, outside, clients)
     return _joined(
         ground, outside, identity, money, billing, promises, rules, keeping, work, applications, pushed, messages
@@ -366,9 +366,9 @@ def _applications(ground: Ground, identity: Identity, rules: Rules, work: Work) 
     )
 
 
-def _pushed(ground: Ground, applications: Applications, clients: Clients) -> Pushed:
+def _pushed(ground: Ground, rules: Rules, applications: Applications, clients: Clients) -> Pushed:
     city, vault, platform = ground.city, ground.vault, clients.construction
-    pushes = Pushes(city, vault, applications.drafts)
+    pushes = Pushes(city, vault, applications.drafts, rules.needs)
     return Pushed(
         pushes=pushes,
         push_desk=PushDesk(vault, pushes),

@@ -159,8 +159,11 @@ CONCERNS = {
       and (b.revoked_at is null or b.revoked_at > d.at))""",
     "service_order": """exists (select 1 from service_order o join application a on a.id = o.application_id where o.id = d.subject_id
       and (a.person_id = $1 or a.actor_user_id in (select u.id from login_user u where u.person_id = $1)))""",
+    "platform_push": """exists (select 1 from platform_push p join application a on a.id = p.application_id
+      join mandate m on m.organization_id = a.organization_id where p.id = d.subject_id and m.person_id = $1 and m.status = 'active')""",
 }
-"""Subject of a disclosure → whom it concerns: the person, who was bound to the account then, who applied or filed as an agent."""
+"""Subject of a disclosure → whom it concerns: the person, who was bound to the account then, who applied or filed as an agent, who acts for
+the enterprise whose project was pushed."""
 _ABOUT = f"""
 select d.id, d.at, d.unit, d.subject, d.field, d.purpose, (d.staff_id is null) as by_system,
   (select m.kind from material m where m.id = d.material_id) as paper,

@@ -23,6 +23,7 @@ from domain.applications.drafts import ANSWERS, Drafts
 from domain.applications.facts import company_letters
 from domain.applications.filing import CODE, PHONE, new_number, progress_index
 from domain.applications.push_reading import Stuck, Understood, understand
+from domain.materials.needs import Needs
 from gateways.construction_platform import push_number, pushed_on
 from models.application import APPLICATION, Application, ApplicationStatus
 from models.consent import Consent
@@ -56,10 +57,11 @@ class PushDiffers(LianbanError):
 class Pushes:
     """Takes pushes, makes cases of them, and lets staff put right what could not be understood."""
 
-    def __init__(self, city: City, vault: Vault, drafts: Drafts) -> None:
+    def __init__(self, city: City, vault: Vault, drafts: Drafts, needs: Needs) -> None:
         self._city = city
         self._vault = vault
         self._drafts = drafts
+        self._needs = needs
         self._letters = company_letters(city)
 
     async def is_known(self, content: bytes) -> bool:
@@ -218,6 +220,7 @@ class Pushes:
                     distance_m=distance, distance_source=None if distance is None else "declared", created_at=now,
                 )
             )  # fmt: skip
+        await self._needs.write_down(case.id, await self._needs.of(case))
         await born_all(SERVICE_ORDER, orders, PLATFORM, announces="service_order.created", data=_event_data)
         columns = {"application_id": case.id, "project_code": found.project_code, "problem": None, "ended_at": now}
         await move(PLATFORM_PUSH, push, "file", PLATFORM, columns=columns)

@@ -333,7 +333,8 @@ _KNOWN = """
 select
   (select coalesce((select min(u.created_at) from login_user u where u.person_id = p.id and u.id_number_index = p.id_number_index), p.created_at)
    from person p where p.id = $1 and p.id_number_index = $3 and p.real_name_source is not null) as real_name,
-  (select o.created_at from organization o where o.id = $2 and o.credit_code_index = $4) as organization_login,
+  (select min(m.created_at) from organization o join mandate m on m.organization_id = o.id and m.parent_id is null
+   where o.id = $2 and o.credit_code_index = $4) as organization_login,
   (select m.accepted_at from login_user u join person p on p.id = u.person_id
    cross join lateral live_mandate(p.id, $2, $7) l join mandate m on m.id = l.mandate_id
    where u.id = $6 and p.id_number_index = $5 and l.may_file limit 1) as mandate

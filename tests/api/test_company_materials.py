@@ -29,7 +29,7 @@ async def _handed_in(edge: Edge, person: Person, order: ServiceOrder, *papers: t
 
 async def _orders(edge: Edge, person: Person, *services: str) -> dict[str, ServiceOrder]:
     answers = await cases.answers_of(edge.spine, person.citizen.caller, list(services))
-    filed = await cases.file(edge.spine, person.citizen.caller, answers)
+    filed = await cases.file(edge.spine, person.citizen.caller, answers, "property")
     await edge.spine.jobs.run()
     return {order.company: order for order in await ServiceOrder.filter(application_id=filed.application_id)}
 

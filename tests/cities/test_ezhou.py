@@ -162,6 +162,11 @@ def test_the_catalogue_covers_the_events_of_paying_binding_sharing_and_logging_i
     }
     assert set(CITY.silent) == {
         "acting.ended",
+        "application.paper_added",
+        "service_order.received",
+        "platform_push.stuck",
+        "platform_push.filed",
+        "platform_push.dismissed",
         "application.withdrawn",
         "order_request.approved",
         "order_request.asked",

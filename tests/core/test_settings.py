@@ -48,6 +48,7 @@ def production(good: Settings) -> Settings:
         },
         return_urls=["https://lb.ezhou.example/h5/"],
         companies={code: replace(keys, base_url=f"https://{code}.example/api") for code, keys in good.companies.items()},
+        construction_platform=good.construction_platform and replace(good.construction_platform, base_url="https://gg.example"),
     )  # fmt: skip
 
 
@@ -194,6 +195,7 @@ def test_production_accepts_what_is_strong_and_on_https(production: Settings) ->
         ("wechat_pay.notify_url", "http://lb.ezhou.example/n", "only https"),
         ("wechat_pay.refund_notify_url", "ftp://lb.ezhou.example/n", "only https"),
         ("companies.water.base_url", "http://water.example", "only https"),
+        ("construction_platform.base_url", "http://gg.example", "only https"),
     ],
 )
 def test_production_refuses_what_a_test_may_have(

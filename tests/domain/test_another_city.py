@@ -245,10 +245,7 @@ async def test_papers_are_taken_waived_promised_and_remembered_by_other_rules(th
     assert states == {"applicant_id": "missing", "property": "waived"}, "no real name stands for it, and any deed does"
 
     await services.drafts.discard(caller, elsewhere)
-    another = await cases.begun(there, caller, cases.changed(answers, "/site/right", "rural"))
-    asked, due_on = await services.needs.asked_of(caller, another), days_from_now(2)
-    statement = services.tolerances.statement(asked, ["rural_land"], due_on)
-    await services.tolerances.sign(caller, another, asked, ["rural_land"], due_on, statement.sha256)
+    await cases.file(there, caller, cases.changed(answers, "/site/right", "rural"), "rural_land")
     await services.tolerances.watch()
     await there.jobs.run()
     assert "tolerance.due_soon" not in await there.told(citizen)

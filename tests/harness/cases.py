@@ -1,12 +1,13 @@
 """Applications for tests: a citizen's answers, filed; companies that act on its orders."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
 
 from core import clock, ids
-from core.database import fetch_one
+from core.database import transaction
 from domain.applications.facts import facts_of
 from domain.applications.filing import Filed
 from domain.identity.tokens import Caller
@@ -14,21 +15,13 @@ from domain.orders.handling import Found, Item
 from domain.orders.moving import Handler
 from models.application import Application
 from models.idempotency import Once
-from models.lifecycle import Actor
+from models.lifecycle import SYSTEM, Actor, born, move
+from models.material import MATERIAL, Material, MaterialStatus, MaterialUse
 from models.person import Person
 from models.service_order import ServiceOrder
 from tests.cities.answers import FACTORY, PERSON, changed
 from tests.harness.spine import Spine
 
-_HAND_IN = """
-with paper as (
-  insert into material (id, status, person_id, organization_id, actor_user_id, kind, content_index, media_type, size_bytes, created_at)
-  select $4, 'clean', a.person_id, a.organization_id, a.actor_user_id, $3, sha256($4::uuid::text::bytea), 'application/pdf', 1, $6
-  from application a where a.id = $1 returning id, actor_user_id
-)
-insert into material_use (id, material_id, application_id, requirement, actor_user_id, created_at)
-select $5, id, $1, $2, actor_user_id, $6 from paper returning material_id
-"""
 FOUND = Found(distance_m=420, source="surveyed", plan="由滨湖南路主管接入")
 
 
@@ -65,9 +58,21 @@ def once(spine: Spine, caller: Caller, key: str | None = None, body: bytes = b""
 
 async def hand_in(application_id: UUID, requirement: str = "property", paper: str = "property_proof") -> UUID:
     """A paper of the application's owner that serves it, as if uploaded; no bytes lie behind it."""
-    row = await fetch_one(_HAND_IN, application_id, requirement, paper, ids.new_id(), ids.new_id(), clock.now())
-    assert row is not None
-    return row["material_id"]
+    application, material_id, now = await Application.get(id=application_id), ids.new_id(), clock.now()
+    assert application.actor_user_id is not None
+    async with transaction():
+        material = await Material.create(
+            id=material_id, status=MaterialStatus.UNSCANNED, person_id=application.person_id,
+            organization_id=application.organization_id, actor_user_id=application.actor_user_id, kind=paper,
+            content_index=material_id.bytes * 2, media_type="application/pdf", size_bytes=1, created_at=now,
+        )  # fmt: skip
+        await born(MATERIAL, material, SYSTEM)
+        await move(MATERIAL, material, "found_clean", SYSTEM)
+        await MaterialUse.create(
+            id=ids.new_id(), material_id=material_id, application_id=application_id, requirement=requirement,
+            actor_user_id=application.actor_user_id, created_at=now,
+        )  # fmt: skip
+    return material_id
 
 
 async def hand_in_all(spine: Spine, application_id: UUID) -> None:
@@ -77,9 +82,18 @@ async def hand_in_all(spine: Spine, application_id: UUID) -> None:
             await hand_in(application_id, need.requirement.code, need.requirement.paper)
 
 
-async def file(spine: Spine, caller: Caller, answers: dict[str, Any]) -> Filed:
-    """File these answers with the consents they need."""
+async def promise(spine: Spine, caller: Caller, draft_id: UUID, *requirements: str, days: int = 2) -> None:
+    """Sign that these papers come so many days later."""
+    asked, due_on = await spine.services.needs.asked_of(caller, draft_id), clock.today() + timedelta(days=days)
+    statement = spine.services.tolerances.statement(asked, list(requirements), due_on)
+    await spine.services.tolerances.sign(caller, draft_id, asked, list(requirements), due_on, statement.sha256)
+
+
+async def file(spine: Spine, caller: Caller, answers: dict[str, Any], *promised: str) -> Filed:
+    """File these answers with the consents and papers they need; papers of the requirements `promised` come later."""
     draft_id = await begun(spine, caller, answers)
+    if promised:
+        await promise(spine, caller, draft_id, *promised)
     await hand_in_all(spine, draft_id)
     notice = spine.services.city.applications.notice(clock.today())
     consents = {company: notice.version for company, _ in facts_of(spine.services.city, answers).companies}

@@ -60,6 +60,9 @@ async def test_a_pushed_project_becomes_a_case_of_its_enterprise_with_a_lead_for
     assert {row["actor_kind"] for row in steps} == {"platform", "system"}
     needs = await spine.services.needs.of(await Application.get(id=case.id))
     assert {need.state for need in needs} == {"waived"}
+    written = await fetch("select requirement, basis from asked_paper where application_id = $1", case.id)
+    assert {row["requirement"] for row in written} == {need.requirement.code for need in needs}
+    assert {row["basis"] for row in written} == {"platform_push"}
 
 
 async def test_mains_laid_beforehand_are_promised_for_the_same_day_and_power_by_its_distance(spine: Spine) -> None:
