@@ -23,7 +23,7 @@ import httpx
 import uvloop
 
 from bench.machine import Meter, Reading
-from bench.town import Companies, People, Person, Wires, answers_of, companies_of, moment
+from bench.town import Companies, People, Person, Wires, answers_of, companies_of, deed, moment
 from bench.world import ROOT, process, settings_for
 from cities.loader import load_city
 from core import clock, ids
@@ -90,6 +90,7 @@ class Town:
         """Draft and file; `due`: when the draft should leave, the filing `wait_s` later."""
         body = {"answers": answers_of(person, number), "access_point": "mini_program"}
         draft = await self._call(person, "draft", "POST", "/v1/application-drafts", body, due=due)
+        await self._hand_in(person, draft["draft_id"], number)
         if due is not None:
             await asyncio.sleep(max(0.0, due + wait_s - clock.monotonic()))
             due += wait_s
@@ -99,6 +100,12 @@ class Town:
         return Case(
             number, person, filed["application_id"], {one["company"]: one["order_id"] for one in filed["orders"]}
         )
+
+    async def _hand_in(self, person: Person, draft_id: str, number: int) -> None:
+        """The paper of the house: without it nothing is filed."""
+        paper = await self._call(person, "upload", "POST", "/v1/materials?paper=property_proof", deed(number))
+        body = {"requirement": "property", "material_id": paper["material_id"]}
+        await self._call(person, "paper", "POST", f"/v1/applications/{draft_id}/papers", body)
 
     async def morning(self, day: date, fresh: Sequence[Case], crews: int) -> None:
         """New cases are accepted, corrected first where something is missing; a survey is arranged for tomorrow; some are withdrawn."""

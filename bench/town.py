@@ -1,6 +1,7 @@
 """The people and companies of :mod:`bench.cases`: persons with their real names, what they answer, and companies that sign what they report."""
 
 import asyncio
+import io
 import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
+from PIL import Image
 
 from core import clock, ids
 from core.crypto import Vault
@@ -86,6 +88,13 @@ def answers_of(person: Person, number: int) -> dict[str, Any]:
         "site": {"area": "420704001", "address": f"滨湖南路{number}号", "right": "owner"},
         **blocks,
     }
+
+
+def deed(number: int) -> bytes:
+    """The photograph of a paper, another one for each case."""
+    made = io.BytesIO()
+    Image.new("RGB", (1200, 900), (number % 256, number // 256 % 256, 200)).save(made, "JPEG")
+    return made.getvalue()
 
 
 def companies_of(number: int) -> list[str]:
@@ -199,14 +208,15 @@ class Wires:
         key: str = "",
         due: float | None = None,
     ) -> Any:
-        """One call of our API; the decoded answer. `due`: when it should have left (monotonic), None: now.
+        """One call of our API; the decoded answer. `body`: bytes go as they are. `due`: when it should have left (monotonic), None: now.
 
         Raises:
             Unexpected: the answer is not 2xx.
         """
-        content = b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
+        is_raw = isinstance(body, bytes)
+        content = body if is_raw else b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
         lines = [f"{method} {path} HTTP/1.1", f"Host: {self.authority}", f"Authorization: Bearer {token}"]
-        lines += ["Content-Type: application/json"] if content else []
+        lines += ["Content-Type: application/json"] if content and not is_raw else []
         lines += [f"Idempotency-Key: {key}"] if key else []
         head = "\r\n".join((*lines, f"Content-Length: {len(content)}", "", "")).encode()
         answer = await self.send(kind, head + content, due)

@@ -20,6 +20,7 @@ from models.checks import CHECKS, NOT_EXAMINED, NOW
 from models.checks.base import Check
 
 _QUERY_TIMEOUT_S = 600
+_LOOK_EVERY_S = 0.1
 _SHOWN = 50
 
 
@@ -58,6 +59,22 @@ async def _run(connection: asyncpg.Connection, check: Check) -> Finding:
     examined = await connection.fetchval(check.examined) or 0
     found = await connection.fetch(check.violations)
     return Finding(check, examined, [Violation(row["id"], row["what"]) for row in found])
+
+
+_DUE = "select exists (select from procrastinate_jobs where status = 'doing' or (status = 'todo' and coalesce(scheduled_at, now()) <= now()))"
+
+
+async def until_idle(database_url: str, within_s: float) -> bool:
+    """Wait until no job is being worked or due; False when some still is after `within_s`."""
+    connection, end = await _connect(database_url), clock.monotonic() + within_s
+    try:
+        while await connection.fetchval(_DUE):
+            if clock.monotonic() > end:
+                return False
+            await asyncio.sleep(_LOOK_EVERY_S)
+        return True
+    finally:
+        await connection.close()
 
 
 async def _connect(database_url: str) -> asyncpg.Connection:

@@ -3,10 +3,13 @@
 import argparse
 import asyncio
 import os
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+
+import httpx
 
 from core import clock
 from core import settings as settings_module
@@ -20,6 +23,7 @@ from lianban.story import Running, StoryFailed, Teller, World, at, refused, unti
 
 STORY = "pay"
 COMPANY, ACCOUNT = "water", "0203001234"
+_IDLE_WITHIN_S = 30.0
 
 
 async def play(story: str, world: World) -> int:
@@ -98,7 +102,8 @@ async def _scanned_and_paid(world: World, phone: Phone, tell: Teller) -> None:
 
 
 async def _checked(settings: Settings) -> None:
-    """What must always hold, on the live database, after the journey."""
+    """What must always hold, on the live database, after the journey, once what it has set going is done."""
+    await check.until_idle(settings.database_url, _IDLE_WITHIN_S)
     findings = await check.examine(settings.database_url)
     wrong = sum(len(finding.violations) for finding in findings)
     examined = sum(finding.examined for finding in findings)
@@ -213,4 +218,11 @@ def run(arguments: argparse.Namespace) -> int:
     settings = settings_module.load({**os.environ, "LIANBAN_SETTINGS": str(path)})
     if settings.clock_file:
         clock.follow(Path(settings.clock_file))
-    return asyncio.run(play(arguments.story, Running(settings, path, arguments.sandbox_url)))
+    try:
+        return asyncio.run(play(arguments.story, Running(settings, path, arguments.sandbox_url)))
+    except httpx.ConnectError:
+        print(
+            f"连不上 {settings.public_url} 或者沙箱 {arguments.sandbox_url}：先在另一个终端 make run，等它说已启动",
+            file=sys.stderr,
+        )
+        return 1

@@ -130,7 +130,8 @@ select s.id::text, 'is held, and was to be answered by ' || s.answer_by from sur
 where s.status = 'held' and s.answer_by < check_now() - {OVERDUE}
 union all
 select a.id::text, 'was filed and nobody arranges its survey' from application a
-where a.status = 'filed' and a.filed_at < check_now() - {OVERDUE} and not exists (select from survey s where s.application_id = a.id)
+where a.status = 'filed' and a.access_point <> 'platform_push' and a.filed_at < check_now() - {OVERDUE}
+  and not exists (select from survey s where s.application_id = a.id)
 """,
     ),
     Check(
